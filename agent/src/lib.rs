@@ -1,1 +1,3 @@
-//! Skeleton.
+//! The agent: the program on every node.
+
+pub mod config;

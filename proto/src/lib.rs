@@ -1,1 +1,19 @@
-//! Skeleton.
+//! The wire protocol of Mayfly.
+//!
+//! * [`v1`]: code generated from `mayfly/v1/*.proto` (messages, clients, servers);
+//! * [`ids`]: checked newtypes for the ids that travel as strings;
+//! * [`convert`]: wire values into checked values, at the edge and nowhere else.
+
+pub mod convert;
+pub mod ids;
+
+/// Messages, clients and servers generated from `mayfly/v1/*.proto`.
+#[expect(missing_docs, clippy::all, clippy::allow_attributes, reason = "generated code")]
+pub mod v1 {
+    tonic::include_proto!("mayfly.v1");
+}
+
+pub use ids::{Attempt, IdError, JobName, NodeId, RunId};
+
+/// Version of the protocol: raised when an older peer could not take part. A peer one version older is served.
+pub const PROTOCOL_VERSION: u32 = 1;

@@ -1,0 +1,117 @@
+//! What a node is told before it has spoken to anybody: a file locally, instance metadata on AWS.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use mayfly_proto::RunId;
+use serde::{Deserialize, Serialize};
+
+/// `node.json`, mode 0400, written by the local cloud into the node's folder.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// The run this node belongs to.
+    pub run: RunId,
+    /// `master` or `worker`.
+    pub role: RoleName,
+    /// The cloud's name of this machine.
+    pub machine_id: String,
+    /// `http://host:port` of the coordinator.
+    pub coordinator: String,
+    /// Exchanged at `Enroll`; good for this run and role only.
+    pub join_token: String,
+    /// Address that the rest of the fleet reaches this node at.
+    pub address: IpAddr,
+    /// Cores this node offers.
+    pub cores: u32,
+    /// Memory this node offers, in bytes.
+    pub memory_bytes: u64,
+    /// This node's own folder: code, environment, engine work folder, logs not yet uploaded.
+    pub folder: PathBuf,
+    /// Path that is the same on every node of the run; each node that can mounts a folder of its own there.
+    pub shared: PathBuf,
+    /// The store of the run.
+    pub store: StoreConfig,
+    /// What is installed on this machine.
+    pub toolchain: Toolchain,
+}
+
+/// Role of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RoleName {
+    /// Drives the job.
+    Master,
+    /// Serves the master.
+    Worker,
+}
+
+/// Where the store is and how to open it. No `Debug`: it holds a secret.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// `http://host:port`; `None` for AWS itself.
+    pub endpoint: Option<String>,
+    /// Bucket.
+    pub bucket: String,
+    /// Prefix before every key, empty or ending in `/`.
+    pub prefix: String,
+    /// Region.
+    pub region: String,
+    /// Access key id.
+    pub access_key: String,
+    /// Secret access key.
+    pub secret_key: String,
+}
+
+/// What `agent toolchain` found or installed on a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Toolchain {
+    /// Folder that holds `jars/`, `python/`, `bin/`.
+    pub spark_home: PathBuf,
+    /// Spark's version, as `4.0.5`.
+    pub spark_version: String,
+    /// Scala's binary version that this Spark was built for, as `2.13`.
+    pub scala_version: String,
+    /// The `java` program.
+    pub java: PathBuf,
+    /// The base Python, with pyspark, numpy, pandas and pyarrow.
+    pub python: PathBuf,
+    /// AppCDS archive that fits this Spark and JDK; `None` where it cannot be used.
+    pub cds_archive: Option<PathBuf>,
+}
+
+/// Why the configuration of a node cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not a node's configuration.
+    #[error("{path} is not a node's configuration")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl NodeConfig {
+    /// Reads and checks `node.json`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not of this shape.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        serde_json::from_str(&text).map_err(|source| ConfigError::Parse { path: path.into(), source })
+    }
+}

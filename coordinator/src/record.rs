@@ -1,0 +1,197 @@
+//! What the store holds of a run: `run.json` and `receipt.json`.
+
+use jiff::Timestamp;
+use mayfly_configs::Job;
+use mayfly_proto::{Attempt, NodeId, RunId};
+use serde::{Deserialize, Serialize};
+
+/// Version of the shape of [`RunRecord`] and [`Receipt`].
+pub const SCHEMA: u32 = 1;
+
+/// Phases of a run, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PhaseName {
+    /// The record exists.
+    Accepted,
+    /// The killers are being put in place.
+    Arming,
+    /// Machines boot, agents enrol and prepare, the engine starts.
+    Forming,
+    /// The job runs.
+    Working,
+    /// Results, logs and events are being uploaded.
+    Collecting,
+    /// Machines are being given back.
+    Releasing,
+    /// No machine is left.
+    Closed,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Committed, and the job's exit code was 0.
+    Succeeded,
+    /// The job's own doing.
+    JobFailed,
+    /// Ours, the machine's or the cloud's doing.
+    InfraFailed,
+    /// The deadline passed.
+    TimedOut,
+    /// The budget was used up.
+    OverBudget,
+    /// Somebody asked for it.
+    Cancelled,
+}
+
+impl Outcome {
+    /// Exit code of `launch`.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Succeeded => 0,
+            Self::JobFailed => 1,
+            Self::InfraFailed => 3,
+            Self::TimedOut => 4,
+            Self::OverBudget => 5,
+            Self::Cancelled => 130,
+        }
+    }
+}
+
+/// When a phase of an attempt began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseMark {
+    /// The phase.
+    pub phase: PhaseName,
+    /// The attempt it belongs to.
+    pub attempt: Attempt,
+    /// By the coordinator's clock.
+    pub began: Timestamp,
+}
+
+/// How a run ended and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// One sentence; empty after success.
+    pub reason: String,
+    /// The job's own exit code, when it ended by itself.
+    pub exit_code: Option<i32>,
+    /// Last lines of the job's output, when it failed.
+    pub last_lines: Vec<String>,
+}
+
+/// `run.json`: changed by compare-and-swap only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Version of this shape.
+    pub schema: u32,
+    /// The run.
+    pub run: RunId,
+    /// The caller's id of the request that made it.
+    pub request_id: String,
+    /// The resolved job.
+    pub job: Job,
+    /// Full id of the commit that runs.
+    pub commit: String,
+    /// Key of the bundle the code travels in; `None` for a URL.
+    pub bundle_key: Option<String>,
+    /// Who launched it.
+    pub owner: String,
+    /// `local` or `aws`.
+    pub cloud: String,
+    /// Where its nodes' folders are on this machine (local cloud only).
+    pub folder: Option<std::path::PathBuf>,
+    /// Where the coordinator of this run was reachable when it last wrote.
+    pub coordinator: String,
+    /// When the record was made.
+    pub created: Timestamp,
+    /// When the run ends, whatever happens.
+    pub deadline: Timestamp,
+    /// The attempt of now.
+    pub attempt: Attempt,
+    /// In order; the last is the phase of now.
+    pub phases: Vec<PhaseMark>,
+    /// Set once the outcome is known; before `closed` machines may still be there.
+    pub ended: Option<Ended>,
+}
+
+/// `receipt.json`: what a run took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Version of this shape.
+    pub schema: u32,
+    /// The run.
+    pub run: RunId,
+    /// The job's name.
+    pub job: String,
+    /// Full id of the commit that ran.
+    pub commit: String,
+    /// The outcome and its reason.
+    pub ended: Ended,
+    /// Attempts made.
+    pub attempts: u32,
+    /// Time in each phase, in order.
+    pub phases: Vec<PhaseTime>,
+    /// From the record to `closed`, in seconds.
+    pub total_secs: f64,
+    /// Every node that ever belonged to the run.
+    pub nodes: Vec<NodeUse>,
+    /// Files and bytes under the commit; zero without one.
+    pub results_files: u64,
+    /// See `results_files`.
+    pub results_bytes: u64,
+    /// `s3://` prefix of the results of the attempt that counts.
+    pub results: String,
+    /// `s3://` prefix of its logs.
+    pub logs: String,
+    /// Plain folder of the results on this machine (local store only).
+    pub results_folder: Option<std::path::PathBuf>,
+    /// What was looked at to be sure that nothing is left.
+    pub release: ReleaseProof,
+}
+
+/// Time spent in one phase of one attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhaseTime {
+    /// The phase.
+    pub phase: PhaseName,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// Seconds.
+    pub secs: f64,
+}
+
+/// What one node was and used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeUse {
+    /// The node.
+    pub node: NodeId,
+    /// Cores it offered.
+    pub cores: u32,
+    /// Memory it offered, in bytes.
+    pub memory_bytes: u64,
+    /// Seconds from its machine's start to its observed end.
+    pub secs: f64,
+    /// Core seconds its processes used.
+    pub cpu_core_secs: f64,
+    /// Most memory its processes held at one time, in bytes.
+    pub peak_memory_bytes: u64,
+    /// Whether it was lost rather than released.
+    pub lost: bool,
+}
+
+/// Evidence that nothing is left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseProof {
+    /// Machines that were started in all.
+    pub machines_started: u32,
+    /// Machines observed to be gone; equal to `machines_started` in a closed run.
+    pub machines_gone: u32,
+    /// When the last look found none left.
+    pub observed: Timestamp,
+}
