@@ -14,6 +14,8 @@ pub const PART_MAX_COUNT: u64 = 10_000;
 /// For one try of one part, its body included: 16 MiB at 140 KB/s.
 const PART_TIMEOUT: Duration = Duration::from_secs(120);
 const PART_TIMEOUT_ALL: Duration = Duration::from_secs(600);
+/// Most pages of a thousand that one call of [`Store::abort_all`] works through.
+const ABORT_PAGES: u32 = 100;
 
 /// A multipart upload under way.
 #[derive(Debug, Clone)]
@@ -188,19 +190,23 @@ impl Store {
     pub async fn abort_all(&self, prefix: &str) -> Result<usize, StoreError> {
         let full = self.full(prefix);
         let at = self.at("list the parts below", &full);
-        let request = self
-            .client
-            .list_multipart_uploads()
-            .bucket(&self.bucket)
-            .prefix(&full);
-        let mut pages = request.into_paginator().send();
         let mut aborted = 0;
-        while let Some(page) = pages.next().await {
-            for upload in page.map_err(|e| at.sdk(e))?.uploads.unwrap_or_default() {
+        // What a page lists is gone from the next one, so no marker is needed.
+        for _ in 0..ABORT_PAGES {
+            let request = self
+                .client
+                .list_multipart_uploads()
+                .bucket(&self.bucket)
+                .prefix(&full);
+            let page = request.send().await.map_err(|e| at.sdk(e))?;
+            for upload in page.uploads.unwrap_or_default() {
                 if let (Some(full), Some(id)) = (upload.key, upload.upload_id) {
                     self.abort(&Multipart { full, id }).await?;
                     aborted += 1;
                 }
+            }
+            if page.is_truncated != Some(true) {
+                break;
             }
         }
         Ok(aborted)
