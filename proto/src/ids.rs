@@ -21,7 +21,11 @@ pub struct IdError {
 
 impl IdError {
     fn new(what: &'static str, value: &str, expected: &'static str) -> Self {
-        Self { what, value: value.chars().take(60).collect(), expected }
+        Self {
+            what,
+            value: value.chars().take(60).collect(),
+            expected,
+        }
     }
 }
 
@@ -78,7 +82,8 @@ fn is_job_name(s: &str) -> bool {
     s.len() <= JOB_NAME_MAX
         && s.starts_with(|c: char| c.is_ascii_lowercase())
         && !s.ends_with('-')
-        && s.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && s.chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 fn is_suffix(s: &str) -> bool {
@@ -105,7 +110,11 @@ impl FromStr for RunId {
     fn from_str(s: &str) -> Result<Self, IdError> {
         match s.rsplit_once('-') {
             Some((job, suffix)) if is_job_name(job) && is_suffix(suffix) => Ok(Self(s.to_owned())),
-            _ => Err(IdError::new("run id", s, "a run id is <job>-<8 characters a-z, 2-7>, as `list` shows it")),
+            _ => Err(IdError::new(
+                "run id",
+                s,
+                "a run id is <job>-<8 characters a-z, 2-7>, as `list` shows it",
+            )),
         }
     }
 }
@@ -115,8 +124,14 @@ impl FromStr for NodeId {
     fn from_str(s: &str) -> Result<Self, IdError> {
         let number = s.strip_prefix("master-").or_else(|| s.strip_prefix("worker-"));
         match number {
-            Some(n) if (1..=6).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()) => Ok(Self(s.to_owned())),
-            _ => Err(IdError::new("node id", s, "a node id is master-<n> or worker-<n>")),
+            Some(n) if (1..=6).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()) => {
+                Ok(Self(s.to_owned()))
+            }
+            _ => Err(IdError::new(
+                "node id",
+                s,
+                "a node id is master-<n> or worker-<n>",
+            )),
         }
     }
 }
@@ -130,7 +145,9 @@ impl RunId {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        let text = data_encoding::BASE32_NOPAD.encode(&hash.finalize()).to_ascii_lowercase();
+        let text = data_encoding::BASE32_NOPAD
+            .encode(&hash.finalize())
+            .to_ascii_lowercase();
         let suffix: String = text.chars().take(SUFFIX_LEN).collect();
         Self(format!("{job}-{suffix}"))
     }
@@ -200,10 +217,28 @@ mod tests {
 
     #[test]
     fn ids_refuse_what_would_escape_a_path_or_a_line() {
-        for bad in ["", "../../x", "a", "a-ABCDEFGH", "-abcdefgh", "a-abcdefg1", "é-abcdefgh", "a-abcdefgh\n", "a/b-abcdefgh"] {
+        for bad in [
+            "",
+            "../../x",
+            "a",
+            "a-ABCDEFGH",
+            "-abcdefgh",
+            "a-abcdefg1",
+            "é-abcdefgh",
+            "a-abcdefgh\n",
+            "a/b-abcdefgh",
+        ] {
             assert!(bad.parse::<RunId>().is_err(), "{bad:?} was taken as a run id");
         }
-        for bad in ["", "master", "master-", "worker-x", "worker-1/..", "other-1", "worker-1234567"] {
+        for bad in [
+            "",
+            "master",
+            "master-",
+            "worker-x",
+            "worker-1/..",
+            "other-1",
+            "worker-1234567",
+        ] {
             assert!(bad.parse::<NodeId>().is_err(), "{bad:?} was taken as a node id");
         }
         let long = "x".repeat(JOB_NAME_MAX + 1);
@@ -219,7 +254,11 @@ mod tests {
         assert_eq!(id, id.as_str().parse().unwrap());
         assert_eq!(id.job(), "log-reg-iris");
         assert_eq!(id, RunId::derive(&job, "r", "{}", "c"));
-        for other in [RunId::derive(&job, "s", "{}", "c"), RunId::derive(&job, "r", "{ }", "c"), RunId::derive(&job, "r", "{}", "d")] {
+        for other in [
+            RunId::derive(&job, "s", "{}", "c"),
+            RunId::derive(&job, "r", "{ }", "c"),
+            RunId::derive(&job, "r", "{}", "d"),
+        ] {
             assert_ne!(id, other);
         }
     }

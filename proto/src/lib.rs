@@ -8,7 +8,12 @@ pub mod convert;
 pub mod ids;
 
 /// Messages, clients and servers generated from `mayfly/v1/*.proto`.
-#[expect(missing_docs, unused_qualifications, clippy::allow_attributes, reason = "generated code")]
+#[expect(
+    missing_docs,
+    unused_qualifications,
+    clippy::allow_attributes,
+    reason = "generated code"
+)]
 pub mod v1 {
     tonic::include_proto!("mayfly.v1");
 }

@@ -1,0 +1,177 @@
+//! Reading: whole small objects, and large ones into files.
+
+use std::path::Path;
+
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt as _;
+
+use super::error::{At, status};
+use super::{GET_MAX_BYTES, Store, StoreError, StoreFault};
+
+/// Times a download goes on after its connection broke.
+const RESUMES: u32 = 5;
+
+/// A whole object.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Its entity tag, for [`Store::replace`].
+    pub etag: String,
+}
+
+impl Store {
+    /// Reads an object of at most [`GET_MAX_BYTES`]; `None` when there is none.
+    ///
+    /// # Errors
+    /// The request failed, or the object is larger.
+    pub async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        self.get_capped(key, GET_MAX_BYTES).await
+    }
+
+    /// Reads an object of at most `max` bytes; `None` when there is none.
+    ///
+    /// # Errors
+    /// The request failed, or the object is larger.
+    pub async fn get_capped(&self, key: &str, max: u64) -> Result<Option<Object>, StoreError> {
+        let full = self.full(key);
+        let at = self.at("read", &full);
+        let mut tries = 0;
+        loop {
+            let Some((body, etag, size)) = self.open_object(at, None).await? else {
+                return Ok(None);
+            };
+            if size > max {
+                return Err(at.fault(StoreFault::TooLarge { size, max }));
+            }
+            match body.collect().await {
+                Ok(body) => {
+                    return Ok(Some(Object {
+                        bytes: body.into_bytes(),
+                        etag,
+                    }));
+                }
+                Err(_) if tries < RESUMES => tries += 1,
+                Err(e) => return Err(at.broken_body(e)),
+            }
+        }
+    }
+
+    /// Size of an object in bytes; `None` when there is none.
+    ///
+    /// # Errors
+    /// The request failed.
+    pub async fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        let full = self.full(key);
+        let at = self.at("look at", &full);
+        match self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .key(&full)
+            .send()
+            .await
+        {
+            Ok(reply) => Ok(Some(length(reply.content_length()))),
+            // A HEAD has no body, so a missing bucket and a missing key look the same.
+            Err(e) if status(&e) == 404 => Ok(None),
+            Err(e) => Err(at.sdk(e)),
+        }
+    }
+
+    /// Reads an object of any size into `path`, which then holds it whole; goes on where a broken connection left
+    /// off. Returns its size in bytes, or `None` when there is no such object (then `path` is not touched).
+    ///
+    /// # Errors
+    /// The request failed for good, the object changed meanwhile, or the file cannot be written.
+    pub async fn get_to_file(&self, key: &str, path: &Path) -> Result<Option<u64>, StoreError> {
+        let full = self.full(key);
+        let at = self.at("read", &full);
+        let Some((body, etag, size)) = self.open_object(at, None).await? else {
+            return Ok(None);
+        };
+        let mut name = path.as_os_str().to_owned();
+        name.push(".part");
+        let part = std::path::PathBuf::from(name);
+        let written = self.fill(at, &part, body, &etag, size).await;
+        if let Err(e) = written {
+            // Best effort: the error that matters is the one returned.
+            let _ = tokio::fs::remove_file(&part).await;
+            return Err(e);
+        }
+        tokio::fs::rename(&part, path).await.map_err(|e| at.file(e))?;
+        Ok(Some(size))
+    }
+
+    async fn fill(
+        &self,
+        at: At<'_>,
+        part: &Path,
+        mut body: ByteStream,
+        etag: &str,
+        size: u64,
+    ) -> Result<(), StoreError> {
+        let mut file = tokio::fs::File::create(part).await.map_err(|e| at.file(e))?;
+        let (mut done, mut resumes) = (0u64, 0);
+        loop {
+            match body.next().await {
+                Some(Ok(chunk)) => {
+                    file.write_all(&chunk).await.map_err(|e| at.file(e))?;
+                    done += chunk.len() as u64;
+                }
+                None if done == size => break,
+                broken => {
+                    if resumes == RESUMES {
+                        return Err(broken.map_or_else(
+                            || {
+                                at.fault(StoreFault::Corrupt {
+                                    what: "its body ended early",
+                                })
+                            },
+                            |e| e.map_or_else(|e| at.broken_body(e), |_| at.fault(StoreFault::Timeout)),
+                        ));
+                    }
+                    resumes += 1;
+                    let again = self.open_object(at, Some((done, etag))).await?;
+                    body = again
+                        .ok_or_else(|| {
+                            at.fault(StoreFault::Corrupt {
+                                what: "it was deleted meanwhile",
+                            })
+                        })?
+                        .0;
+                }
+            }
+        }
+        file.sync_all().await.map_err(|e| at.file(e))
+    }
+
+    /// Opens an object, from an offset of a known version if given: its body, entity tag and size in bytes.
+    async fn open_object(
+        &self,
+        at: At<'_>,
+        from: Option<(u64, &str)>,
+    ) -> Result<Option<(ByteStream, String, u64)>, StoreError> {
+        let mut request = self.client.get_object().bucket(&self.bucket).key(at.key);
+        if let Some((offset, etag)) = from {
+            request = request.range(format!("bytes={offset}-")).if_match(etag);
+        }
+        match request.send().await {
+            Ok(reply) => {
+                let size = length(reply.content_length());
+                Ok(Some((reply.body, reply.e_tag.unwrap_or_default(), size)))
+            }
+            Err(e) if matches!(e.as_service_error(), Some(GetObjectError::NoSuchKey(_))) => Ok(None),
+            Err(e) if status(&e) == 412 => Err(at.fault(StoreFault::Corrupt {
+                what: "it changed while it was read",
+            })),
+            Err(e) => Err(at.sdk(e)),
+        }
+    }
+}
+
+fn length(header: Option<i64>) -> u64 {
+    header.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
+}
