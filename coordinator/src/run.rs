@@ -123,8 +123,10 @@ pub enum Cancel {
 pub struct Commit {
     /// The attempt that made it.
     pub attempt: Attempt,
-    /// The job's own exit code.
-    pub exit_code: i32,
+    /// The job's own exit code; `None` when a signal ended it.
+    pub exit_code: Option<i32>,
+    /// What the job's end was called when it was committed.
+    pub cause: String,
 }
 
 /// Why an attempt is being collected.

@@ -111,7 +111,7 @@ impl Run {
         let Some(reason) = self.giving_up.take() else { return };
         match commit {
             Some(commit) => {
-                let end = JobEnd { exit_code: Some(commit.exit_code), ..JobEnd::default() };
+                let end = JobEnd { exit_code: commit.exit_code, cause: commit.cause, ..JobEnd::default() };
                 self.job_done(now, &end, effects);
             }
             None if self.ended.is_none() && self.may_retry(now) => self.next_attempt(now, &reason, effects),
