@@ -25,6 +25,10 @@ class Different(Exception):
     """What differs, in one sentence."""
 
 
+def label(key):
+    return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+
+
 def same(what, ours, expected):
     if ours != expected:
         raise Different(f"{what}: {ours!r} in the results, {expected!r} expected")
@@ -41,7 +45,7 @@ def close(what, ours, expected, rtol=0.0, atol=0.0):
     wrong = ~np.isclose(ours.to_numpy(float), expected.to_numpy(float), rtol=rtol, atol=atol, equal_nan=True)
     if wrong.any():
         where = ours.index[wrong][0]
-        raise Different(f"{what} of {where}: {ours[where]!r} in the results, {expected[where]!r} expected")
+        raise Different(f"{what} of {label(where)}: {ours[where]} in the results, {expected[where]} expected")
 
 
 def parts(folder, pattern, read):
@@ -58,7 +62,7 @@ def indexed(frame, keys):
     """By `keys`, sorted; a key that appears twice is a difference (a part written or collected twice)."""
     frame = frame.set_index(keys).sort_index()
     if frame.index.has_duplicates:
-        raise Different(f"{frame.index[frame.index.duplicated()][0]} appears more than once")
+        raise Different(f"{label(frame.index[frame.index.duplicated()][0])} appears more than once")
     return frame
 
 

