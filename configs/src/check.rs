@@ -1,0 +1,377 @@
+//! From the merged tree of one job to a checked [`Job`]: every block is read even when another one is wrong, so that
+//! all errors come at once.
+
+mod maps;
+
+use std::ops::RangeInclusive;
+
+use crate::diag::{Place, Problem, Sink};
+use crate::env::Lookup;
+use crate::git::Repo;
+use crate::job::{Code, Engine, Job, Limits, Machine, OnFailure, Spark, Workers};
+use crate::names::{GitRef, InstanceType, JobName, RelPath};
+use crate::read::{Field, Section, bounded_duration};
+use crate::s3::S3Prefix;
+use crate::text::{clean_value, quote, sized, suggest};
+use crate::tree::Entry;
+use crate::units::{self, Secs};
+
+const DAY: u64 = 86_400;
+/// Hard cap of a run's life.
+const DEADLINE: RangeInclusive<u64> = 60..=7 * DAY;
+const FORM: RangeInclusive<u64> = 10..=DAY;
+const HOLD: RangeInclusive<u64> = 60..=DAY;
+const COUNT: RangeInclusive<u32> = 1..=10_000;
+const CORES: RangeInclusive<u32> = 1..=1_024;
+const MEMORY: RangeInclusive<u64> = (256 << 20)..=(24 << 40);
+const RETRIES: RangeInclusive<u32> = 0..=5;
+/// US cents: one cent to a million dollars.
+const COST: RangeInclusive<u64> = 1..=100_000_000;
+const MAX_ARGS: usize = 1_000;
+const MAX_ARG_BYTES: usize = 32_768;
+const MAX_INSTANCES: usize = 20;
+const ENGINES_TO_COME: [&str; 3] = ["single", "dask", "ray"];
+
+/// How a job is checked.
+#[derive(Clone, Copy)]
+pub(crate) struct Mode<'e> {
+    /// The launcher's environment; none: `${VAR}` is left as it is.
+    pub(crate) lookup: Option<&'e Lookup<'e>>,
+    /// These are the shared defaults alone: what only a whole job can get wrong is not looked at.
+    pub(crate) partial: bool,
+}
+
+/// A job as it comes out of the merge.
+pub(crate) struct Block<'n> {
+    pub(crate) name: &'n str,
+    pub(crate) place: Place,
+    pub(crate) entries: &'n [Entry],
+}
+
+/// Checks one job.
+pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<Job> {
+    let name = job_name(sink, mode, block);
+    let top = Section::open(sink, block.name, "", block.entries);
+    let engine = top
+        .need(sink, "engine")
+        .and_then(|field| field.with(sink, engine));
+    let code = top
+        .sub(sink, "code")
+        .and_then(|section| code(sink, mode, block.place, &section));
+    let env = top
+        .need(sink, "env")
+        .and_then(|field| maps::env(sink, mode, &field));
+    let results = optional(top.get("results"), |field| field.with(sink, S3Prefix::new));
+    let master = top
+        .sub(sink, "master")
+        .and_then(|section| machine(sink, &section));
+    let workers = top
+        .sub(sink, "workers")
+        .and_then(|section| workers(sink, mode, &section));
+    let spark = top.sub(sink, "spark").and_then(|section| spark(sink, &section));
+    let limits = top
+        .sub(sink, "limits")
+        .and_then(|section| limits(sink, mode, &section));
+    let on_failure = top
+        .need(sink, "on_failure")
+        .and_then(|field| field.with(sink, on_failure));
+    let tags = top.need(sink, "tags").and_then(|field| maps::tags(sink, &field));
+    Some(Job {
+        name: name?,
+        engine: engine?,
+        code: code?,
+        env: env?,
+        results: results?,
+        master: master?,
+        workers: workers?,
+        spark: spark?,
+        limits: limits?,
+        on_failure: on_failure?,
+        tags: tags?,
+    })
+}
+
+fn job_name(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<JobName> {
+    if mode.partial {
+        return None;
+    }
+    JobName::new(block.name)
+        .map_err(|problem| sink.report(block.place, block.name, problem))
+        .ok()
+}
+
+/// Outer none: wrong; inner none: not there.
+fn optional<'n, T>(field: Option<Field<'n>>, read: impl FnOnce(Field<'n>) -> Option<T>) -> Option<Option<T>> {
+    match field {
+        None => Some(None),
+        Some(field) => read(field).map(Some),
+    }
+}
+
+fn engine(text: &str) -> Result<Engine, Problem> {
+    if text == "spark" {
+        return Ok(Engine::Spark);
+    }
+    if ENGINES_TO_COME.contains(&text) {
+        let problem = Problem::new(format!(
+            "is {}, which is reserved for a later version",
+            quote(text)
+        ));
+        return Err(problem.help("only `spark` is accepted for now"));
+    }
+    Err(Problem::new(format!("is {}, which is not an engine", quote(text))).help(suggest(text, &["spark"])))
+}
+
+fn code(sink: &mut Sink, mode: Mode<'_>, block: Place, section: &Section<'_>) -> Option<Code> {
+    let repo = section
+        .need(sink, "repo")
+        .and_then(|field| field.with(sink, Repo::new));
+    let git_ref = section
+        .need(sink, "ref")
+        .and_then(|field| field.with(sink, |text| GitRef::new(text)));
+    let path = section
+        .need(sink, "path")
+        .and_then(|field| field.with(sink, |text| RelPath::new(text)));
+    let entry = entry(sink, mode, block, section);
+    let class = optional(section.get("class"), |field| field.with(sink, class));
+    let args = section.need(sink, "args").and_then(|field| args(sink, &field));
+    let requirements = optional(section.get("requirements"), |field| {
+        field.with(sink, |text| RelPath::new(text))
+    });
+    let (entry, class, requirements) = (entry?, class?, requirements?);
+    let code = Code {
+        repo: repo?,
+        git_ref: git_ref?,
+        path: path?,
+        entry,
+        class,
+        args: args?,
+        requirements,
+    };
+    (mode.partial || fits_entry(sink, section, &code)).then_some(code)
+}
+
+fn entry(sink: &mut Sink, mode: Mode<'_>, block: Place, section: &Section<'_>) -> Option<RelPath> {
+    let Some(field) = section.get("entry") else {
+        if !mode.partial {
+            let problem = Problem::new("the job has no `code.entry`: nothing says what to run");
+            sink.report(block, "code.entry", problem.help("add `code: {entry: main.py}`"));
+        }
+        return None;
+    };
+    field.with(sink, |text| {
+        let path = RelPath::new(text)?;
+        if text.ends_with(".py") || text.ends_with(".jar") {
+            return Ok(path);
+        }
+        Err(Problem::new(format!("is {}", quote(text))).help("it must end in .py or .jar"))
+    })
+}
+
+/// What goes with a Python program and what with a jar.
+fn fits_entry(sink: &mut Sink, section: &Section<'_>, code: &Code) -> bool {
+    let before = sink.count();
+    let python = code.is_python();
+    let entry = quote(code.entry.as_str());
+    let refuse = |sink: &mut Sink, key, why: String, help: &str| {
+        if let Some(field) = section.get(key) {
+            field.report(sink, Problem::new(why).help(help));
+        }
+    };
+    if python && code.class.is_some() {
+        refuse(
+            sink,
+            "class",
+            format!("is given, but {entry} has no classes to start"),
+            "remove it",
+        );
+    }
+    if !python && code.class.is_none() {
+        refuse(
+            sink,
+            "entry",
+            format!("is {entry}, and `code.class` is missing"),
+            "add its main class: `class: com.example.Main`",
+        );
+    }
+    if !python && code.requirements.is_some() {
+        refuse(
+            sink,
+            "requirements",
+            format!("is given, but {entry} is not a Python program"),
+            "remove it",
+        );
+    }
+    sink.count() == before
+}
+
+fn class(text: &str) -> Result<String, Problem> {
+    sized(text, 512)?;
+    let start = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '$');
+    let part = |part: &str| part.starts_with(start) && part.chars().all(|c| start(c) || c.is_ascii_digit());
+    if text.split('.').all(part) {
+        return Ok(text.to_owned());
+    }
+    Err(
+        Problem::new(format!("is {}, which is not the name of a class", quote(text)))
+            .help("write it in full, such as com.example.Main"),
+    )
+}
+
+fn args(sink: &mut Sink, field: &Field<'_>) -> Option<Vec<String>> {
+    let items = field.items(sink, false)?;
+    let texts: Vec<Option<&str>> = items
+        .iter()
+        .map(|item| {
+            let text = item.text(sink)?;
+            item.good(sink, clean_value(text)).map(|()| text)
+        })
+        .collect();
+    let texts: Vec<String> = texts
+        .into_iter()
+        .map(|text| text.map(str::to_owned))
+        .collect::<Option<_>>()?;
+    let bytes: usize = texts.iter().map(String::len).sum();
+    if texts.len() > MAX_ARGS || bytes > MAX_ARG_BYTES {
+        let problem = Problem::new(format!("has {} arguments of {bytes} bytes in all", texts.len()));
+        let help = format!(
+            "at most {MAX_ARGS} of {MAX_ARG_BYTES} bytes are allowed: put them into a file of the repository"
+        );
+        field.report(sink, problem.help(help));
+        return None;
+    }
+    Some(texts)
+}
+
+fn machine(sink: &mut Sink, section: &Section<'_>) -> Option<Machine> {
+    let cores = section
+        .need(sink, "cores")
+        .and_then(|field| field.int(sink, CORES));
+    let memory = section
+        .need(sink, "memory")
+        .and_then(|field| field.size(sink, MEMORY));
+    let instance = section
+        .need(sink, "instance")
+        .and_then(|field| instances(sink, &field));
+    Some(Machine {
+        cores: cores?,
+        memory_bytes: memory?,
+        instance: instance?,
+    })
+}
+
+fn instances(sink: &mut Sink, field: &Field<'_>) -> Option<Vec<InstanceType>> {
+    let items = field.items(sink, true)?;
+    if items.is_empty() || items.len() > MAX_INSTANCES {
+        let problem = Problem::new(format!("has {} instance types", items.len()));
+        field.report(sink, problem.help(format!("name 1 to {MAX_INSTANCES}")));
+        return None;
+    }
+    let checked: Vec<Option<InstanceType>> = items
+        .iter()
+        .map(|item| item.with(sink, |text| InstanceType::new(text)))
+        .collect();
+    checked.into_iter().collect()
+}
+
+fn workers(sink: &mut Sink, mode: Mode<'_>, section: &Section<'_>) -> Option<Workers> {
+    let machine = machine(sink, section);
+    let count = section
+        .need(sink, "count")
+        .and_then(|field| field.int(sink, COUNT));
+    let min = optional(section.get("min"), |field| field.int(sink, COUNT));
+    let (machine, count, min) = (machine?, count?, min?);
+    if let (Some(min), Some(field)) = (min, section.get("min"))
+        && min > count
+        && !mode.partial
+    {
+        let problem = Problem::new(format!("is {min}, more than `workers.count`, which is {count}"));
+        field.report(sink, problem.help(format!("it must be 1 to {count}")));
+        return None;
+    }
+    Some(Workers {
+        count,
+        min: min.unwrap_or(count),
+        machine,
+    })
+}
+
+fn spark(sink: &mut Sink, section: &Section<'_>) -> Option<Spark> {
+    let version = section
+        .need(sink, "version")
+        .and_then(|field| field.with(sink, spark_version));
+    let conf = section
+        .need(sink, "conf")
+        .and_then(|field| maps::conf(sink, &field));
+    Some(Spark {
+        version: version?,
+        conf: conf?,
+    })
+}
+
+fn spark_version(text: &str) -> Result<String, Problem> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let plain = |part: &&str| part.len() <= 3 && units::whole(part).is_ok();
+    if parts.len() == 3 && parts.first() == Some(&"4") && parts.iter().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(
+        Problem::new(format!("is {}, which is not a release of Spark 4", quote(text)))
+            .help("write all three numbers, such as 4.0.1"),
+    )
+}
+
+fn limits(sink: &mut Sink, mode: Mode<'_>, section: &Section<'_>) -> Option<Limits> {
+    let deadline = section
+        .need(sink, "deadline")
+        .and_then(|field| field.duration(sink, DEADLINE));
+    let form = section
+        .need(sink, "form")
+        .and_then(|field| field.duration(sink, FORM));
+    let cost = section
+        .need(sink, "cost")
+        .and_then(|field| field.with(sink, cost));
+    let retries = section
+        .need(sink, "retries")
+        .and_then(|field| field.int(sink, RETRIES));
+    let (deadline, form): (Secs, Secs) = (deadline?, form?);
+    if form >= deadline && !mode.partial {
+        let problem = Problem::new(format!(
+            "is {form}, not less than `limits.deadline`, which is {deadline}"
+        ));
+        let problem = problem.help("the deadline must leave time for the job itself");
+        section.need(sink, "form")?.report(sink, problem);
+        return None;
+    }
+    Some(Limits {
+        deadline,
+        form,
+        cost_cents: cost?,
+        retries: retries?,
+    })
+}
+
+fn cost(text: &str) -> Result<u64, Problem> {
+    let cents = units::dollars(text)?;
+    if COST.contains(&cents) {
+        return Ok(cents);
+    }
+    let (low, high) = (
+        units::display_cents(*COST.start()),
+        units::display_cents(*COST.end()),
+    );
+    Err(
+        Problem::new(format!("is {}, which is out of bounds", quote(text)))
+            .help(format!("it must be {low} to {high}")),
+    )
+}
+
+fn on_failure(text: &str) -> Result<OnFailure, Problem> {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    match (word, rest.trim()) {
+        ("release", "") => Ok(OnFailure::Release),
+        ("hold", "") => Err(Problem::new("is `hold` without a duration").help("say how long: `hold 30m`")),
+        ("hold", time) => bounded_duration(time, &HOLD).map(|secs| OnFailure::Hold { secs }),
+        _ => Err(Problem::new(format!("is {}", quote(text))).help("write `release` or `hold 30m`")),
+    }
+}

@@ -1,0 +1,81 @@
+//! The only I/O: reading a job file, with a cap.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::diag::{Errors, Place, Problem, Sink};
+use crate::job::JobFile;
+use crate::text::name_char;
+
+/// Largest job file, in bytes.
+pub const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// Reads and checks a job file, with the environment of this process for `${VAR}`.
+///
+/// # Errors
+/// The file cannot be read, or everything that is wrong with it.
+pub fn load(path: &Path) -> Result<JobFile, Errors> {
+    let text = read_text(path)?;
+    crate::parse(&path.to_string_lossy(), &text, &|name| std::env::var(name).ok())
+}
+
+/// Reads the text of a job file, for [`crate::parse_job`].
+///
+/// # Errors
+/// It is not there, not a file, larger than [`MAX_FILE_BYTES`], or not UTF-8.
+pub fn read_text(path: &Path) -> Result<String, Errors> {
+    let name = path.to_string_lossy();
+    let bytes = read_bytes(path).map_err(|problem| Errors::of_file(&name, problem))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes());
+        let mut sink = Sink::default();
+        let source = sink.add_source(&name, &text);
+        let end = at + char::REPLACEMENT_CHARACTER.len_utf8();
+        let problem = Problem::new("the file is not UTF-8 text").help("save it as UTF-8");
+        sink.report(
+            Place {
+                source,
+                start: at,
+                end,
+            },
+            "",
+            problem,
+        );
+        sink.into_errors()
+    })
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Problem> {
+    let failed = |error: io::Error| Problem::new(format!("the job file cannot be read: {error}"));
+    // A pipe or a device could block for ever.
+    if !path.metadata().map_err(failed)?.is_file() {
+        return Err(
+            Problem::new("this is not a file").help("name a job file, such as configs/jobs/flights.yml")
+        );
+    }
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(MAX_FILE_BYTES)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    File::open(path)
+        .map_err(failed)?
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(too_large());
+    }
+    match bytes.iter().position(|byte| *byte == 0) {
+        Some(at) => Err(
+            Problem::new(format!("the file holds {} at byte {at}", name_char('\0')))
+                .help("a job file is plain text"),
+        ),
+        None => Ok(bytes),
+    }
+}
+
+pub(crate) fn too_large() -> Problem {
+    Problem::new("the file is larger than 1 MiB").help("a job file holds jobs, not data")
+}
