@@ -1,1 +1,3 @@
-//! Skeleton.
+//! The coordinator.
+pub mod cli;
+pub mod source;

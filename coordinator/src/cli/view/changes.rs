@@ -1,0 +1,71 @@
+//! Plain lines for what changed between two views: for a log file, a CI job, a terminal that cannot move its cursor.
+
+use mayfly_proto::v1::{NodeView, Outcome, Role, RunView};
+
+use super::names::{is_up, node_word, phase_word};
+use super::units::between_ms;
+use crate::cli::plain;
+
+/// One line for each thing that is new in `now`; times are from the beginning of the run.
+#[must_use]
+pub fn lines(before: Option<&RunView>, now: &RunView) -> Vec<String> {
+    let mut what = Vec::new();
+    let none = RunView::default();
+    let before = before.unwrap_or(&none);
+    if before.phase() != now.phase() || before.attempt != now.attempt {
+        let attempt = if now.attempt > 1 { format!(" (attempt {})", now.attempt) } else { String::new() };
+        what.push(format!("{}{attempt}", phase_word(now.phase())));
+    }
+    what.extend(now.nodes.iter().filter_map(|node| node_line(before, now, node)));
+    what.extend(now.notices.iter().skip(before.notices.len()).map(|n| plain::line(n)));
+    what.extend(progress_line(before, now));
+    if before.outcome() == Outcome::Unspecified && !now.reason.is_empty() {
+        what.push(plain::line(&now.reason));
+    }
+    let began = now.phases.first().map_or(now.now_ms, |s| s.began_ms);
+    let at = format!("{:.1}s", between_ms(began, now.now_ms));
+    let phase = phase_word(now.phase());
+    what.into_iter().map(|line| format!("{at:>8} {phase:<10} {line}").trim_end().to_owned()).collect()
+}
+
+fn node_line(before: &RunView, now: &RunView, node: &NodeView) -> Option<String> {
+    let earlier = before.nodes.iter().find(|n| n.node_id == node.node_id);
+    let word = node_word(node);
+    if earlier.is_some_and(|e| node_word(e) == word) {
+        return None;
+    }
+    let up = now.nodes.iter().filter(|n| n.role() == node.role() && is_up(n)).count();
+    let of = if node.role() == Role::Worker { now.workers_wanted } else { 1 };
+    let name = plain::line(&node.node_id);
+    Some(match word {
+        "ready" => format!("{name} ready ({up}/{of})"),
+        "failed" | "lost" => format!("{name} {word}: {}", plain::line(&node.status)),
+        _ => format!("{name} {word}"),
+    })
+}
+
+fn progress_line(before: &RunView, now: &RunView) -> Option<String> {
+    let (old, new) = (before.progress.as_ref(), now.progress.as_ref()?);
+    let changed = old.is_none_or(|old| old.stages_done != new.stages_done);
+    (changed && new.stages_total > 0)
+        .then(|| format!("spark {}/{} stages, {} tasks done", new.stages_done, new.stages_total, new.tasks_done))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn each_change_is_told_once() {
+        let views: Vec<RunView> = samples::views().into_iter().map(|(_, v)| v).collect();
+        let mut told = Vec::new();
+        let mut before: Option<&RunView> = None;
+        for view in &views {
+            told.extend(lines(before, view));
+            assert!(lines(Some(view), view).is_empty(), "told again");
+            before = Some(view);
+        }
+        insta::assert_snapshot!(told.join("\n"));
+    }
+}

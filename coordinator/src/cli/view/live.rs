@@ -1,0 +1,168 @@
+//! The live block: a pure function of the view and the width.
+
+use mayfly_proto::v1::{NodeView, Outcome, Phase, Progress, Role, RunView};
+
+use super::names::{is_up, node_word, outcome_word, phase_word};
+use super::paint::Paint;
+use super::units::{bar, between_ms, bytes, secs, share, share_bytes};
+use crate::cli::plain;
+
+/// Most nodes that get a line each; above that only the groups do.
+const NODES_SHOWN: usize = 8;
+/// Most notices shown.
+const NOTICES_SHOWN: usize = 3;
+/// Narrowest width that is drawn for.
+const WIDTH_MIN: usize = 20;
+
+/// The lines of the block, none wider than `width`.
+#[must_use]
+pub fn render(view: &RunView, width: usize, paint: Paint) -> Vec<String> {
+    let width = width.max(WIDTH_MIN);
+    let mut lines = vec![head(view, paint), phases(view, paint)];
+    for (role, name) in [(Role::Master, "master "), (Role::Worker, "workers")] {
+        lines.extend(group(view, role, name));
+    }
+    let nodes: Vec<&NodeView> = of_attempt(view).collect();
+    if nodes.len() <= NODES_SHOWN {
+        lines.extend(nodes.iter().map(|n| node(n, paint)));
+    }
+    if view.phase() == Phase::Working {
+        lines.extend(view.progress.as_ref().and_then(|p| progress(p, width)));
+    }
+    if view.phase() == Phase::Collecting {
+        lines.extend(collected(view));
+    }
+    let skipped = view.notices.len().saturating_sub(NOTICES_SHOWN);
+    lines.extend(view.notices.iter().skip(skipped).map(|n| paint.warn(&format!("! {}", plain::line(n)))));
+    lines.iter().map(|line| plain::cut(line, width)).collect()
+}
+
+fn of_attempt(view: &RunView) -> impl Iterator<Item = &NodeView> {
+    view.nodes.iter().filter(|n| !n.gone || n.lost)
+}
+
+fn head(view: &RunView, paint: Paint) -> String {
+    let mut line = paint.bold(&plain::line(&view.run_id));
+    if view.attempt > 1 {
+        line.push_str(&format!("  attempt {}", view.attempt));
+    }
+    match view.outcome() {
+        Outcome::Unspecified => {}
+        Outcome::Succeeded => line.push_str(&format!("  {}", paint.good("succeeded"))),
+        other => line.push_str(&format!("  {}", paint.bad(outcome_word(other)))),
+    }
+    if view.deadline_ms > 0 && view.outcome() == Outcome::Unspecified {
+        let left = secs(between_ms(view.now_ms, view.deadline_ms));
+        line.push_str(&paint.dim(&format!("  at most {left} left")));
+    }
+    if !view.reason.is_empty() {
+        line.push_str(&format!("  {}", plain::line(&view.reason)));
+    }
+    line
+}
+
+fn phases(view: &RunView, paint: Paint) -> String {
+    let spans: Vec<_> = view.phases.iter().filter(|s| s.attempt == view.attempt || view.attempt == 0).collect();
+    let mut parts = Vec::new();
+    for (i, span) in spans.iter().enumerate() {
+        let (phase, next) = (span.phase(), spans.get(i + 1));
+        let took = secs(between_ms(span.began_ms, next.map_or(view.now_ms, |n| n.began_ms)));
+        let word = phase_word(phase);
+        match (phase, next) {
+            (Phase::Accepted | Phase::Unspecified, Some(_)) => {}
+            (Phase::Closed, _) => parts.push(format!("{} {word}", paint.good("✓"))),
+            (_, Some(_)) => parts.push(format!("{} {word} {}", paint.good("✓"), paint.dim(&took))),
+            (_, None) => parts.push(format!("{} {} {took}", paint.warn("▸"), paint.bold(word))),
+        }
+    }
+    parts.join("  ")
+}
+
+fn group(view: &RunView, role: Role, name: &str) -> Option<String> {
+    let nodes: Vec<&NodeView> = of_attempt(view).filter(|n| n.role() == role && !n.lost).collect();
+    let wanted = if role == Role::Worker { view.workers_wanted as usize } else { 1 };
+    if wanted == 0 && nodes.is_empty() {
+        return None;
+    }
+    let up = nodes.iter().filter(|n| is_up(n)).count();
+    let cores: u32 = nodes.iter().map(|n| n.cores).sum();
+    let memory: u64 = nodes.iter().map(|n| n.memory_bytes).sum();
+    let used: f64 = nodes.iter().filter_map(|n| n.usage.as_ref()).map(|u| u.cpu_cores).sum();
+    let held: u64 = nodes.iter().filter_map(|n| n.usage.as_ref()).map(|u| u.memory_bytes).sum();
+    let mut line = format!("{name}  {up}/{wanted} ready");
+    if up > 0 {
+        let (cpu, mem) = (share(used, f64::from(cores)), share_bytes(held, memory));
+        line.push_str(&format!(" · cpu {cpu:>5} · mem {mem:>5}"));
+    }
+    Some(line)
+}
+
+fn node(node: &NodeView, paint: Paint) -> String {
+    let word = node_word(node);
+    let word = format!("{word:<10}");
+    let word = if node.lost || word.starts_with("failed") { paint.bad(&word) } else { word };
+    let mut line = format!("  {:<9} {word}", plain::line(&node.node_id));
+    if let Some(usage) = &node.usage {
+        let memory = bytes(usage.memory_bytes);
+        line.push_str(&format!("  cpu {:>4.1}/{}  mem {memory:>9}", usage.cpu_cores, node.cores));
+    }
+    if !node.status.is_empty() {
+        line.push_str(&format!("  {}", paint.dim(&plain::line(&node.status))));
+    }
+    line
+}
+
+fn progress(progress: &Progress, width: usize) -> Option<String> {
+    let Progress { stages_done, stages_total, tasks_done, tasks_total, tasks_failed, .. } = *progress;
+    if tasks_total == 0 {
+        return None;
+    }
+    let bar = bar(f64::from(tasks_done), f64::from(tasks_total), (width / 4).clamp(5, 30));
+    let mut line = format!("spark    {bar} {tasks_done}/{tasks_total} tasks · {stages_done}/{stages_total} stages");
+    if tasks_failed > 0 {
+        line.push_str(&format!(" · {tasks_failed} failed"));
+    }
+    if !progress.active_stage.is_empty() {
+        line.push_str(&format!(" · {}", plain::line(&progress.active_stage)));
+    }
+    Some(line)
+}
+
+fn collected(view: &RunView) -> Option<String> {
+    let all = view.nodes.iter().filter_map(|n| n.collected.as_ref());
+    let sums = all.fold((0, 0, 0, 0), |(f, ft, b, bt), c| {
+        (f + c.files, ft + c.files_total, b + c.bytes, bt + c.bytes_total)
+    });
+    let (files, files_total, done, total) = sums;
+    (files_total > 0).then(|| format!("results  {files}/{files_total} files · {} of {}", bytes(done), bytes(total)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn the_block_at_several_widths() {
+        for (name, view) in samples::views() {
+            for width in [40, 80, 200] {
+                let lines = render(&view, width, Paint::OFF);
+                assert!(lines.iter().all(|l| console::measure_text_width(l) <= width), "{name} at {width}: {lines:#?}");
+                insta::assert_snapshot!(format!("{name}_{width}"), lines.join("\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_view_of_nothing_is_drawn_too() {
+        assert_eq!(render(&RunView::default(), 0, Paint::OFF).len(), 3);
+    }
+
+    #[test]
+    fn a_large_fleet_is_drawn_by_group_only() {
+        let (_, mut view) = samples::views().swap_remove(1);
+        let worker = view.nodes.last().cloned().unwrap();
+        view.nodes.extend(std::iter::repeat_n(worker, 500));
+        assert!(render(&view, 80, Paint::OFF).len() < 8);
+    }
+}

@@ -1,0 +1,183 @@
+//! The receipt for people: a pure function of the record and the width.
+
+use crate::cli::plain;
+use crate::record::{NodeUse, Outcome, PhaseName, Receipt};
+
+use super::paint::Paint;
+use super::units::{bar, bytes, count, secs, share, share_bytes};
+
+/// Widest that the receipt gets, in characters.
+const WIDTH_MAX: usize = 100;
+/// Most nodes listed; a large fleet is summed up.
+const NODES_SHOWN: usize = 16;
+
+/// The receipt's lines, none wider than `width`.
+#[must_use]
+pub fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
+    let width = width.clamp(20, WIDTH_MAX);
+    let mut lines = vec![head(receipt, paint)];
+    lines.extend(failure(receipt, paint));
+    lines.push(String::new());
+    lines.extend(times(receipt, width, paint));
+    lines.push(String::new());
+    lines.extend(nodes(receipt, paint));
+    lines.push(String::new());
+    lines.extend(places(receipt));
+    lines.push(proof(receipt, paint));
+    // Places are for copying: a long one is left whole and may wrap.
+    lines.iter().map(|l| if l.contains("://") || l.contains('/') { l.clone() } else { plain::cut(l, width) }).collect()
+}
+
+/// The word for an outcome.
+#[must_use]
+pub fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "succeeded",
+        Outcome::JobFailed => "job-failed",
+        Outcome::InfraFailed => "infra-failed",
+        Outcome::TimedOut => "timed-out",
+        Outcome::OverBudget => "over-budget",
+        Outcome::Cancelled => "cancelled",
+    }
+}
+
+/// The word for a phase.
+#[must_use]
+pub fn phase_word(phase: PhaseName) -> &'static str {
+    match phase {
+        PhaseName::Accepted => "accepted",
+        PhaseName::Arming => "arming",
+        PhaseName::Forming => "forming",
+        PhaseName::Working => "working",
+        PhaseName::Collecting => "collecting",
+        PhaseName::Releasing => "releasing",
+        PhaseName::Closed => "closed",
+    }
+}
+
+fn head(receipt: &Receipt, paint: Paint) -> String {
+    let word = outcome_word(receipt.ended.outcome);
+    let word = match receipt.ended.outcome {
+        Outcome::Succeeded => paint.good(&format!("✓ {word}")),
+        Outcome::Cancelled => paint.warn(&format!("■ {word}")),
+        Outcome::JobFailed | Outcome::InfraFailed | Outcome::TimedOut | Outcome::OverBudget => {
+            paint.bad(&format!("✗ {word}"))
+        }
+    };
+    let commit: String = receipt.commit.chars().take(10).collect();
+    let attempts = if receipt.attempts > 1 { format!(", {} attempts", receipt.attempts) } else { String::new() };
+    let run = paint.bold(receipt.run.as_str());
+    format!("{word}  {run} in {}  (commit {commit}{attempts})", secs(receipt.total_secs))
+}
+
+/// The cause in one sentence and the last lines of output.
+fn failure(receipt: &Receipt, paint: Paint) -> Vec<String> {
+    let ended = &receipt.ended;
+    if ended.outcome == Outcome::Succeeded {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    let code = ended.exit_code.map(|c| format!(" (exit code {c})")).unwrap_or_default();
+    if !ended.reason.is_empty() || !code.is_empty() {
+        lines.push(format!("  {}{}", plain::line(&ended.reason), paint.dim(&code)));
+    }
+    if !ended.last_lines.is_empty() {
+        lines.push(paint.dim("  last lines of its output:"));
+        lines.extend(ended.last_lines.iter().map(|l| format!("  {} {}", paint.dim("│"), plain::line(l))));
+    }
+    lines
+}
+
+fn times(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
+    let longest = receipt.phases.iter().map(|p| p.secs).fold(0.0, f64::max);
+    let room = width.saturating_sub(36).clamp(4, 40);
+    let shown = receipt.phases.iter().filter(|p| !matches!(p.phase, PhaseName::Closed));
+    let several = receipt.attempts > 1;
+    let line = |p: &crate::record::PhaseTime| {
+        let attempt = if several { format!(" #{}", p.attempt) } else { String::new() };
+        let name = format!("{}{attempt}", phase_word(p.phase));
+        let filled = bar(p.secs, longest, room).replace('░', "");
+        format!("  {name:<14} {:>10}  {}", secs(p.secs), paint.good(&filled)).trim_end().to_owned()
+    };
+    shown.map(line).collect()
+}
+
+fn nodes(receipt: &Receipt, paint: Paint) -> Vec<String> {
+    let title = format!("  {:<10} {:>6} {:>16} {:>7} {:>11} {:>7}", "node", "cores", "cpu core-secs", "used", "peak mem", "used");
+    let mut lines = vec![paint.dim(&title)];
+    lines.extend(receipt.nodes.iter().take(NODES_SHOWN).map(|n| node(n, paint)));
+    let hidden = receipt.nodes.len().saturating_sub(NODES_SHOWN);
+    if hidden > 0 {
+        lines.push(paint.dim(&format!("  and {hidden} more, listed by `coordinator receipt {} --json`", receipt.run)));
+    }
+    lines
+}
+
+fn node(node: &NodeUse, paint: Paint) -> String {
+    let offered = f64::from(node.cores) * node.secs;
+    let lost = if node.lost { format!("  {}", paint.bad("lost")) } else { String::new() };
+    format!(
+        "  {:<10} {:>6} {:>16.1} {:>7} {:>11} {:>7}{lost}",
+        node.node.as_str(),
+        node.cores,
+        node.cpu_core_secs,
+        share(node.cpu_core_secs, offered),
+        bytes(node.peak_memory_bytes),
+        share_bytes(node.peak_memory_bytes, node.memory_bytes),
+    )
+}
+
+fn places(receipt: &Receipt) -> Vec<String> {
+    let run = &receipt.run;
+    let mut lines = Vec::new();
+    if receipt.results_files > 0 {
+        let files = count(receipt.results_files, "file");
+        lines.push(format!("  results  {files}, {}", bytes(receipt.results_bytes)));
+        if let Some(folder) = &receipt.results_folder {
+            lines.push(format!("           {}", plain::line(&folder.display().to_string())));
+        } else {
+            lines.push(format!("           {}", plain::line(&receipt.results)));
+        }
+        lines.push(format!("           coordinator results {run} --to DIR"));
+    } else {
+        lines.push("  results  none".to_owned());
+    }
+    lines.push(format!("  logs     coordinator logs {run}"));
+    lines
+}
+
+fn proof(receipt: &Receipt, paint: Paint) -> String {
+    let release = &receipt.release;
+    let at = release.observed.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let started = format!("{} started", count(u64::from(release.machines_started), "machine"));
+    let text = format!("  fleet    {started}, {} observed gone at {at}", release.machines_gone);
+    if release.machines_gone >= release.machines_started {
+        return format!("{text}; {}", paint.good("nothing is left"));
+    }
+    let left = release.machines_started - release.machines_gone;
+    format!("{text}; {}", paint.bad(&format!("{left} may be left: coordinator gc --yes")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn receipts_at_several_widths() {
+        for (name, receipt) in samples::receipts() {
+            for width in [40, 80, 200] {
+                let text = render(&receipt, width, Paint::OFF).join("\n");
+                insta::assert_snapshot!(format!("{name}_{width}"), text);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_never_called_nothing() {
+        let (_, mut receipt) = samples::receipts().swap_remove(0);
+        receipt.release.machines_gone -= 1;
+        let text = render(&receipt, 80, Paint::OFF).join("\n");
+        assert!(text.contains("1 may be left") && !text.contains("nothing is left"), "{text}");
+    }
+}
