@@ -4,11 +4,14 @@
 //! wanted and looks at them, and each effect that waits for something (arming, reading the commit, the receipt) is a
 //! child task that answers with an event.
 
-mod effects;
+pub(crate) mod effects;
 mod fleet;
-mod receipt;
+pub(crate) mod receipt;
 mod saver;
 mod view;
+
+pub use effects::commit_of;
+pub(crate) use receipt::phase_times;
 
 use std::sync::Arc;
 use std::time::Duration;
