@@ -317,7 +317,7 @@ fn spark_version(text: &str) -> Result<String, Problem> {
     }
     Err(
         Problem::new(format!("is {}, which is not a release of Spark 4", quote(text)))
-            .help("write all three numbers, such as 4.0.1"),
+            .help("write all three numbers, such as 4.0.5"),
     )
 }
 
