@@ -25,7 +25,9 @@ fn errors(text: &str) -> Errors {
 /// A right job with more keys, each on a line of its own from line 3 on.
 fn job(more: &str) -> String {
     let mut text = "a:\n  code: {entry: a.py}\n".to_owned();
-    more.lines().for_each(|line| writeln!(text, "  {line}").unwrap());
+    for line in more.lines() {
+        let _ = writeln!(text, "  {line}");
+    }
     text
 }
 
@@ -109,7 +111,7 @@ fn yaml_itself() {
         ),
         ("16 core tag", "a:\n  engine: !!str spark\n", 2, &["tag"]),
         ("16 directive", "%YAML 1.2\n---\na: {}\n", 1, &["directives"]),
-        ("not closed", "a: {code: [x\n", 2, &["not valid YAML"]),
+        ("not closed", "a: {code: [x\n", 1, &["not valid YAML"]),
         ("key is a list", "[a, b]: 1\n", 1, &["a key must be a plain word"]),
         (
             "a list of jobs",
