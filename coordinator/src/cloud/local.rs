@@ -78,8 +78,8 @@ impl LocalCloud {
             Role::Worker => NodeId::worker(number),
         };
         let index = u32::try_from(group.machines.len()).unwrap_or(u32::MAX);
-        let started = LocalMachine::start(&self.site, &self.home.run(run), &node, role, index, &group.order);
-        let machine = started
+        let folder = self.home.run(run);
+        let machine = LocalMachine::start(&self.site, &folder, &node, role, index, &group.order)
             .await
             .map_err(|source| CloudError::Transient { what: format!("start {node}"), source })?;
         tracing::debug!(%run, %node, pid = machine.pid(), "machine started");

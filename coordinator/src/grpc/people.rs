@@ -107,18 +107,20 @@ impl Watcher {
             biased;
             _ = self.stop.wait_for(|&stop| stop) => self.done = true,
             _ = self.end.changed() => {}
-            changed = self.handle.view.changed() => {
-                let view = self.handle.view.borrow_and_update().clone();
-                // The driver is gone: nothing will change any more.
-                self.done = changed.is_err() || view.phase() == v1::Phase::Closed;
-                if self.done {
-                    while let Some(event) = self.log() {
-                        self.ready.push_back(event);
-                    }
-                }
-                self.ready.push_back(v1::RunEvent { event: Some(v1::run_event::Event::View(view)) });
+            // An error means that the driver is gone: nothing will change any more.
+            changed = self.handle.view.changed() => self.take_view(changed.is_err()),
+        }
+    }
+
+    fn take_view(&mut self, last: bool) {
+        let view = self.handle.view.borrow_and_update().clone();
+        self.done = last || view.phase() == v1::Phase::Closed;
+        if self.done {
+            while let Some(event) = self.log() {
+                self.ready.push_back(event);
             }
         }
+        self.ready.push_back(v1::RunEvent { event: Some(v1::run_event::Event::View(view)) });
     }
 }
 
