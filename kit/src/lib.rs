@@ -2,7 +2,11 @@
 //!
 //! * [`layout`]: where each thing of a run is in the store;
 //! * [`store`]: the S3 client;
-//! * `telemetry`, `shutdown`, `backoff`, `admin`: the rest.
+//! * [`telemetry`], [`shutdown`], [`backoff`], [`admin`]: logs, signals, waits between tries, HTTP for operators.
 
+pub mod admin;
+pub mod backoff;
 pub mod layout;
+pub mod shutdown;
 pub mod store;
+pub mod telemetry;
