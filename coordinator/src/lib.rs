@@ -1,3 +1,4 @@
 //! The coordinator.
 pub mod cli;
+pub mod record;
 pub mod source;
