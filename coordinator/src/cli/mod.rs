@@ -1,2 +1,5 @@
 //! cli
+pub mod failure;
+pub mod out;
 pub mod plain;
+pub mod view;

@@ -7,7 +7,7 @@ use mayfly_configs::Code;
 use super::bundle::Scratch;
 use super::git::{Git, last_line};
 use super::near::hint;
-use super::{Source, SourceError, dirty, is_full_sha, tree};
+use super::{Options, PathFrom, Source, SourceError, dirty, is_full_sha, tree};
 
 /// A repository on this machine.
 pub(crate) struct Repository {
@@ -31,27 +31,26 @@ impl Repository {
     }
 }
 
-pub(crate) async fn resolve(
-    folder: &Path,
-    code: &Code,
-    dirty: bool,
-    scratch: &Path,
-) -> Result<Source, SourceError> {
+pub(crate) async fn resolve(folder: &Path, code: &Code, options: Options<'_>) -> Result<Source, SourceError> {
     let repository = open(folder).await?;
     let mut warnings = Vec::new();
     let head = commit_of(&repository, code.git_ref.as_str()).await?;
     if repository.shallow {
         return Err(SourceError::Shallow(repository.shown()));
     }
-    let scratch = Scratch::new(scratch, &repository.objects, &head).await?;
-    let commit = if dirty {
+    let scratch = Scratch::new(options.scratch, &repository.objects, &head).await?;
+    let commit = if options.dirty {
         only_head(&repository, &head, code).await?;
         dirty::snapshot(&repository, &head, &scratch).await?
     } else {
         warnings.extend(uncommitted(&repository, &head).await?);
         head
     };
-    let top = tree::join(&repository.prefix, code.path.as_str());
+    let prefix = match options.path_from {
+        PathFrom::Top => "",
+        PathFrom::Folder => &repository.prefix,
+    };
+    let top = tree::join(prefix, code.path.as_str());
     tree::check(&scratch.git, &commit, &top, code).await?;
     let bundle = scratch.bundle(&commit).await?;
     Ok(Source { commit, bundle: Some(bundle), path: top, repo: repository.shown(), warnings })

@@ -269,7 +269,8 @@ pub(crate) fn last_line(stderr: &str) -> String {
 }
 
 /// Hides the `user:password@` of every URL in a text.
-pub(crate) fn redact(text: &str) -> String {
+#[must_use]
+pub fn redact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("://") {

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use mayfly_configs::{Code, Repo};
 
 pub use error::SourceError;
-pub use git::GitError;
+pub use git::{GitError, redact};
 
 /// Code that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,15 +37,36 @@ pub struct Source {
     pub warnings: Vec<String>,
 }
 
-/// Finds the code of a job. A relative folder is relative to `base`; `scratch` is an empty folder that lives as long as
-/// the bundle is needed; `dirty` takes uncommitted work along.
+/// Where `code.path` of a folder begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathFrom {
+    /// At the top of the repository that the folder is in: a job file means the same wherever it lies.
+    Top,
+    /// At the folder itself: what a person means who stands in it.
+    Folder,
+}
+
+/// How to look for code.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// What a relative folder is relative to.
+    pub base: &'a Path,
+    /// Where `code.path` begins.
+    pub path_from: PathFrom,
+    /// Take uncommitted work along.
+    pub dirty: bool,
+    /// An empty folder that lives as long as the bundle is needed.
+    pub scratch: &'a Path,
+}
+
+/// Finds the code of a job.
 ///
 /// # Errors
 /// Each cause has its own [`SourceError`]; nothing has been started, and nothing of the user's has been changed.
-pub async fn resolve(code: &Code, base: &Path, dirty: bool, scratch: &Path) -> Result<Source, SourceError> {
+pub async fn resolve(code: &Code, options: Options<'_>) -> Result<Source, SourceError> {
     match &code.repo {
-        Repo::Folder(folder) => folder::resolve(&base.join(folder), code, dirty, scratch).await,
-        Repo::Url(url) => remote::resolve(url, code, dirty, scratch).await,
+        Repo::Folder(folder) => folder::resolve(&options.base.join(folder), code, options).await,
+        Repo::Url(url) => remote::resolve(url, code, options).await,
     }
 }
 

@@ -1,13 +1,12 @@
 //! Code at a URL: the ref becomes a commit id, and what the job names is looked for, before anything starts.
 
-use std::path::Path;
 use std::time::Duration;
 
 use mayfly_configs::{Code, GitUrl};
 
 use super::git::{Done, Git, GitError, last_line};
 use super::near::hint;
-use super::{Source, SourceError, host, is_full_sha, is_short_sha, tree};
+use super::{Options, Source, SourceError, host, is_full_sha, is_short_sha, tree};
 
 /// Longest that asking for refs may take.
 const ASK_LIMIT: Duration = Duration::from_secs(30);
@@ -20,13 +19,13 @@ struct Server {
     git: Git,
 }
 
-pub(crate) async fn resolve(url: &GitUrl, code: &Code, dirty: bool, scratch: &Path) -> Result<Source, SourceError> {
+pub(crate) async fn resolve(url: &GitUrl, code: &Code, options: Options<'_>) -> Result<Source, SourceError> {
     let shown = url.to_string();
-    if dirty {
+    if options.dirty {
         return Err(SourceError::DirtyElsewhere(shown, "is not on this machine"));
     }
     let protocol = if url.is_ssh() { "ssh" } else { shown.split(':').next().unwrap_or("https") };
-    let mut git = Git::remote(scratch, protocol, ASK_LIMIT);
+    let mut git = Git::remote(options.scratch, protocol, ASK_LIMIT);
     if let Some(pin) = host::check(url).await? {
         git = git.option(&format!("http.curloptResolve={pin}"));
     }

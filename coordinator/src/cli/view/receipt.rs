@@ -23,7 +23,7 @@ pub fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
     lines.extend(nodes(receipt, paint));
     lines.push(String::new());
     lines.extend(places(receipt));
-    lines.push(proof(receipt, paint));
+    lines.extend(proof(receipt, paint));
     // Places are for copying: a long one is left whole and may wrap.
     lines.iter().map(|l| if l.contains("://") || l.contains('/') { l.clone() } else { plain::cut(l, width) }).collect()
 }
@@ -146,16 +146,17 @@ fn places(receipt: &Receipt) -> Vec<String> {
     lines
 }
 
-fn proof(receipt: &Receipt, paint: Paint) -> String {
+fn proof(receipt: &Receipt, paint: Paint) -> [String; 2] {
     let release = &receipt.release;
     let at = release.observed.strftime("%Y-%m-%d %H:%M:%S UTC");
     let started = format!("{} started", count(u64::from(release.machines_started), "machine"));
-    let text = format!("  fleet    {started}, {} observed gone at {at}", release.machines_gone);
-    if release.machines_gone >= release.machines_started {
-        return format!("{text}; {}", paint.good("nothing is left"));
-    }
-    let left = release.machines_started - release.machines_gone;
-    format!("{text}; {}", paint.bad(&format!("{left} may be left: coordinator gc --yes")))
+    let first = format!("  fleet    {started}, {} observed gone", release.machines_gone);
+    let left = release.machines_started.saturating_sub(release.machines_gone);
+    let second = match left {
+        0 => format!("           {} at {at}", paint.good("nothing is left")),
+        left => format!("           {}", paint.bad(&format!("{left} may be left: coordinator gc --yes"))),
+    };
+    [first, second]
 }
 
 #[cfg(test)]

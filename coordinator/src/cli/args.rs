@@ -1,0 +1,99 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::{cancel, data, gc, launch, list, logs, receipt, results, serve, status, store, validate};
+
+const EXAMPLES: &str = "\
+Examples:
+  coordinator launch log-reg-iris                    the job of that name in configs/jobs, to its receipt
+  coordinator launch jobs.yml daily --set workers.count=8
+  coordinator launch --repo https://github.com/me/code --entry main.py --workers 4
+  coordinator status last                            the newest run
+  coordinator results last --to out                  download what it left
+
+Exit codes of launch: 0 succeeded, 1 the job failed, 2 usage or configuration, 3 infrastructure,
+4 deadline, 5 budget, 130 cancelled.";
+
+/// Runs a job on a cluster that lives for that job only: provision, run, save the results, destroy.
+#[derive(Debug, Parser)]
+#[command(name = "coordinator", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Options of every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Folder of the store and the local nodes [default: the nearest .mayfly above, else ./.mayfly]
+    #[arg(long, global = true, env = "MAYFLY_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Colours (NO_COLOR turns them off too)
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a job, to its receipt
+    Launch(Box<launch::Flags>),
+    /// Check job files without running anything
+    Validate(validate::Flags),
+    /// List the runs of the store, newest first
+    List(list::Flags),
+    /// Show how far a run is
+    Status(status::Flags),
+    /// Show the output of a run
+    Logs(logs::Flags),
+    /// List or download the results of a run
+    Results(results::Flags),
+    /// Show what a run took
+    Receipt(receipt::Flags),
+    /// Cancel a run; a second time is faster
+    Cancel(cancel::Flags),
+    /// Find what should not exist any more, and remove it
+    Gc(gc::Flags),
+    /// Run the coordinator for several people or runs, in the foreground
+    Serve(serve::Flags),
+    /// Put files into the store for jobs to read
+    Data(data::Flags),
+    /// The embedded S3 store by itself
+    Store(store::Flags),
+}
+
+/// Names a run.
+#[derive(Debug, Args)]
+pub struct RunArg {
+    /// Run id, the beginning of one, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+}
+
+/// Where to listen.
+#[derive(Debug, Args)]
+pub struct Listen {
+    /// Address to listen on [default: a free port of 127.0.0.1]
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: Option<SocketAddr>,
+}

@@ -1,0 +1,53 @@
+//! `cancel`: asks the coordinator of a run to end it.
+
+use std::path::Path;
+
+use mayfly_proto::v1::{CancelLevel, CancelRequest};
+
+use super::args::RunArg;
+use super::failure::Failure;
+use super::view::json;
+use super::{client, out, runs};
+use crate::embedded;
+use crate::record::PhaseName;
+
+/// Flags of `cancel`.
+#[derive(Debug, clap::Args)]
+pub struct Flags {
+    #[command(flatten)]
+    run: RunArg,
+    /// Kill the job now and save its logs only
+    #[arg(long)]
+    fast: bool,
+    /// The run as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Cancels a run.
+///
+/// # Errors
+/// There is no such run, or its coordinator cannot be reached.
+pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+    let open = runs::open(home).await?;
+    let id = runs::find(&open.store, &flags.run.run).await?;
+    let record = runs::record(&open.store, &id).await?;
+    if record.phases.last().is_some_and(|mark| mark.phase == PhaseName::Closed) {
+        out::note(&format!("{id} is closed already: nothing to cancel"));
+        return Ok(0);
+    }
+    let Some(reach) = embedded::control_of(home, &id)? else {
+        let gone = format!("no coordinator of {id} lives on this machine: its nodes end by themselves");
+        return Err(Failure::infra(format!("{gone}; `coordinator gc --yes` removes what is left")));
+    };
+    let mut client = client::connect(&reach.url, &reach.token).await?;
+    let level = if flags.fast { CancelLevel::Fast } else { CancelLevel::Graceful };
+    let request = CancelRequest { run_id: id.to_string(), level: level.into() };
+    let reply = client.cancel(request).await.map_err(|status| client::refused("cancel", &status))?;
+    if flags.json {
+        out::json(&json::view(&reply.into_inner()))?;
+    } else {
+        out::line(&format!("{id} is being cancelled: `coordinator status {id}` shows how far it is"))?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,102 @@
+//! How a command fails: a sentence on standard error and an exit code.
+
+use std::fmt::Display;
+use std::io;
+
+use crate::record::Outcome;
+use crate::source::{SourceError, redact};
+
+use super::plain;
+
+/// Exit code of a mistake in the command line or the configuration.
+pub const USAGE: u8 = 2;
+
+/// A command that did not do what it was asked to.
+#[derive(Debug)]
+pub struct Failure {
+    /// Exit code.
+    pub code: u8,
+    /// What to say; empty when everything has been said.
+    pub message: String,
+}
+
+impl Failure {
+    /// A mistake in the command line or the configuration.
+    #[must_use]
+    pub fn usage(message: impl Display) -> Self {
+        Self { code: USAGE, message: message.to_string() }
+    }
+
+    /// Something of ours, the machine's or the network's.
+    #[must_use]
+    pub fn infra(message: impl Display) -> Self {
+        Self { code: Outcome::InfraFailed.exit_code(), message: message.to_string() }
+    }
+
+    /// An end without words.
+    #[must_use]
+    pub fn silent(code: u8) -> Self {
+        Self { code, message: String::new() }
+    }
+
+    /// Standard output could not be written. When its reader has left, nobody wants to hear of it.
+    #[must_use]
+    pub fn output(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::silent(0),
+            _ => Self::infra(format!("cannot write to standard output: {error}")),
+        }
+    }
+
+    /// With the whole chain of causes, as one sentence.
+    #[must_use]
+    pub fn chain(what: &str, error: &dyn std::error::Error) -> Self {
+        Self::infra(join(what, error))
+    }
+
+    /// The message, safe to print.
+    #[must_use]
+    pub fn text(&self) -> String {
+        redact(&plain::lines(&self.message))
+    }
+}
+
+fn join(what: &str, error: &dyn std::error::Error) -> String {
+    let mut text = what.to_owned();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let part = error.to_string();
+        // Some errors repeat their cause.
+        if !text.ends_with(&part) {
+            let gap = if text.is_empty() { "" } else { ": " };
+            text.push_str(&format!("{gap}{part}"));
+        }
+        next = error.source();
+    }
+    text
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        // Whatever is wrong with the code was found before anything began.
+        Self { code: USAGE, message: join("", &error) }
+    }
+}
+
+impl From<mayfly_configs::Errors> for Failure {
+    fn from(errors: mayfly_configs::Errors) -> Self {
+        Self::usage(errors.to_string().trim_end())
+    }
+}
+
+impl From<mayfly_kit::store::StoreError> for Failure {
+    fn from(error: mayfly_kit::store::StoreError) -> Self {
+        Self::chain("", &error)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::chain("", error.as_ref())
+    }
+}

@@ -1,0 +1,62 @@
+//! `gc`: finds what should not exist any more, and removes it.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::failure::Failure;
+use super::{out, plain, runs};
+use crate::gc::{self, Leftover};
+use crate::record::SCHEMA;
+
+/// Flags of `gc`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Without --yes it only looks.")]
+pub struct Flags {
+    /// Remove what is found
+    #[arg(long)]
+    yes: bool,
+    /// One JSON object: {schema, removed, leftovers: [{run, what, folder, evidence}]}
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks, and removes with `--yes`.
+///
+/// # Errors
+/// The store cannot be read, or something cannot be removed.
+pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+    let found = if home.join("store").is_dir() {
+        let open = runs::open(home).await?;
+        let found = gc::scan(home, &open.store).await?;
+        if flags.yes {
+            gc::sweep(home, &open.store, &found).await?;
+        }
+        found
+    } else {
+        Vec::new()
+    };
+    if flags.json {
+        let leftovers: Vec<_> = found.iter().map(as_json).collect();
+        out::json(&json!({ "schema": SCHEMA, "removed": flags.yes, "leftovers": leftovers }))?;
+        return Ok(0);
+    }
+    found.iter().try_for_each(|leftover| out::line(&text(leftover)))?;
+    match (found.len(), flags.yes) {
+        (0, _) => out::line("nothing is left"),
+        (n, true) => out::line(&format!("{n} removed")),
+        (n, false) => out::line(&format!("{n} found; `coordinator gc --yes` removes them")),
+    }?;
+    Ok(0)
+}
+
+fn as_json(leftover: &Leftover) -> serde_json::Value {
+    let Leftover { run, what, folder, evidence } = leftover;
+    json!({ "run": run, "what": what, "folder": folder, "evidence": evidence })
+}
+
+fn text(leftover: &Leftover) -> String {
+    let folder = leftover.folder.as_ref().map(|f| format!(" in {}", f.display())).unwrap_or_default();
+    let line = format!("{}  {}{folder}  ({})", leftover.run, leftover.what, leftover.evidence);
+    plain::line(&line)
+}

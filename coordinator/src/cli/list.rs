@@ -1,0 +1,92 @@
+//! `list`: the runs of the store, newest first.
+
+use std::path::Path;
+
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use super::failure::Failure;
+use super::view::units;
+use super::view::{Paint, receipt};
+use super::{out, runs};
+use crate::record::{PhaseName, RunRecord, SCHEMA};
+
+/// Flags of `list`.
+#[derive(Debug, clap::Args)]
+pub struct Flags {
+    /// Show at most so many
+    #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
+    max: usize,
+    /// One JSON object: {schema, runs: [run.json, …]}
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists the runs.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
+    let (mut records, broken) = if home.join("store").is_dir() {
+        runs::records(&runs::open(home).await?.store).await?
+    } else {
+        (Vec::new(), Vec::new())
+    };
+    broken.iter().for_each(|line| out::note(&format!("not readable: {line}")));
+    let all = records.len();
+    records.truncate(flags.max);
+    if flags.json {
+        out::json(&json!({ "schema": SCHEMA, "runs": records }))?;
+        return Ok(0);
+    }
+    if records.is_empty() {
+        out::note("no runs yet");
+        return Ok(0);
+    }
+    out::line(&table(&records, paint))?;
+    if all > records.len() {
+        out::note(&format!("and {} older (--max)", all - records.len()));
+    }
+    Ok(0)
+}
+
+/// What a record says in one word: its outcome, else its phase.
+#[must_use]
+pub fn state(record: &RunRecord, paint: Paint) -> String {
+    let phase = record.phases.last().map_or(PhaseName::Accepted, |mark| mark.phase);
+    match &record.ended {
+        Some(ended) => {
+            let word = receipt::outcome_word(ended.outcome);
+            let word = if ended.outcome.exit_code() == 0 { paint.good(word) } else { paint.bad(word) };
+            if phase == PhaseName::Closed { word } else { format!("{word} ({})", receipt::phase_word(phase)) }
+        }
+        None => paint.warn(receipt::phase_word(phase)),
+    }
+}
+
+/// From the record to its last phase, in seconds.
+#[must_use]
+pub fn age_secs(record: &RunRecord) -> f64 {
+    let last = match record.phases.last() {
+        Some(mark) if mark.phase == PhaseName::Closed => mark.began,
+        _ => jiff::Timestamp::now(),
+    };
+    last.duration_since(record.created).as_secs_f64()
+}
+
+fn table(records: &[RunRecord], paint: Paint) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["RUN", "STATE", "CREATED", "TIME", "COMMIT", "OWNER"]);
+    for record in records {
+        table.add_row([
+            record.run.to_string(),
+            state(record, paint),
+            record.created.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+            units::secs(age_secs(record)),
+            record.commit.chars().take(10).collect(),
+            super::plain::line(&record.owner),
+        ]);
+    }
+    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}

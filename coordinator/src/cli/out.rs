@@ -1,0 +1,33 @@
+//! Writing to standard output and standard error.
+
+use std::io::{self, Write};
+
+use super::failure::Failure;
+
+/// Writes a line to standard output; a closed pipe ends the command quietly.
+///
+/// # Errors
+/// It cannot be written.
+pub fn line(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").map_err(Failure::output)
+}
+
+/// Writes one JSON value as a line.
+///
+/// # Errors
+/// It cannot be written.
+pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|e| Failure::output(e.into()))?;
+    line(&text)
+}
+
+/// Writes a line to standard error, for people. Nobody may be there to read it; that stops nothing.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Makes what was written visible; for a command that ends without returning.
+pub fn flush() {
+    let _ = io::stdout().flush();
+}

@@ -1,0 +1,58 @@
+//! `store`: the embedded S3 store by itself.
+
+use std::path::Path;
+
+use mayfly_kit::shutdown::{self, Signals};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::args::Listen;
+use super::failure::Failure;
+use super::out;
+use crate::embedded;
+use crate::record::SCHEMA;
+
+/// Flags of `store`.
+#[derive(Debug, clap::Args)]
+pub struct Flags {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Serve the store in the foreground and print what S3 programs need to reach it
+    Serve {
+        #[command(flatten)]
+        listen: Listen,
+        /// One JSON object: {schema, endpoint, bucket, folder, access_key, secret_key}
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+    let Verb::Serve { listen, json } = &flags.verb;
+    let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(signals.count());
+    let open = embedded::open_store_at(home, listen.listen).await?;
+    if *json {
+        out::json(&json!({
+            "schema": SCHEMA, "endpoint": open.endpoint, "bucket": open.store.bucket(), "folder": open.folder,
+            "access_key": open.access_key, "secret_key": open.secret_key,
+        }))?;
+    } else {
+        out::line(&format!("export AWS_ENDPOINT_URL={}", open.endpoint))?;
+        out::line(&format!("export AWS_ACCESS_KEY_ID={}", open.access_key))?;
+        out::line(&format!("export AWS_SECRET_ACCESS_KEY={}", open.secret_key))?;
+        out::line("export AWS_REGION=us-east-1")?;
+        out::line(&format!("# {} is the folder {}", open.store.s3_url(""), open.folder.display()))?;
+    }
+    shutdown::reached(&mut level, 1).await;
+    Ok(0)
+}
