@@ -214,7 +214,7 @@ impl S3 for Service {
             ..
         } = req.input;
         self.change(bucket, move |settings| {
-            settings.lifecycle = lifecycle_configuration
+            settings.lifecycle = lifecycle_configuration;
         })
         .await?;
         done(PutBucketLifecycleConfigurationOutput::default())
