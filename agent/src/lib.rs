@@ -1,3 +1,10 @@
 //! The agent: the program on every node.
+//!
+//! The side that executes: [`keeper`] owns one tree of processes and cannot leave any of it behind; [`supervise`] starts
+//! keepers and turns output into lines and ends into values.
 
 pub mod config;
+pub mod keeper;
+pub mod prepare;
+pub mod proctree;
+pub mod supervise;

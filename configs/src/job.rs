@@ -126,7 +126,7 @@ pub struct Workers {
 /// Settings of Spark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spark {
-    /// Release, such as `4.0.1`.
+    /// Release, such as `4.0.5`.
     pub version: String,
     /// Spark properties; none of those that Mayfly sets for safety.
     pub conf: BTreeMap<String, String>,

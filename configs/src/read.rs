@@ -51,17 +51,21 @@ impl<'n> Field<'n> {
     }
 
     fn wrong_kind(&self, sink: &mut Sink, wanted: &str) {
-        let problem = match &self.node.value {
-            Value::Null => Problem::new("has no value").help(format!("give it {wanted}, or remove the line")),
-            other => {
-                let given = match other {
-                    Value::Scalar { text, .. } => quote(text),
-                    other => other.kind().to_owned(),
-                };
-                Problem::new(format!("is {given}")).help(format!("it must be {wanted}"))
+        let given = match &self.node.value {
+            Value::Null => {
+                let problem = Problem::new("has no value");
+                return self.report(
+                    sink,
+                    problem.help(format!("give it {wanted}, or remove the line")),
+                );
             }
+            Value::Scalar { text, .. } => quote(text),
+            Value::List(_) | Value::Map(_) => self.node.value.kind().to_owned(),
         };
-        self.report(sink, problem);
+        self.report(
+            sink,
+            Problem::new(format!("is {given}")).help(format!("it must be {wanted}")),
+        );
     }
 
     /// The text of a single value, and whether it has quotes.

@@ -92,7 +92,7 @@ pub(crate) fn closest<'k>(given: &str, known: impl IntoIterator<Item = &'k str>)
 }
 
 /// The help for a word out of a fixed set.
-pub(crate) fn suggest<'k>(given: &str, known: &[&'k str]) -> String {
+pub(crate) fn suggest(given: &str, known: &[&str]) -> String {
     match closest(given, known.iter().copied()) {
         Some(one) => format!("did you mean `{one}`?"),
         None => format!("use one of {}", listed(known)),

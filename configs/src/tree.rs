@@ -77,6 +77,7 @@ pub(crate) fn parse(sink: &mut Sink, source: usize, text: &str, base: usize) -> 
     let options = granit_parser::options! {
         disallow_directives: true,
         emit_comments: false,
+        emit_anchor_events: true,
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
     };
@@ -127,11 +128,12 @@ impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: &Span) {
         let place = self.place(span);
         if let Some(tag) = event.tag() {
+            let place = span.tag_span().map_or(place, |span| self.place(&span));
             let problem = Problem::new(format!("the tag {} is not allowed", quote(&tag.original())));
             self.fail(place, problem.help("write the value alone"));
             return;
         }
-        if event.anchor_id().is_some() || event.is_alias() {
+        if matches!(event, Event::Anchor(..)) || event.is_alias() {
             self.fail(place, no_anchors());
             return;
         }

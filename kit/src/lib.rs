@@ -1,8 +1,14 @@
 //! Plumbing that both programs share, and nothing of what they decide.
 //!
 //! * [`layout`]: where each thing of a run is in the store;
+//! * [`records`]: what agents write there for others to read;
 //! * [`store`]: the S3 client;
-//! * `telemetry`, `shutdown`, `backoff`, `admin`: the rest.
+//! * [`telemetry`], [`shutdown`], [`backoff`], [`admin`]: logs, signals, waits between tries, HTTP for operators.
 
+pub mod admin;
+pub mod backoff;
 pub mod layout;
+pub mod records;
+pub mod shutdown;
 pub mod store;
+pub mod telemetry;

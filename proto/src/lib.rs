@@ -10,7 +10,7 @@ pub mod ids;
 /// Messages, clients and servers generated from `mayfly/v1/*.proto`.
 #[expect(
     missing_docs,
-    clippy::all,
+    unused_qualifications,
     clippy::allow_attributes,
     reason = "generated code"
 )]

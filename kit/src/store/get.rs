@@ -5,6 +5,7 @@ use std::path::Path;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use super::error::{At, status};
@@ -103,6 +104,21 @@ impl Store {
         }
         tokio::fs::rename(&part, path).await.map_err(|e| at.file(e))?;
         Ok(Some(size))
+    }
+
+    /// SHA-256 (hex) and size in bytes of an object, computed from its bytes; `None` when there is none.
+    ///
+    /// # Errors
+    /// The request failed, or the connection kept breaking.
+    pub async fn digest(&self, key: &str) -> Result<Option<(String, u64)>, StoreError> {
+        let full = self.full(key);
+        let at = self.at("read", &full);
+        let Some((mut body, _, size)) = self.open_object(at, None).await? else { return Ok(None) };
+        let mut hash = Sha256::new();
+        while let Some(chunk) = body.next().await {
+            hash.update(chunk.map_err(|e| at.broken_body(e))?);
+        }
+        Ok(Some((format!("{:x}", hash.finalize()), size)))
     }
 
     async fn fill(

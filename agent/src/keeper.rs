@@ -1,0 +1,208 @@
+//! `agent keep`: a small process between the agent and a program, which owns the program's whole tree.
+//!
+//! It is a child subreaper: a daemon that forks twice and leaves its session becomes the keeper's own child. So "no child
+//! left" (`ECHILD`) is proof that nothing of the tree runs. Its standard input is a socket to the agent: the end of file
+//! there means that the agent is gone, by whatever death, and everything is killed at once. Nothing here is async: the
+//! keeper must stay small and have nothing that can hang.
+//!
+//! ```text
+//! agent -> keeper   term          SIGTERM to the program's process group
+//!                   kill          SIGKILL to the whole tree
+//! keeper -> agent   pid N         the program runs
+//!                   error N       it could not be started: the number of the system's error
+//!                   exit JSON     it ended and nothing of its tree is left
+//! ```
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use crate::proctree::{Snapshot, kill_all};
+
+/// Pause between two sweeps of a tree that is being killed.
+const SWEEP_EVERY: Duration = Duration::from_millis(10);
+/// How long a tree may resist SIGKILL (a process stuck in the kernel) before the keeper leaves.
+const SWEEP_MAX: Duration = Duration::from_secs(10);
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Set when it ended by itself.
+    pub code: Option<i32>,
+    /// Set when a signal ended it.
+    pub signal: Option<i32>,
+    /// Largest resident memory of any one process of its tree.
+    pub max_rss_bytes: u64,
+}
+
+impl Exit {
+    /// True for exit code 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.code == Some(0)
+    }
+}
+
+enum Event {
+    Term,
+    Kill,
+    Ended(Pid, Option<i32>, Option<i32>),
+    NoneLeft,
+}
+
+/// Runs `program` until it ends and nothing of its tree is left; also writes the exit to `status`, if given, atomically.
+///
+/// # Errors
+/// The program cannot be started, or this process cannot become a subreaper.
+pub fn run(status: Option<&Path>, program: &OsString, args: &[OsString]) -> io::Result<Exit> {
+    nix::sys::prctl::set_child_subreaper(true)?;
+    block_terminal_signals()?;
+    let mut agent = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let child = match start(program, args) {
+        Ok(child) => child,
+        Err(error) => {
+            tell(
+                &mut agent,
+                &format!("error {}", error.raw_os_error().unwrap_or(0)),
+            );
+            return Err(error);
+        }
+    };
+    tell(&mut agent, &format!("pid {child}"));
+    let (events, receiver) = channel();
+    listen(agent.try_clone()?, events.clone());
+    reap(events);
+    let exit = keep(child, &receiver);
+    let json = serde_json::to_string(&exit)?;
+    if let Some(path) = status {
+        write_atomically(path, &json)?;
+    }
+    tell(&mut agent, &format!("exit {json}"));
+    Ok(exit)
+}
+
+/// A Ctrl-C in the terminal or a service manager's TERM is the agent's business. `Command` unblocks them in the child.
+fn block_terminal_signals() -> io::Result<()> {
+    let mut signals = SigSet::empty();
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGTSTP,
+        Signal::SIGPIPE,
+    ] {
+        signals.add(signal);
+    }
+    Ok(signals.thread_block()?)
+}
+
+fn start(program: &OsString, args: &[OsString]) -> io::Result<Pid> {
+    let child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    i32::try_from(child.id())
+        .map(Pid::from_raw)
+        .map_err(io::Error::other)
+}
+
+/// The agent may be gone, or, by hand, nobody listens there: what matters is done all the same.
+fn tell(agent: &mut File, line: &str) {
+    let _ = agent.write_all(format!("{line}\n").as_bytes());
+}
+
+/// Turns what the agent says into events; the end of it is a `Kill`.
+fn listen(agent: File, events: Sender<Event>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(agent).lines().map_while(Result::ok) {
+            let event = match line.trim() {
+                "term" => Event::Term,
+                "kill" => Event::Kill,
+                _ => continue,
+            };
+            if events.send(event).is_err() {
+                return;
+            }
+        }
+        let _ = events.send(Event::Kill);
+    });
+}
+
+/// Reaps every child, the program and what was reparented to us, until there is none.
+fn reap(events: Sender<Event>) {
+    std::thread::spawn(move || {
+        loop {
+            let event = match waitpid(None::<Pid>, None) {
+                Ok(WaitStatus::Exited(pid, code)) => Event::Ended(pid, Some(code), None),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => Event::Ended(pid, None, Some(signal as i32)),
+                Ok(_) | Err(Errno::EINTR) => continue,
+                Err(_) => Event::NoneLeft,
+            };
+            let last = matches!(event, Event::NoneLeft);
+            if events.send(event).is_err() || last {
+                return;
+            }
+        }
+    });
+}
+
+/// Waits for the program, obeys, and after it kills until no child is left.
+fn keep(child: Pid, events: &Receiver<Event>) -> Exit {
+    let mut exit = Exit::default();
+    let mut killing: Option<Instant> = None;
+    loop {
+        let event = match killing {
+            None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(_) => events.recv_timeout(SWEEP_EVERY),
+        };
+        match event {
+            Ok(Event::Term) => {
+                let _ = killpg(child, Signal::SIGTERM);
+            }
+            Ok(Event::Ended(pid, code, signal)) if pid == child => {
+                (exit.code, exit.signal) = (code, signal);
+                killing.get_or_insert_with(Instant::now);
+            }
+            Ok(Event::Kill) => {
+                killing.get_or_insert_with(Instant::now);
+            }
+            Ok(Event::Ended(..)) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Event::NoneLeft) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if let Some(since) = killing {
+            if since.elapsed() > SWEEP_MAX {
+                break;
+            }
+            kill_all(&Snapshot::take().descendants(nix::unistd::getpid().as_raw()));
+        }
+    }
+    exit.max_rss_bytes = max_rss_bytes();
+    exit
+}
+
+/// Linux counts in KiB.
+fn max_rss_bytes() -> u64 {
+    let kib = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| usage.max_rss());
+    u64::try_from(kib).unwrap_or(0).saturating_mul(1024)
+}
+
+fn write_atomically(path: &Path, text: &str) -> io::Result<()> {
+    let part = path.with_extension("part");
+    std::fs::write(&part, text)?;
+    std::fs::rename(part, path)
+}

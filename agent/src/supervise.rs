@@ -1,0 +1,254 @@
+//! Starts programs under a keeper, reads their output line by line, stops them, and returns their end as a value.
+//!
+//! Every child of the agent must be started here: a direct child that is no known keeper is an orphan of a keeper that
+//! was killed, and is killed too (see [`become_subreaper`]).
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::Command;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+pub use crate::keeper::Exit;
+
+mod lines;
+mod orphans;
+
+pub use lines::{LINE_MAX_BYTES, Line, Stream};
+pub use orphans::become_subreaper;
+
+/// A keeper starts and reports within this time, or the machine is beyond use.
+const START_MAX: Duration = Duration::from_secs(20);
+/// From `kill` to the keeper's report; a little more than the keeper itself allows.
+const KILL_MAX: Duration = Duration::from_secs(12);
+/// How long the end waits for output that nobody takes.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// What to run. No `Debug`: the environment may hold secrets.
+#[derive(Clone)]
+pub struct Spec {
+    /// Short name for logs, as `spark-master`.
+    pub name: String,
+    /// Where its lines belong.
+    pub stream: Stream,
+    /// The program; looked up on the `PATH` of `env` when it is a bare name.
+    pub program: OsString,
+    /// Its arguments. Never a secret: every user of the machine can read them.
+    pub args: Vec<OsString>,
+    /// The complete environment: nothing is inherited.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where it runs.
+    pub cwd: PathBuf,
+    /// The agent's own executable, for `agent keep`.
+    pub keeper: PathBuf,
+}
+
+/// A running program and everything it started. Dropping it kills all of that.
+pub struct Child {
+    name: String,
+    pid: u32,
+    commands: mpsc::Sender<Order>,
+    exit: watch::Receiver<Option<Exit>>,
+    // Dropping it drops the socket to the keeper, which then kills everything.
+    _task: JoinSet<()>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Term,
+    Kill,
+}
+
+impl Child {
+    /// Starts the program; its lines go to `lines`, which slows the program down when it is full.
+    ///
+    /// # Errors
+    /// What the system says: no such program, no such folder, no memory.
+    pub async fn spawn(spec: Spec, lines: mpsc::Sender<Line>) -> io::Result<Self> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut keeper = orphans::spawn_keeper(command(&spec, theirs))?;
+        let (read, write) = UnixStream::from_std(ours)?.into_split();
+        let mut reports = BufReader::new(read);
+        let pid = timeout(START_MAX, started(&mut reports, &spec))
+            .await
+            .map_err(io::Error::from)??;
+        let mut readers = JoinSet::new();
+        if let Some(stdout) = keeper.take_stdout() {
+            readers.spawn(lines::forward(stdout, spec.stream, lines.clone()));
+        }
+        if let Some(stderr) = keeper.take_stderr() {
+            readers.spawn(lines::forward(stderr, spec.stream, lines));
+        }
+        let (commands, orders) = mpsc::channel(8);
+        let (report, exit) = watch::channel(None);
+        let mut task = JoinSet::new();
+        task.spawn(
+            Watch {
+                keeper,
+                reports,
+                write,
+                orders,
+                readers,
+                report,
+            }
+            .run(),
+        );
+        Ok(Self {
+            name: spec.name,
+            pid,
+            commands,
+            exit,
+            _task: task,
+        })
+    }
+
+    /// The name it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The program's process id (not its keeper's).
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Its end, if it has come.
+    #[must_use]
+    pub fn exited(&self) -> Option<Exit> {
+        *self.exit.borrow()
+    }
+
+    /// Waits until it ends and nothing of its tree is left. May be called again.
+    pub async fn wait(&self) -> Exit {
+        let mut exit = self.exit.clone();
+        let ended = exit.wait_for(Option::is_some).await;
+        ended.ok().and_then(|value| *value).unwrap_or_default()
+    }
+
+    /// SIGTERM to the program's process group; after `grace`, SIGKILL to the whole tree.
+    pub async fn stop(&self, grace: Duration) -> Exit {
+        // A full queue holds the same orders already; a closed one means that it has ended.
+        let _ = self.commands.try_send(Order::Term);
+        if let Ok(exit) = timeout(grace, self.wait()).await {
+            return exit;
+        }
+        self.kill().await
+    }
+
+    /// SIGKILL to the whole tree, and waits until it is gone.
+    pub async fn kill(&self) -> Exit {
+        let _ = self.commands.send(Order::Kill).await;
+        self.wait().await
+    }
+}
+
+fn command(spec: &Spec, socket: std::os::unix::net::UnixStream) -> Command {
+    let mut command = Command::new(&spec.keeper);
+    command.arg("keep").arg("--").arg(&spec.program).args(&spec.args);
+    command
+        .env_clear()
+        .envs(spec.env.iter().map(|(key, value)| (key, value)))
+        .current_dir(&spec.cwd);
+    command
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // A group of its own: a Ctrl-C in the terminal reaches the agent only.
+    command.process_group(0);
+    command
+}
+
+/// Waits for the keeper's first word.
+async fn started(reports: &mut BufReader<OwnedReadHalf>, spec: &Spec) -> io::Result<u32> {
+    let mut line = String::new();
+    reports.read_line(&mut line).await?;
+    match line.trim_end().split_once(' ') {
+        Some(("pid", pid)) => pid.parse().map_err(io::Error::other),
+        Some(("error", number)) => {
+            let error = number
+                .parse()
+                .map_or_else(io::Error::other, io::Error::from_raw_os_error);
+            Err(io::Error::new(
+                error.kind(),
+                format!("start {}: {error}", spec.program.display()),
+            ))
+        }
+        _ => Err(io::Error::other(format!(
+            "the keeper of {} ended before it started anything",
+            spec.name
+        ))),
+    }
+}
+
+/// The task behind one [`Child`].
+struct Watch {
+    keeper: orphans::Keeper,
+    reports: BufReader<OwnedReadHalf>,
+    write: OwnedWriteHalf,
+    orders: mpsc::Receiver<Order>,
+    readers: JoinSet<()>,
+    report: watch::Sender<Option<Exit>>,
+}
+
+impl Watch {
+    async fn run(mut self) {
+        let exit = self.until_exit().await;
+        self.keeper.reap().await;
+        let exit = match exit {
+            Some(exit) => exit,
+            // The keeper itself was killed: what it kept is ours now, by reparenting.
+            None => {
+                orphans::sweep().await;
+                Exit {
+                    signal: Some(9),
+                    ..Exit::default()
+                }
+            }
+        };
+        // The last lines matter for the cause; but a reader whose consumer is stuck must not hide the end.
+        let _ = timeout(DRAIN_MAX, async {
+            while self.readers.join_next().await.is_some() {}
+        })
+        .await;
+        self.report.send_replace(Some(exit));
+        while self.readers.join_next().await.is_some() {}
+    }
+
+    /// Passes orders on until the keeper reports; `None` when it ended without a report.
+    async fn until_exit(&mut self) -> Option<Exit> {
+        let mut line = String::new();
+        let mut give_up: Option<tokio::time::Instant> = None;
+        loop {
+            let limit = give_up.unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(3600));
+            tokio::select! {
+                read = self.reports.read_line(&mut line) => return match read {
+                    Ok(n) if n > 0 => serde_json::from_str(line.trim_end().strip_prefix("exit ")?).ok(),
+                    _ => None,
+                },
+                Some(order) = self.orders.recv() => {
+                    let word: &[u8] = match order {
+                        Order::Term => b"term\n",
+                        Order::Kill => {
+                            give_up.get_or_insert_with(|| tokio::time::Instant::now() + KILL_MAX);
+                            b"kill\n"
+                        }
+                    };
+                    let _ = self.write.write_all(word).await;
+                }
+                () = tokio::time::sleep_until(limit) => if give_up.is_some() { return None },
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Where machines come from.
+
+pub mod local;
+
+use std::net::IpAddr;
+
+use mayfly_configs::Job;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mayfly_proto::{NodeId, RunId};
+
+use crate::run::{Role, Wanted};
+
+/// One machine of a run, as its cloud sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// The cloud's own name of it.
+    pub id: String,
+    /// The node that runs on it.
+    pub node: NodeId,
+    /// What it is for.
+    pub role: Role,
+    /// Where the fleet reaches it.
+    pub address: Option<IpAddr>,
+    /// When it was started.
+    pub started: Timestamp,
+    /// When it was observed to have ended; `None` while it runs or may run.
+    pub ended: Option<Timestamp>,
+}
+
+/// Why a cloud did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum CloudError {
+    /// It may work later.
+    #[error("{what}")]
+    Transient {
+        /// What was tried.
+        what: String,
+        /// What went wrong.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It will not work, however often it is tried.
+    #[error("{0}")]
+    Permanent(String),
+}
+
+/// What the machines of a run are made for. No `Debug`: it holds secrets.
+#[derive(Clone)]
+pub struct Order {
+    /// The run.
+    pub run: RunId,
+    /// The resolved job: sizes of the machines.
+    pub job: Job,
+    /// Where agents reach the coordinator.
+    pub coordinator: String,
+    /// Exchanged at `Enroll` by the master.
+    pub master_token: String,
+    /// Exchanged at `Enroll` by workers.
+    pub worker_token: String,
+}
+
+/// What the coordinator asks of a cloud. Every call may be repeated.
+#[async_trait]
+pub trait Cloud: Send + Sync {
+    /// Makes the run's groups, at zero, with their killer armed.
+    async fn arm(&self, order: &Order) -> Result<(), CloudError>;
+    /// Wants so many machines from now on; the groups replace those that end, a bounded number of times.
+    async fn scale(&self, run: &RunId, wanted: Wanted) -> Result<(), CloudError>;
+    /// Every machine the run ever had.
+    async fn observe(&self, run: &RunId) -> Result<Vec<Machine>, CloudError>;
+    /// To zero, and the groups away. Whether machines are gone is for [`Cloud::observe`] to say.
+    async fn release(&self, run: &RunId) -> Result<(), CloudError>;
+}

@@ -1,0 +1,152 @@
+//! The cloud on this machine: every node is an agent process with its own loopback address, folder, cores and memory.
+//!
+//! A run is a group that this process keeps: a machine that ends is replaced as long as it is wanted. Its killer is
+//! the lease of each agent (`Timing::lease`): when this process dies, its nodes end by themselves.
+
+mod address;
+mod machine;
+pub mod processes;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mayfly_proto::{NodeId, RunId};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::{Cloud, CloudError, Machine, Order};
+use crate::home::Home;
+use crate::plan::{Action, plan};
+use crate::run::{Role, Timing, Wanted};
+use machine::LocalMachine;
+
+/// How long agents get to leave by themselves before they are killed.
+const LEAVE_GRACE: Duration = Duration::from_secs(5);
+
+/// Intervals that suit one machine, where a report costs nothing.
+#[must_use]
+pub fn timing() -> Timing {
+    Timing {
+        sync: Duration::from_millis(500),
+        sync_fast: Duration::from_millis(100),
+        lost_after: Duration::from_secs(8),
+        lease: Duration::from_secs(8),
+        grace: Duration::from_secs(5),
+        salvage: Duration::from_secs(60),
+        overtime: Duration::from_secs(240),
+        without_workers: Duration::from_secs(60),
+    }
+}
+
+/// What every node on this machine is told. No `Debug`: it holds the store's keys.
+#[derive(Clone)]
+pub struct Site {
+    /// The program `agent`.
+    pub agent: PathBuf,
+    /// `store` of `node.json`.
+    pub store: Value,
+    /// `toolchain` of `node.json`.
+    pub toolchain: Value,
+}
+
+struct Group {
+    order: Order,
+    machines: Vec<LocalMachine>,
+    released: bool,
+}
+
+/// The machines of all runs that this process keeps.
+pub struct LocalCloud {
+    home: Home,
+    site: Site,
+    groups: Mutex<HashMap<RunId, Group>>,
+}
+
+impl LocalCloud {
+    /// A cloud whose machines live in `home`.
+    #[must_use]
+    pub fn new(home: Home, site: Site) -> Self {
+        Self { home, site, groups: Mutex::new(HashMap::new()) }
+    }
+
+    async fn start(&self, run: &RunId, group: &mut Group, role: Role, number: u32) -> Result<(), CloudError> {
+        let node = match role {
+            Role::Master => NodeId::master(number),
+            Role::Worker => NodeId::worker(number),
+        };
+        let index = u32::try_from(group.machines.len()).unwrap_or(u32::MAX);
+        let folder = self.home.run(run);
+        let machine = LocalMachine::start(&self.site, &folder, &node, role, index, &group.order)
+            .await
+            .map_err(|source| CloudError::Transient { what: format!("start {node}"), source })?;
+        tracing::debug!(%run, %node, pid = machine.pid(), "machine started");
+        group.machines.push(machine);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Cloud for LocalCloud {
+    async fn arm(&self, order: &Order) -> Result<(), CloudError> {
+        let folder = self.home.run(&order.run);
+        tokio::fs::create_dir_all(&folder)
+            .await
+            .map_err(|source| CloudError::Transient { what: format!("make {}", folder.display()), source })?;
+        let group = Group { order: order.clone(), machines: Vec::new(), released: false };
+        self.groups.lock().await.entry(order.run.clone()).or_insert(group);
+        Ok(())
+    }
+
+    async fn scale(&self, run: &RunId, wanted: Wanted) -> Result<(), CloudError> {
+        let mut groups = self.groups.lock().await;
+        let Some(group) = groups.get_mut(run).filter(|group| !group.released) else { return Ok(()) };
+        let machines = group.observe();
+        for action in plan(wanted, &machines) {
+            match action {
+                Action::Start { role, number } => self.start(run, group, role, number).await?,
+                Action::GiveUp { role } => {
+                    let role = if role == Role::Master { "masters" } else { "workers" };
+                    return Err(CloudError::Permanent(format!(
+                        "{role} keep ending as soon as they are started; see agent.log in {}",
+                        self.home.run(run).display()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn observe(&self, run: &RunId) -> Result<Vec<Machine>, CloudError> {
+        let mut groups = self.groups.lock().await;
+        Ok(groups.get_mut(run).map(Group::observe).unwrap_or_default())
+    }
+
+    async fn release(&self, run: &RunId) -> Result<(), CloudError> {
+        let mut groups = self.groups.lock().await;
+        let Some(group) = groups.get_mut(run) else { return Ok(()) };
+        if !group.released {
+            group.released = true;
+            group.machines.iter().for_each(LocalMachine::ask_to_leave);
+        }
+        let now = Timestamp::now();
+        for machine in &mut group.machines {
+            machine.kill_after(LEAVE_GRACE, now);
+        }
+        if group.machines.iter_mut().all(|machine| machine.has_ended()) {
+            // What outlives its agent and its keeper carries the run in its environment.
+            let run = run.clone();
+            let swept = tokio::task::spawn_blocking(move || processes::kill_all_of(&run)).await;
+            swept.map_err(|error| CloudError::Permanent(error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Group {
+    fn observe(&mut self) -> Vec<Machine> {
+        self.machines.iter_mut().map(LocalMachine::observe).collect()
+    }
+}

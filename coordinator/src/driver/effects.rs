@@ -1,0 +1,101 @@
+//! Effects that wait for something, each a child task that answers with an event.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use mayfly_kit::layout;
+use mayfly_kit::store::{Store, StoreError};
+use mayfly_proto::{Attempt, RunId};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use super::receipt::Draft;
+use super::saver::Saved;
+use super::{Context, Message};
+use crate::cloud::CloudError;
+use crate::commit::CommitFile;
+use crate::run::Event;
+
+/// Between two tries.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long a receipt is tried to be written; the machines are gone by then, and `gc` writes it later.
+const RECEIPT_LIMIT: Duration = Duration::from_secs(120);
+
+async fn done(outbox: &mpsc::Sender<Message>, event: Event) {
+    if outbox.send(Message::Done(event)).await.is_err() {
+        tracing::debug!("an effect was done after its run had ended");
+    }
+}
+
+/// The killer exists before the first machine, and the record of the attempt before its killer.
+pub(super) async fn arm(context: Arc<Context>, saved: Saved, attempt: Attempt, outbox: mpsc::Sender<Message>) {
+    saved.wait().await;
+    loop {
+        match context.cloud.arm(&context.order).await {
+            Ok(()) => return done(&outbox, Event::Armed(attempt)).await,
+            Err(CloudError::Permanent(reason)) => return done(&outbox, Event::CloudFailed(reason)).await,
+            Err(error) => tracing::warn!(%error, "cannot arm; trying again"),
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Reads the commit of a run; `None` when there is none.
+///
+/// # Errors
+/// The store does not answer, or what it holds there is not a commit.
+pub async fn commit_of(store: &Store, run: &RunId) -> Result<Option<CommitFile>, StoreError> {
+    let Some(object) = store.get(&layout::commit(run)).await? else { return Ok(None) };
+    match serde_json::from_slice::<CommitFile>(&object.bytes) {
+        Ok(commit) if commit.run == *run => Ok(Some(commit)),
+        Ok(commit) => {
+            tracing::error!(%run, other = %commit.run, "the commit in this run's folder is of another run: ignored");
+            Ok(None)
+        }
+        Err(error) => {
+            tracing::error!(%run, %error, "what is stored as the commit of this run is not one: ignored");
+            Ok(None)
+        }
+    }
+}
+
+pub(super) async fn read_commit(context: Arc<Context>, outbox: mpsc::Sender<Message>) {
+    loop {
+        match commit_of(&context.store, &context.order.run).await {
+            Ok(found) => return done(&outbox, Event::CommitRead(found.map(Into::into))).await,
+            Err(error) => tracing::warn!(%error, "cannot ask for the commit; trying again"),
+        }
+        sleep(RETRY).await;
+    }
+}
+
+pub(super) async fn write_receipt(
+    context: Arc<Context>,
+    draft: Draft,
+    slot: Arc<OnceLock<String>>,
+    outbox: mpsc::Sender<Message>,
+) {
+    let began = Instant::now();
+    let run = &context.order.run;
+    while began.elapsed() < RECEIPT_LIMIT {
+        match try_receipt(&context, &draft).await {
+            Ok(text) => {
+                // Written once: a second receipt of the same run would be the same.
+                let _first = slot.set(text);
+                return done(&outbox, Event::ReceiptWritten).await;
+            }
+            Err(error) => tracing::warn!(%run, %error, "cannot write the receipt; trying again"),
+        }
+        sleep(RETRY).await;
+    }
+    tracing::error!(%run, "the receipt could not be written; `coordinator gc` writes it when the store answers");
+    done(&outbox, Event::ReceiptWritten).await;
+}
+
+async fn try_receipt(context: &Context, draft: &Draft) -> Result<String, StoreError> {
+    let commit = commit_of(&context.store, &context.order.run).await?;
+    let receipt = draft.finish(context, commit.as_ref());
+    let text = serde_json::to_string_pretty(&receipt).unwrap_or_default();
+    context.store.put(&layout::receipt(&context.order.run), text.clone().into_bytes()).await?;
+    Ok(text)
+}

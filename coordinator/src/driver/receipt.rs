@@ -1,0 +1,105 @@
+//! What a run took, out of its state, its machines and its commit.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mayfly_kit::layout;
+use mayfly_proto::Attempt;
+
+use super::Context;
+use crate::commit::CommitFile;
+use crate::cloud::Machine;
+use crate::home::BUCKET;
+use crate::record::{Ended, NodeUse, Outcome, PhaseName, PhaseTime, Receipt, ReleaseProof, RunRecord, SCHEMA};
+use crate::run::Run;
+
+/// A receipt but for what the store says.
+pub(super) struct Draft {
+    run: Run,
+    record: RunRecord,
+    machines: Vec<Machine>,
+    observed: Timestamp,
+}
+
+impl Draft {
+    pub(super) fn of(run: &Run, record: RunRecord, machines: Vec<Machine>) -> Self {
+        Self { run: run.clone(), record, machines, observed: Timestamp::now() }
+    }
+
+    pub(super) fn finish(&self, context: &Context, commit: Option<&CommitFile>) -> Receipt {
+        let attempt = commit.map_or(self.record.attempt, |commit| commit.attempt);
+        let results = layout::results(&self.record.run, attempt);
+        let folder = context.home.store().join(BUCKET).join(&results);
+        Receipt {
+            schema: SCHEMA,
+            run: self.record.run.clone(),
+            job: self.record.job.name.to_string(),
+            commit: self.record.commit.clone(),
+            ended: self.record.ended.clone().unwrap_or_else(unknown_end),
+            attempts: self.record.attempt.number(),
+            phases: phase_times(&self.record, self.observed),
+            total_secs: secs(self.record.created, self.observed),
+            nodes: self.machines.iter().map(|machine| self.node_use(machine)).collect(),
+            results_files: commit.map_or(0, |commit| commit.files.len() as u64),
+            results_bytes: commit.map_or(0, |commit| commit.files.iter().map(|file| file.size).sum()),
+            results: context.store.s3_url(&results),
+            logs: context.store.s3_url(&layout::logs(&self.record.run, attempt)),
+            results_folder: existing(folder),
+            release: ReleaseProof {
+                machines_started: count(self.machines.len()),
+                machines_gone: count(self.machines.iter().filter(|machine| machine.ended.is_some()).count()),
+                observed: self.observed,
+            },
+        }
+    }
+
+    fn node_use(&self, machine: &Machine) -> NodeUse {
+        let node = self.run.nodes.get(&machine.node);
+        let usage = node.map(|node| node.report.usage.clone()).unwrap_or_default();
+        NodeUse {
+            node: machine.node.clone(),
+            cores: node.map_or(0, |node| node.cores),
+            memory_bytes: node.map_or(0, |node| node.memory_bytes),
+            secs: secs(machine.started, machine.ended.unwrap_or(self.observed)),
+            cpu_core_secs: usage.cpu_core_secs,
+            peak_memory_bytes: usage.peak_memory_bytes,
+            lost: node.is_none_or(|node| node.lost),
+        }
+    }
+}
+
+fn existing(folder: PathBuf) -> Option<PathBuf> {
+    folder.is_dir().then_some(folder)
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn secs(from: Timestamp, to: Timestamp) -> f64 {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default().as_secs_f64()
+}
+
+fn unknown_end() -> Ended {
+    Ended {
+        outcome: Outcome::InfraFailed,
+        reason: "the run was released before its outcome was known".into(),
+        exit_code: None,
+        last_lines: Vec::new(),
+    }
+}
+
+/// Time in each phase: until the next one began, the last one until `end`.
+pub(crate) fn phase_times(record: &RunRecord, end: Timestamp) -> Vec<PhaseTime> {
+    let ends = record.phases.iter().skip(1).map(|mark| mark.began).chain([end]);
+    let mut times: Vec<PhaseTime> = Vec::new();
+    for (mark, until) in record.phases.iter().zip(ends) {
+        if mark.phase == PhaseName::Closed {
+            continue;
+        }
+        let attempt: Attempt = mark.attempt;
+        times.push(PhaseTime { phase: mark.phase, attempt, secs: secs(mark.began, until) });
+    }
+    times
+}

@@ -1,0 +1,107 @@
+//! Makes the record of a run durable: always the latest one, by compare-and-swap.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mayfly_kit::layout;
+use mayfly_kit::store::{Replaced, Store};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::Context;
+use crate::record::RunRecord;
+
+/// Between two tries while the store does not answer.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long the end of a run waits for its record at most.
+const FLUSH: Duration = Duration::from_secs(60);
+
+type Pending = Option<(u64, Box<RunRecord>)>;
+
+pub(super) struct Saver {
+    latest: watch::Sender<Pending>,
+    saved: watch::Receiver<u64>,
+    version: u64,
+}
+
+/// Tells when a record is durable.
+pub(super) struct Saved {
+    version: u64,
+    saved: watch::Receiver<u64>,
+}
+
+impl Saved {
+    /// Waits until the record that was the latest when this was made is durable.
+    pub(super) async fn wait(mut self) {
+        // The saver ends only with its driver, and then nobody waits.
+        let _ended = self.saved.wait_for(|&saved| saved >= self.version).await;
+    }
+}
+
+impl Saver {
+    pub(super) fn start(context: &Arc<Context>, children: &mut JoinSet<()>) -> Self {
+        let (latest, pending) = watch::channel(None);
+        let (done, saved) = watch::channel(0);
+        children.spawn(keep_saving(Arc::clone(context), pending, done));
+        Self { latest, saved, version: 0 }
+    }
+
+    pub(super) fn save(&mut self, record: RunRecord) {
+        self.version += 1;
+        self.latest.send_replace(Some((self.version, Box::new(record))));
+    }
+
+    pub(super) fn watcher(&self) -> Saved {
+        Saved { version: self.version, saved: self.saved.clone() }
+    }
+
+    pub(super) async fn flush(&self) {
+        if timeout(FLUSH, self.watcher().wait()).await.is_err() {
+            tracing::error!("the record of the run could not be written; `coordinator gc` mends it");
+        }
+    }
+}
+
+async fn keep_saving(context: Arc<Context>, mut pending: watch::Receiver<Pending>, done: watch::Sender<u64>) {
+    let key = layout::record(&context.order.run);
+    let mut etag = context.etag.clone();
+    while pending.changed().await.is_ok() {
+        let Some((version, record)) = pending.borrow_and_update().clone() else { continue };
+        match serde_json::to_vec_pretty(&*record) {
+            Ok(text) => {
+                if !save_one(&context.store, &key, text, &mut etag).await {
+                    return;
+                }
+            }
+            Err(error) => tracing::error!(%error, "the record cannot be written as JSON"),
+        }
+        done.send_replace(version);
+    }
+}
+
+/// False when somebody else writes this record: two coordinators own one run, and this one stops writing.
+async fn save_one(store: &Store, key: &str, text: Vec<u8>, etag: &mut String) -> bool {
+    loop {
+        match store.replace(key, text.clone(), etag).await {
+            Ok(Replaced::Yes(new)) => {
+                *etag = new;
+                return true;
+            }
+            Ok(Replaced::Conflict) => match store.get(key).await {
+                // Our own write whose reply was lost.
+                Ok(Some(object)) if object.bytes == text => {
+                    *etag = object.etag;
+                    return true;
+                }
+                Ok(_) => {
+                    tracing::error!(key, "another coordinator has changed this record; this one stops writing it");
+                    return false;
+                }
+                Err(error) => tracing::warn!(%error, key, "cannot read the record back"),
+            },
+            Err(error) => tracing::warn!(%error, key, "cannot save the record; trying again"),
+        }
+        sleep(RETRY).await;
+    }
+}

@@ -1,0 +1,209 @@
+//! A coordinator inside a command: the embedded store, the local cloud and the server, on loopback.
+//!
+//! `launch` without a server runs this, and so does `serve`. Verbs that only read open the store alone.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use mayfly_kit::admin::Admin;
+use mayfly_kit::store::{Store, StoreConfig};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cloud::local::{LocalCloud, Site, timing};
+use crate::grpc;
+use crate::home::{BUCKET, Home};
+use crate::metrics::Metrics;
+use crate::server::{Parts, Server};
+use crate::tokens::Tokens;
+use crate::toolchain::{self, Step};
+
+/// Region of the embedded store: any would do, clients want one.
+const REGION: &str = "us-east-1";
+
+/// What the embedded coordinator needs to know.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder `.mayfly`.
+    pub home: PathBuf,
+    /// Where gRPC listens; a free port of 127.0.0.1 by default.
+    pub listen: Option<SocketAddr>,
+    /// Where the admin pages are served; a free port of 127.0.0.1 by default.
+    pub admin: Option<SocketAddr>,
+    /// Release of Spark that the nodes run.
+    pub spark: String,
+}
+
+/// The store alone. No `Debug`: it knows the keys.
+pub struct OpenStore {
+    /// A client of it.
+    pub store: Store,
+    /// `http://host:port`.
+    pub endpoint: String,
+    /// Access key id.
+    pub access_key: String,
+    /// Secret access key.
+    pub secret_key: String,
+    /// Region.
+    pub region: &'static str,
+    /// The bucket's folder on this machine.
+    pub folder: PathBuf,
+    server: mayfly_s3::Server,
+}
+
+/// A whole coordinator in this process.
+pub struct Embedded {
+    /// Where agents and people reach it.
+    pub url: String,
+    /// What people show.
+    pub token: String,
+    /// Its store.
+    pub store: OpenStore,
+    /// Where the admin pages are.
+    pub admin: SocketAddr,
+    server: Arc<Server>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+/// Serves the embedded store of `home` on a free port and opens it.
+///
+/// # Errors
+/// The folder cannot be used, or no port is free.
+pub async fn open_store(home: &Path) -> anyhow::Result<OpenStore> {
+    open_store_at(&Home::open(home)?, loopback()).await
+}
+
+/// The same on an address of the caller's choice.
+///
+/// # Errors
+/// As [`open_store`].
+pub async fn open_store_at(home: &Home, listen: SocketAddr) -> anyhow::Result<OpenStore> {
+    let keys = home.keys()?;
+    let config = mayfly_s3::Config {
+        root: home.store(),
+        listen,
+        access_key: keys.access_key.clone(),
+        secret_key: keys.secret_key.clone(),
+        region: REGION.into(),
+    };
+    let server = mayfly_s3::Server::start(config).await.context("start the embedded store")?;
+    let endpoint = grpc::url(server.addr());
+    let store = Store::open(&StoreConfig {
+        endpoint: Some(endpoint.clone()),
+        bucket: BUCKET.into(),
+        prefix: String::new(),
+        region: REGION.into(),
+        access_key: keys.access_key.clone(),
+        secret_key: keys.secret_key.clone(),
+    });
+    store.ensure_bucket().await.context("make the bucket of the embedded store")?;
+    let folder = home.store().join(BUCKET);
+    let (access_key, secret_key) = (keys.access_key, keys.secret_key);
+    Ok(OpenStore { store, endpoint, access_key, secret_key, region: REGION, folder, server })
+}
+
+impl OpenStore {
+    /// Stops serving.
+    pub async fn close(self) {
+        self.server.stop().await;
+    }
+
+    /// `store` of `node.json`.
+    fn for_nodes(&self) -> serde_json::Value {
+        serde_json::json!({
+            "endpoint": self.endpoint,
+            "bucket": BUCKET,
+            "prefix": "",
+            "region": self.region,
+            "access_key": self.access_key,
+            "secret_key": self.secret_key,
+        })
+    }
+}
+
+/// The program `agent` lies beside this one.
+fn agent_program() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("find this program")?;
+    let agent = own.with_file_name("agent");
+    anyhow::ensure!(agent.is_file(), "{} is missing: it is built and installed beside `coordinator`", agent.display());
+    Ok(agent)
+}
+
+impl Embedded {
+    /// Installs what is missing on this machine, telling `progress`, and starts.
+    ///
+    /// # Errors
+    /// Something cannot be installed, a folder cannot be used, no port is free.
+    pub async fn start(options: Options, progress: impl FnMut(Step) + Send) -> anyhow::Result<Self> {
+        let agent = agent_program()?;
+        let home = Home::open(&options.home)?;
+        let toolchain = toolchain::ensure(&agent, &home, &options.spark, progress).await?;
+        let store = open_store_at(&home, loopback()).await?;
+        let listener = TcpListener::bind(options.listen.unwrap_or_else(loopback)).await.context("listen for agents")?;
+        let url = grpc::url(listener.local_addr()?);
+        let tokens = Tokens::generate().context("draw the coordinator's tokens")?;
+        let token = tokens.people().to_owned();
+        let site = Site { agent, store: store.for_nodes(), toolchain };
+        let server = Server::new(Parts {
+            cloud: Arc::new(LocalCloud::new(home.clone(), site)),
+            cloud_name: "local",
+            timing: timing(),
+            store: store.store.clone(),
+            home,
+            tokens,
+            url: url.clone(),
+        });
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve_grpc(Arc::clone(&server), listener, stopping.clone()));
+        let admin = TcpListener::bind(options.admin.unwrap_or_else(loopback)).await.context("listen for admin")?;
+        let admin_addr = admin.local_addr()?;
+        tasks.spawn(serve_admin(Arc::clone(&server), admin, stopping));
+        Ok(Self { url, token, store, admin: admin_addr, server, stop, tasks })
+    }
+
+    /// Waits until every run is closed; no new one should be launched meanwhile.
+    pub async fn drained(&self) {
+        self.server.drained().await;
+    }
+
+    /// Stops listening. Runs that are not closed lose their coordinator: their nodes end by themselves.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(std::time::Duration::from_secs(5), drained).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+        self.store.close().await;
+    }
+}
+
+async fn serve_grpc(server: Arc<Server>, listener: TcpListener, stop: watch::Receiver<bool>) {
+    if let Err(error) = grpc::serve(server, listener, stop).await {
+        tracing::error!(%error, "the gRPC server failed");
+    }
+}
+
+async fn serve_admin(server: Arc<Server>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    let admin = Admin::new();
+    let metrics = Metrics::register(&admin);
+    let refresh = crate::metrics::refresh(server, metrics, admin.watch("runs", std::time::Duration::from_secs(30)));
+    let stopped = async move {
+        // The sender is only dropped with the process.
+        let _gone = stop.wait_for(|&stop| stop).await;
+    };
+    tokio::select! {
+        served = admin.serve(listener, stopped) => if let Err(error) = served {
+            tracing::error!(%error, "the admin pages cannot be served");
+        },
+        () = refresh => {}
+    }
+}

@@ -1,0 +1,193 @@
+//! Finds what should not exist any more on this machine and ends it: on positive evidence only.
+//!
+//! A run is left over when its record is open and the lock of its coordinator is free, which the system lets go of
+//! only when that process is dead. A process is left over when its environment names a run that no coordinator holds.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use mayfly_kit::layout;
+use mayfly_kit::store::{Replaced, Store};
+use mayfly_proto::{NodeId, RunId};
+
+use crate::cloud::local::processes;
+use crate::driver::{commit_of, phase_times};
+use crate::home::{BUCKET, Home, RunLock};
+use crate::record::{Ended, Outcome, PhaseMark, PhaseName, Receipt, ReleaseProof, RunRecord, SCHEMA};
+
+/// Records that are looked at.
+const RUNS_MAX: usize = 100_000;
+
+/// Something that should not exist.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Leftover {
+    /// The run it belongs to.
+    pub run: RunId,
+    /// What it is.
+    pub what: String,
+    /// Folder that holds what the job wrote, if there is one.
+    pub folder: Option<PathBuf>,
+    /// Why it may be ended.
+    pub evidence: String,
+    /// Processes of the run that still live.
+    pub processes: usize,
+    /// Whether its record is open.
+    pub open: bool,
+}
+
+/// Looks for what is left over; changes nothing.
+///
+/// # Errors
+/// The folder or the store cannot be read.
+pub async fn scan(home: &Path, store: &Store) -> anyhow::Result<Vec<Leftover>> {
+    let home = Home::open(home)?;
+    let processes = tokio::task::spawn_blocking(processes::all).await?;
+    let mut found = Vec::new();
+    for run in candidates(&home, store, &processes).await? {
+        let Some(lock) = home.lock(&run)? else { continue };
+        let record = record(store, &run).await?;
+        let open = record.as_ref().is_some_and(|(record, _)| !is_closed(record));
+        let alive = processes.iter().filter(|process| process.run == run).count();
+        drop(lock);
+        if open || alive > 0 {
+            found.push(leftover(&home, run, open, alive, record.map(|(record, _)| record)));
+        }
+    }
+    Ok(found)
+}
+
+/// Ends what [`scan`] found: kills the processes, closes the record with a true outcome and a receipt. Folders that
+/// hold what a job wrote stay.
+///
+/// # Errors
+/// The store does not answer. What was done stays done; the rest is found again.
+pub async fn sweep(home: &Path, store: &Store, found: &[Leftover]) -> anyhow::Result<Vec<RunId>> {
+    let home = Home::open(home)?;
+    let mut closed = Vec::new();
+    for left in found {
+        // A coordinator may have come back in the meantime: then it is its run.
+        let Some(lock) = home.lock(&left.run)? else { continue };
+        let run = left.run.clone();
+        tokio::task::spawn_blocking(move || processes::kill_all_of(&run)).await?;
+        close(&home, store, left, &lock).await?;
+        closed.push(left.run.clone());
+    }
+    Ok(closed)
+}
+
+fn is_closed(record: &RunRecord) -> bool {
+    record.phases.last().is_some_and(|mark| mark.phase == PhaseName::Closed)
+}
+
+async fn candidates(home: &Home, store: &Store, processes: &[processes::Process]) -> anyhow::Result<Vec<RunId>> {
+    let folders = std::fs::read_dir(home.nodes())?;
+    let of_folders = folders.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut runs: Vec<RunId> = of_folders.collect();
+    for folder in store.list_folders(layout::RUNS, RUNS_MAX).await? {
+        let name = folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        runs.extend(name.parse().ok());
+    }
+    // A process of a run that lives in another `.mayfly` is for the commands there.
+    runs.extend(processes.iter().map(|process| process.run.clone()).filter(|run| home.run(run).is_dir()));
+    runs.sort();
+    runs.dedup();
+    Ok(runs)
+}
+
+async fn record(store: &Store, run: &RunId) -> anyhow::Result<Option<(RunRecord, String)>> {
+    let Some(object) = store.get(&layout::record(run)).await? else { return Ok(None) };
+    Ok(Some((serde_json::from_slice(&object.bytes)?, object.etag)))
+}
+
+/// Folder of the run, if a node left something in its results folder there.
+#[must_use]
+pub fn unsaved_folder(home: &Home, run: &RunId) -> Option<PathBuf> {
+    let folder = home.run(run);
+    let nodes = std::fs::read_dir(&folder).ok()?;
+    let holds = |path: PathBuf| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    nodes.flatten().any(|node| holds(node.path().join("shared").join("results"))).then_some(folder)
+}
+
+fn leftover(home: &Home, run: RunId, open: bool, alive: usize, record: Option<RunRecord>) -> Leftover {
+    let phase = record.as_ref().and_then(|record| record.phases.last()).map(|mark| mark.phase);
+    let what = match (open, phase) {
+        (true, Some(phase)) => format!("a run that stopped in phase {phase:?}").to_lowercase(),
+        (true, None) => "a run that never began".into(),
+        (false, _) => format!("{alive} processes of a closed run"),
+    };
+    Leftover {
+        folder: unsaved_folder(home, &run),
+        run,
+        what,
+        evidence: "its coordinator is dead: the lock it held is free".into(),
+        processes: alive,
+        open,
+    }
+}
+
+async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> anyhow::Result<()> {
+    let Some((mut record, etag)) = record(store, &left.run).await? else { return Ok(()) };
+    if is_closed(&record) {
+        return Ok(());
+    }
+    let commit = commit_of(store, &left.run).await?;
+    let now = Timestamp::now();
+    let ended = record.ended.clone().unwrap_or_else(|| match &commit {
+        Some(commit) => ended_of(commit),
+        None => died(left),
+    });
+    record.ended = Some(ended.clone());
+    record.phases.push(PhaseMark { phase: PhaseName::Closed, attempt: record.attempt, began: now });
+    let attempt = commit.as_ref().map_or(record.attempt, |commit| commit.attempt);
+    let results = layout::results(&left.run, attempt);
+    let receipt = Receipt {
+        schema: SCHEMA,
+        run: left.run.clone(),
+        job: record.job.name.to_string(),
+        commit: record.commit.clone(),
+        ended,
+        attempts: record.attempt.number(),
+        phases: phase_times(&record, now),
+        total_secs: now.duration_since(record.created).as_secs_f64(),
+        nodes: Vec::new(),
+        results_files: commit.as_ref().map_or(0, |commit| commit.files.len() as u64),
+        results_bytes: commit.iter().flat_map(|commit| &commit.files).map(|file| file.size).sum(),
+        logs: store.s3_url(&layout::logs(&left.run, attempt)),
+        results_folder: Some(home.store().join(BUCKET).join(&results)).filter(|folder| folder.is_dir()),
+        results: store.s3_url(&results),
+        // No process of the run is left: every machine that had a folder is gone.
+        release: ReleaseProof { machines_started: machines(home, &left.run), machines_gone: machines(home, &left.run), observed: now },
+    };
+    store.put(&layout::receipt(&left.run), serde_json::to_vec_pretty(&receipt)?).await?;
+    match store.replace(&layout::record(&left.run), serde_json::to_vec_pretty(&record)?, &etag).await? {
+        Replaced::Yes(_) => Ok(()),
+        Replaced::Conflict => anyhow::bail!("the record of {} changed while it was being closed", left.run),
+    }
+}
+
+/// Machines that the run had: each has a folder.
+fn machines(home: &Home, run: &RunId) -> u32 {
+    let Ok(entries) = std::fs::read_dir(home.run(run)) else { return 0 };
+    let nodes = entries.flatten().filter(|e| e.file_name().to_str().is_some_and(|name| name.parse::<NodeId>().is_ok()));
+    u32::try_from(nodes.count()).unwrap_or(u32::MAX)
+}
+
+fn ended_of(commit: &crate::commit::CommitFile) -> Ended {
+    let succeeded = commit.exit_code == Some(0);
+    Ended {
+        outcome: if succeeded { Outcome::Succeeded } else { Outcome::JobFailed },
+        reason: commit.cause.clone(),
+        exit_code: commit.exit_code,
+        last_lines: Vec::new(),
+    }
+}
+
+fn died(left: &Leftover) -> Ended {
+    let kept = left.folder.as_ref().map(|folder| format!("; what the job had written is in {}", folder.display()));
+    Ended {
+        outcome: Outcome::InfraFailed,
+        reason: format!("the command that ran it died{}", kept.unwrap_or_default()),
+        exit_code: None,
+        last_lines: Vec::new(),
+    }
+}

@@ -1,0 +1,194 @@
+//! What people and their programs say.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use mayfly_proto::v1;
+use mayfly_proto::v1::run_service_server::RunService;
+use tokio::sync::watch;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+
+use super::{check_token, run_id, status};
+use crate::driver::{Handle, Message};
+use crate::run::Cancel;
+use crate::server::{Launch, Server};
+
+const REQUEST_ID_MAX: usize = 128;
+const OWNER_MAX: usize = 256;
+
+pub(super) struct People {
+    server: Arc<Server>,
+    stop: watch::Receiver<bool>,
+}
+
+impl People {
+    pub(super) fn new(server: Arc<Server>, stop: watch::Receiver<bool>) -> Self {
+        Self { server, stop }
+    }
+
+    fn check(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        check_token(metadata, self.server.tokens().people())
+    }
+
+    async fn handle(&self, run: &str) -> Result<Handle, Status> {
+        let run = run_id(run)?;
+        Ok(self.server.run(&run).await.map_err(status)?.handle.clone())
+    }
+}
+
+fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+fn launch(request: v1::LaunchRequest) -> Result<Launch, Status> {
+    if request.request_id.is_empty() || request.request_id.len() > REQUEST_ID_MAX {
+        return Err(Status::invalid_argument("request_id must have 1 to 128 characters"));
+    }
+    if !is_commit(&request.commit) {
+        return Err(Status::invalid_argument("commit must be a full commit id, 40 or 64 hex digits"));
+    }
+    if request.owner.len() > OWNER_MAX {
+        return Err(Status::invalid_argument("owner may have 256 characters"));
+    }
+    if !request.bundle_key.is_empty() && request.bundle_key != mayfly_kit::layout::bundle(&request.commit) {
+        return Err(Status::invalid_argument("bundle_key is not the key of this commit's bundle"));
+    }
+    let job = serde_json::from_str(&request.job_json)
+        .map_err(|error| Status::invalid_argument(format!("job_json is not a checked job: {error}")))?;
+    Ok(Launch {
+        request_id: request.request_id,
+        job,
+        job_json: request.job_json,
+        commit: request.commit,
+        bundle_key: Some(request.bundle_key).filter(|key| !key.is_empty()),
+        owner: request.owner,
+    })
+}
+
+/// A watcher: what it has seen so far.
+struct Watcher {
+    handle: Handle,
+    end: watch::Receiver<u64>,
+    next_line: u64,
+    ready: VecDeque<v1::RunEvent>,
+    done: bool,
+    stop: watch::Receiver<bool>,
+}
+
+impl Watcher {
+    fn log(&mut self) -> Option<v1::RunEvent> {
+        let batch = self.handle.output.read(self.next_line)?;
+        self.next_line = batch.first_line + batch.lines.len() as u64;
+        Some(v1::RunEvent { event: Some(v1::run_event::Event::Log(batch)) })
+    }
+
+    /// Lines before views, so that the last view of a run comes after its last line.
+    async fn next(&mut self) -> Option<v1::RunEvent> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            if self.done {
+                return None;
+            }
+            if let Some(event) = self.log() {
+                return Some(event);
+            }
+            self.wait().await;
+        }
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|&stop| stop) => self.done = true,
+            _ = self.end.changed() => {}
+            // An error means that the driver is gone: nothing will change any more.
+            changed = self.handle.view.changed() => self.take_view(changed.is_err()),
+        }
+    }
+
+    fn take_view(&mut self, last: bool) {
+        let view = self.handle.view.borrow_and_update().clone();
+        self.done = last || view.phase() == v1::Phase::Closed;
+        if self.done {
+            while let Some(event) = self.log() {
+                self.ready.push_back(event);
+            }
+        }
+        self.ready.push_back(v1::RunEvent { event: Some(v1::run_event::Event::View(view)) });
+    }
+}
+
+#[tonic::async_trait]
+impl RunService for People {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::RunEvent, Status>> + Send>>;
+
+    async fn launch(&self, request: Request<v1::LaunchRequest>) -> Result<Response<v1::LaunchReply>, Status> {
+        self.check(request.metadata())?;
+        let launch = launch(request.into_inner())?;
+        let (run, created) = self.server.launch(launch).await.map_err(status)?;
+        Ok(Response::new(v1::LaunchReply { run_id: run.into(), created }))
+    }
+
+    async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::RunView>, Status> {
+        self.check(request.metadata())?;
+        let handle = self.handle(&request.get_ref().run_id).await?;
+        Ok(Response::new(handle.view.borrow().clone()))
+    }
+
+    async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListReply>, Status> {
+        self.check(request.metadata())?;
+        Ok(Response::new(v1::ListReply { runs: self.server.views().await }))
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        self.check(request.metadata())?;
+        let request = request.into_inner();
+        let mut handle = self.handle(&request.run_id).await?;
+        handle.view.mark_changed();
+        let watcher = Watcher {
+            end: handle.output.end(),
+            handle,
+            next_line: request.from_line,
+            ready: VecDeque::new(),
+            done: false,
+            stop: self.stop.clone(),
+        };
+        let events = futures::stream::unfold(watcher, async |mut watcher| {
+            let event = watcher.next().await?;
+            Some((Ok(event), watcher))
+        });
+        Ok(Response::new(Box::pin(events)))
+    }
+
+    async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::RunView>, Status> {
+        self.check(request.metadata())?;
+        let request = request.into_inner();
+        let level = match request.level() {
+            v1::CancelLevel::Graceful | v1::CancelLevel::Unspecified => Cancel::Graceful,
+            v1::CancelLevel::Fast => Cancel::Fast,
+        };
+        let run = run_id(&request.run_id)?;
+        Ok(Response::new(self.server.cancel(&run, level).await.map_err(status)?))
+    }
+
+    async fn extend(&self, request: Request<v1::ExtendRequest>) -> Result<Response<v1::RunView>, Status> {
+        /// The hard cap of a job's own deadline.
+        const CAP: Duration = Duration::from_secs(7 * 24 * 3600);
+        self.check(request.metadata())?;
+        let request = request.into_inner();
+        let from_now = Duration::from_secs(request.deadline_secs);
+        if from_now.is_zero() || from_now > CAP {
+            return Err(Status::invalid_argument("deadline_secs must be 1 s to 7 days from now"));
+        }
+        let handle = self.handle(&request.run_id).await?;
+        let sent = handle.messages.send(Message::Extend(from_now)).await;
+        sent.map_err(|_closed| Status::failed_precondition("the run is closed"))?;
+        Ok(Response::new(handle.view.borrow().clone()))
+    }
+}

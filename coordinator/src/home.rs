@@ -1,0 +1,192 @@
+//! The folder `.mayfly`: what the local cloud and the embedded store keep on this machine.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use mayfly_proto::RunId;
+use serde::{Deserialize, Serialize};
+
+/// Bucket of the embedded store.
+pub const BUCKET: &str = "mayfly";
+
+/// `.mayfly`, made on first use.
+#[derive(Debug, Clone)]
+pub struct Home(PathBuf);
+
+/// Why the folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} {path}; choose another folder with --home or MAYFLY_HOME")]
+pub struct HomeError {
+    what: &'static str,
+    path: String,
+    #[source]
+    source: io::Error,
+}
+
+/// Keys of the embedded store, made once and kept. No `Debug`: one is a secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Keys {
+    /// Access key id.
+    pub access_key: String,
+    /// Secret access key.
+    pub secret_key: String,
+}
+
+/// Held by the coordinator of a run for as long as it lives; the system lets go of it when the process dies.
+#[derive(Debug)]
+pub struct RunLock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
+
+fn fail<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> HomeError + 'a {
+    move |source| HomeError { what, path: path.display().to_string(), source }
+}
+
+fn private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o400)).tempfile_in(parent)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+impl Home {
+    /// Opens the folder, making it (mode 0700, ignored by Git) where it is missing.
+    ///
+    /// # Errors
+    /// It cannot be made or written.
+    pub fn open(path: &Path) -> Result<Self, HomeError> {
+        private_dir(path).map_err(fail("cannot make", path))?;
+        let path = path.canonicalize().map_err(fail("cannot open", path))?;
+        let home = Self(path);
+        for folder in [home.store(), home.nodes()] {
+            private_dir(&folder).map_err(fail("cannot make", &folder))?;
+        }
+        let ignore = home.0.join(".gitignore");
+        if !ignore.exists() {
+            std::fs::write(&ignore, "*\n").map_err(fail("cannot write", &ignore))?;
+        }
+        Ok(home)
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Root of the embedded store; each bucket is a folder in it.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.0.join("store")
+    }
+
+    /// Folders of the nodes of all runs.
+    #[must_use]
+    pub fn nodes(&self) -> PathBuf {
+        self.0.join("nodes")
+    }
+
+    /// Folders of the nodes of one run.
+    #[must_use]
+    pub fn run(&self, run: &RunId) -> PathBuf {
+        self.nodes().join(run.as_str())
+    }
+
+    /// Where the coordinator of a run says how it is reached (mode 0400).
+    #[must_use]
+    pub fn control(&self, run: &RunId) -> PathBuf {
+        self.run(run).join("coordinator.json")
+    }
+
+    /// The keys of the embedded store, made on first use.
+    ///
+    /// # Errors
+    /// They cannot be read or written.
+    pub fn keys(&self) -> Result<Keys, HomeError> {
+        let path = self.0.join("keys.json");
+        let made = match read_keys(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_keys(&path),
+            read => read,
+        };
+        made.map_err(fail("cannot read or write the store's keys in", &path))
+    }
+
+    /// Takes the lock of a run; `None` when another process holds it, that is: its coordinator lives.
+    ///
+    /// # Errors
+    /// The lock's file cannot be made.
+    pub fn lock(&self, run: &RunId) -> Result<Option<RunLock>, HomeError> {
+        let folder = self.run(run);
+        private_dir(&folder).map_err(fail("cannot make", &folder))?;
+        let path = folder.join("coordinator.lock");
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        let file = file.map_err(fail("cannot open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(RunLock(file))),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(source)) => Err(fail("cannot lock", &path)(source)),
+        }
+    }
+}
+
+fn read_keys(path: &Path) -> io::Result<Keys> {
+    serde_json::from_slice(&std::fs::read(path)?).map_err(io::Error::other)
+}
+
+/// Two first commands at once must agree: the file is linked into place, and the loser reads the winner's.
+fn make_keys(path: &Path) -> io::Result<Keys> {
+    let keys = Keys { access_key: format!("MAYFLY{}", random_base32(10)?), secret_key: random_base32(25)? };
+    let draft = path.with_extension(random_base32(5)?);
+    write_private(&draft, &serde_json::to_vec(&keys).map_err(io::Error::other)?)?;
+    let linked = std::fs::hard_link(&draft, path);
+    std::fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_keys(path),
+        Err(error) => Err(error),
+        Ok(()) => Ok(keys),
+    }
+}
+
+/// `bytes` random bytes as text; 5 bytes are 8 characters.
+///
+/// # Errors
+/// The system gives no random bytes.
+pub fn random_base32(bytes: usize) -> io::Result<String> {
+    let mut buffer = vec![0; bytes];
+    getrandom::fill(&mut buffer).map_err(io::Error::other)?;
+    Ok(data_encoding::BASE32_NOPAD.encode(&buffer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_made_once_and_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(&dir.path().join(".mayfly")).unwrap();
+        let first = home.keys().unwrap();
+        assert_eq!(first.secret_key, home.keys().unwrap().secret_key);
+        let mode = home.path().join("keys.json").metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o400);
+    }
+
+    #[test]
+    fn the_lock_of_a_run_is_held_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let run: RunId = "iris-abcdefgh".parse().unwrap();
+        let held = home.lock(&run).unwrap();
+        assert!(held.is_some());
+        assert!(home.lock(&run).unwrap().is_none());
+        drop(held);
+        assert!(home.lock(&run).unwrap().is_some());
+    }
+}

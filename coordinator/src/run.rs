@@ -1,0 +1,308 @@
+//! The state machine of one run: no I/O, no clock, no randomness.
+//!
+//! ```text
+//! accepted → arming → forming → working → collecting → releasing → closed
+//!              ↑_________|_________|__________|  next attempt, after a loss that was not the job's doing
+//! ```
+//!
+//! One task owns a [`Run`], feeds it [`Event`]s and carries out the [`Effect`]s. What each node shall do is not sent as
+//! commands: it is a projection of the state ([`Run::desired`]), so that a lost or repeated message does no harm. The
+//! wanted size of the fleet is a projection too ([`Run::wanted`]).
+
+mod desired;
+mod node;
+mod report;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mayfly_proto::{Attempt, NodeId};
+
+pub use desired::{Desired, Goal, Wanted};
+pub use node::{Node, Role};
+pub use report::{Failure, FailureKind, JobEnd, NodePhase, Report};
+
+use crate::record::{Ended, Outcome, PhaseName};
+
+/// What does not change while a run lasts. Times are from the run's start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Workers wanted.
+    pub workers: u32,
+    /// Workers that suffice to begin.
+    pub min_workers: u32,
+    /// End of the run, whatever happens.
+    pub deadline: Duration,
+    /// Longest time to form.
+    pub form: Duration,
+    /// Further attempts after a loss that was not the job's doing.
+    pub retries: u32,
+    /// How long a failed run is held for a look before its release; zero for not at all.
+    pub hold: Duration,
+    /// The intervals of the protocol.
+    pub timing: Timing,
+}
+
+/// Intervals that the coordinator sets; the cloud chooses them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timing {
+    /// Between two reports of a node while the job works.
+    pub sync: Duration,
+    /// The same while the fleet forms or is collected, when a person waits.
+    pub sync_fast: Duration,
+    /// Silence after which a node counts as lost.
+    pub lost_after: Duration,
+    /// How long a node lives without an answer.
+    pub lease: Duration,
+    /// Between TERM and KILL.
+    pub grace: Duration,
+    /// How long a run that did not end by itself may take to save what there is.
+    pub salvage: Duration,
+    /// How long a run may last beyond its deadline to finish the upload of a job that ended before it.
+    pub overtime: Duration,
+    /// How long a job may go on with no worker left.
+    pub without_workers: Duration,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The record is in the store.
+    Recorded,
+    /// The record of this attempt is durable and the fleet's killer is in place.
+    Armed(Attempt),
+    /// The cloud refused for good; nothing will come up.
+    CloudFailed(String),
+    /// A node introduced itself.
+    Enrolled(Node),
+    /// A node's report on an attempt.
+    Reported(NodeId, Attempt, Box<Report>),
+    /// A machine that had a node is gone.
+    MachineGone(NodeId),
+    /// Somebody wants the run to end.
+    CancelAsked(Cancel),
+    /// The deadline was moved to this time from the run's start.
+    Extended(Duration),
+    /// What the store holds as the commit of this run.
+    CommitRead(Option<Commit>),
+    /// No machine of the run is left.
+    FleetGone,
+    /// The receipt is in the store.
+    ReceiptWritten,
+    /// Time passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Make the record as it is now durable.
+    Save,
+    /// Make the record durable, put the killer in place, then say [`Event::Armed`].
+    Arm(Attempt),
+    /// Look for a commit, then say [`Event::CommitRead`].
+    ReadCommit,
+    /// Write the receipt, then say [`Event::ReceiptWritten`].
+    WriteReceipt,
+}
+
+/// How urgently a run is cancelled. Ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cancel {
+    /// TERM, grace, save logs and results.
+    Graceful,
+    /// KILL now, save logs only.
+    Fast,
+}
+
+/// A commit found in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The attempt that made it.
+    pub attempt: Attempt,
+    /// The job's own exit code; `None` when a signal ended it.
+    pub exit_code: Option<i32>,
+    /// What the job's end was called when it was committed.
+    pub cause: String,
+}
+
+/// Why an attempt is being collected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Collection {
+    /// The job ended by itself: its results are to be committed.
+    Commit {
+        /// How it ended.
+        end: JobEnd,
+        /// Whether every node's part is in and the master may write the commit.
+        committing: bool,
+    },
+    /// Something else ended the run: what there is is saved, and nothing committed.
+    Salvage {
+        /// Whether results are wanted too, or only logs.
+        results: bool,
+    },
+}
+
+/// Where a run is; what is only true there is kept there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// The record is being made.
+    Accepted,
+    /// The killer is being put in place.
+    Arming,
+    /// Nodes come up.
+    Forming {
+        /// When the attempt began to form.
+        since: Duration,
+    },
+    /// The job runs.
+    Working {
+        /// Since when no worker has been there.
+        no_workers_since: Option<Duration>,
+    },
+    /// What nodes hold is being uploaded.
+    Collecting {
+        /// When it began.
+        since: Duration,
+        /// What for.
+        what: Collection,
+    },
+    /// A failed run waits for somebody to look at it.
+    Held {
+        /// When it is released.
+        until: Duration,
+    },
+    /// Machines are being given back.
+    Releasing {
+        /// Whether the last look found none.
+        gone: bool,
+    },
+    /// No machine is left.
+    Closed,
+}
+
+/// When a phase of an attempt began, from the run's start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The phase.
+    pub phase: PhaseName,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// From the run's start.
+    pub at: Duration,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// What was asked for.
+    pub spec: Spec,
+    /// The attempt of now.
+    pub attempt: Attempt,
+    /// Where it is.
+    pub stage: Stage,
+    /// Every node that ever enrolled.
+    pub nodes: BTreeMap<NodeId, Node>,
+    /// Phases so far, in order.
+    pub marks: Vec<Mark>,
+    /// How it ended, once that is known.
+    pub ended: Option<Ended>,
+    /// What a person should know: losses, retries.
+    pub notices: Vec<String>,
+    /// The most urgent cancel so far.
+    cancel: Option<Cancel>,
+    /// Why the master of this attempt was given up, while the store is asked for its commit.
+    giving_up: Option<String>,
+}
+
+/// Notices kept; older ones are in the log.
+const NOTICES_MAX: usize = 20;
+
+impl Run {
+    /// A run whose record is about to be made.
+    #[must_use]
+    pub fn new(spec: Spec) -> Self {
+        let mark = Mark { phase: PhaseName::Accepted, attempt: Attempt::FIRST, at: Duration::ZERO };
+        Self {
+            spec,
+            attempt: Attempt::FIRST,
+            stage: Stage::Accepted,
+            nodes: BTreeMap::new(),
+            marks: vec![mark],
+            ended: None,
+            notices: Vec::new(),
+            cancel: None,
+            giving_up: None,
+        }
+    }
+
+    /// Takes one event.
+    #[must_use]
+    pub fn step(mut self, now: Duration, event: Event) -> (Self, Vec<Effect>) {
+        let mut effects = Vec::new();
+        self.take(now, event, &mut effects);
+        self.advance(now, &mut effects);
+        (self, effects)
+    }
+
+    /// The phase of now, as people know it.
+    #[must_use]
+    pub fn phase(&self) -> PhaseName {
+        match self.stage {
+            Stage::Accepted => PhaseName::Accepted,
+            Stage::Arming => PhaseName::Arming,
+            Stage::Forming { .. } => PhaseName::Forming,
+            Stage::Working { .. } => PhaseName::Working,
+            Stage::Collecting { .. } | Stage::Held { .. } => PhaseName::Collecting,
+            Stage::Releasing { .. } => PhaseName::Releasing,
+            Stage::Closed => PhaseName::Closed,
+        }
+    }
+
+    /// The master of this attempt, while it is there.
+    #[must_use]
+    pub fn master(&self) -> Option<&Node> {
+        self.present().find(|node| node.role == Role::Master)
+    }
+
+    /// Nodes that take part now.
+    pub fn present(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values().filter(|node| node.is_present())
+    }
+
+    fn workers(&self) -> impl Iterator<Item = &Node> {
+        self.present().filter(|node| node.role == Role::Worker)
+    }
+
+    fn enter(&mut self, now: Duration, stage: Stage, effects: &mut Vec<Effect>) {
+        let before = self.phase();
+        self.stage = stage;
+        let phase = self.phase();
+        if phase != before || phase == PhaseName::Arming {
+            self.marks.push(Mark { phase, attempt: self.attempt, at: now });
+        }
+        effects.push(Effect::Save);
+    }
+
+    fn notice(&mut self, text: String) {
+        if self.notices.len() == NOTICES_MAX {
+            self.notices.remove(0);
+        }
+        self.notices.push(text);
+    }
+
+    /// Fixes the outcome: the first one stands.
+    fn end(&mut self, outcome: Outcome, reason: impl Into<String>, job: Option<&JobEnd>) {
+        if self.ended.is_none() {
+            self.ended = Some(Ended {
+                outcome,
+                reason: reason.into(),
+                exit_code: job.and_then(|job| job.exit_code),
+                last_lines: job.map(|job| job.last_lines.clone()).unwrap_or_default(),
+            });
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a run knows of one node.
+
+use std::time::Duration;
+
+use mayfly_proto::{Attempt, NodeId};
+
+use super::report::{NodePhase, Report};
+
+/// What a node is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Drives the job.
+    Master,
+    /// Serves the master.
+    Worker,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Its id.
+    pub id: NodeId,
+    /// What it is for.
+    pub role: Role,
+    /// Where the fleet reaches it.
+    pub address: String,
+    /// Cores it offers.
+    pub cores: u32,
+    /// Memory it offers, in bytes.
+    pub memory_bytes: u64,
+    /// Whether its results folder is its own.
+    pub private_results: bool,
+    /// When it enrolled, from the run's start.
+    pub since: Duration,
+    /// When it was last heard of.
+    pub heard: Duration,
+    /// When its machine was seen gone.
+    pub gone_at: Option<Duration>,
+    /// Whether it was given up: silent for too long, failed, or gone before its release.
+    pub lost: bool,
+    /// Attempt of its last report.
+    pub attempt: Attempt,
+    /// Its last report.
+    pub report: Report,
+    /// Most files it ever reported in its results folder in this attempt.
+    pub results_files: u64,
+}
+
+impl Node {
+    /// Whether it takes part.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        !self.lost && self.gone_at.is_none()
+    }
+
+    /// Its phase, if its last report is about `attempt`.
+    pub(super) fn phase_in(&self, attempt: Attempt) -> Option<NodePhase> {
+        (self.attempt == attempt).then_some(self.report.phase)
+    }
+}

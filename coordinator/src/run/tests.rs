@@ -1,0 +1,1 @@
+//! No sequence of events reaches what must not be.

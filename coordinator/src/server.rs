@@ -1,0 +1,336 @@
+//! The coordinator itself: the runs it drives, and what nodes and people may do with them. No transport in here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use mayfly_configs::{Job, OnFailure};
+use mayfly_kit::layout;
+use mayfly_kit::store::{Created, Store, StoreError};
+use mayfly_proto::{Attempt, NodeId, RunId, v1};
+use tokio::sync::{Mutex, RwLock};
+use tokio_util::task::TaskTracker;
+
+use crate::cloud::{Cloud, Order};
+use crate::driver::{Context, Driver, Handle, Message};
+use crate::home::{Home, HomeError, RunLock};
+use crate::record::{PhaseMark, PhaseName, RunRecord, SCHEMA};
+use crate::run::{Cancel, Role, Run, Spec, Timing};
+use crate::tokens::Tokens;
+
+/// What a coordinator is made of.
+pub struct Parts {
+    /// Where machines come from.
+    pub cloud: Arc<dyn Cloud>,
+    /// Its name in records.
+    pub cloud_name: &'static str,
+    /// Its intervals.
+    pub timing: Timing,
+    /// The store.
+    pub store: Store,
+    /// Local folders.
+    pub home: Home,
+    /// Tokens of this process.
+    pub tokens: Tokens,
+    /// Where agents and people reach this process.
+    pub url: String,
+}
+
+/// A coordinator.
+pub struct Server {
+    parts: Parts,
+    runs: RwLock<HashMap<RunId, Arc<Entry>>>,
+    /// Held while a run is made, so that the same request twice at once is one run.
+    launching: Mutex<()>,
+    drivers: TaskTracker,
+}
+
+/// One run of this coordinator.
+pub struct Entry {
+    /// Its owner and projections.
+    pub handle: Handle,
+    /// What its nodes are told when they enrol.
+    pub spec: v1::NodeSpec,
+    sessions: Mutex<HashMap<NodeId, Arc<Session>>>,
+}
+
+/// A node that enrolled.
+#[derive(Debug)]
+pub struct Session {
+    /// The process of its agent.
+    pub boot_id: String,
+    /// What it is for.
+    pub role: Role,
+    /// Number of its last report.
+    pub last_seq: AtomicU64,
+}
+
+/// Why a run cannot be launched or found.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The job is not one.
+    #[error("the job of this request cannot be read: {0}")]
+    BadJob(String),
+    /// There is no such run here.
+    #[error("there is no run {0} here")]
+    NoSuchRun(RunId),
+    /// The run's owner has ended.
+    #[error("run {0} is closed")]
+    Closed(RunId),
+    /// Another coordinator owns the run.
+    #[error("run {0} is driven by another coordinator")]
+    Foreign(RunId),
+    /// Folders.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The store.
+    #[error("cannot write the record of the run")]
+    Store(#[from] StoreError),
+    /// Random bytes, files.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A request to launch, checked.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Chosen by the caller.
+    pub request_id: String,
+    /// The resolved job.
+    pub job: Job,
+    /// The job as it came, for the run's id.
+    pub job_json: String,
+    /// Full commit id.
+    pub commit: String,
+    /// Key of the bundle, or none for a URL.
+    pub bundle_key: Option<String>,
+    /// Who asks.
+    pub owner: String,
+}
+
+impl Server {
+    /// A coordinator with no run.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            runs: RwLock::default(),
+            launching: Mutex::default(),
+            drivers: TaskTracker::new(),
+        })
+    }
+
+    /// Tokens of this process.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.parts.tokens
+    }
+
+    /// Intervals of its cloud.
+    #[must_use]
+    pub fn timing(&self) -> &Timing {
+        &self.parts.timing
+    }
+
+    /// Makes a run, or finds the one that the same request made. True when it was made now.
+    ///
+    /// # Errors
+    /// The record cannot be made.
+    pub async fn launch(&self, launch: Launch) -> Result<(RunId, bool), ServerError> {
+        let name = launch.job.name.as_str().parse().map_err(|error| ServerError::BadJob(format!("{error}")))?;
+        let run = RunId::derive(&name, &launch.request_id, &launch.job_json, &launch.commit);
+        let _one_at_a_time = self.launching.lock().await;
+        if self.runs.read().await.contains_key(&run) {
+            return Ok((run, false));
+        }
+        let Some(lock) = self.parts.home.lock(&run)? else { return Err(ServerError::Foreign(run)) };
+        let record = self.record(&run, &launch);
+        let text = serde_json::to_vec_pretty(&record).map_err(|error| ServerError::BadJob(error.to_string()))?;
+        match self.parts.store.put_new(&layout::record(&run), text).await? {
+            Created::Exists => Ok((run, false)),
+            Created::Yes(etag) => {
+                self.write_control(&run).map_err(|source| ServerError::Io { what: "write coordinator.json", source })?;
+                self.drive(run.clone(), launch, record, etag, lock).await;
+                Ok((run, true))
+            }
+        }
+    }
+
+    fn record(&self, run: &RunId, launch: &Launch) -> RunRecord {
+        let created = Timestamp::now();
+        let deadline = created.checked_add(launch.job.limits.deadline.as_duration()).unwrap_or(Timestamp::MAX);
+        RunRecord {
+            schema: SCHEMA,
+            run: run.clone(),
+            request_id: launch.request_id.clone(),
+            job: without_secrets(launch.job.clone()),
+            commit: launch.commit.clone(),
+            bundle_key: launch.bundle_key.clone(),
+            owner: launch.owner.clone(),
+            cloud: self.parts.cloud_name.into(),
+            folder: Some(self.parts.home.run(run)),
+            coordinator: self.parts.url.clone(),
+            created,
+            deadline,
+            attempt: Attempt::FIRST,
+            phases: vec![PhaseMark { phase: PhaseName::Accepted, attempt: Attempt::FIRST, began: created }],
+            ended: None,
+        }
+    }
+
+    /// Lets another command on this machine find the coordinator of a run, and nobody else.
+    fn write_control(&self, run: &RunId) -> std::io::Result<()> {
+        let control = Control { url: self.parts.url.clone(), token: self.parts.tokens.people().into() };
+        crate::home::write_private(&self.parts.home.control(run), &serde_json::to_vec(&control)?)
+    }
+
+    async fn drive(&self, run: RunId, launch: Launch, record: RunRecord, etag: String, lock: RunLock) {
+        let tokens = &self.parts.tokens;
+        let spec = node_spec(&launch, tokens.engine(&run));
+        let order = Order {
+            run: run.clone(),
+            coordinator: self.parts.url.clone(),
+            master_token: tokens.join(&run, Role::Master),
+            worker_token: tokens.join(&run, Role::Worker),
+            job: launch.job,
+        };
+        let state = Run::new(run_spec(&order.job, self.parts.timing.clone()));
+        let context = Context {
+            cloud: Arc::clone(&self.parts.cloud),
+            store: self.parts.store.clone(),
+            home: self.parts.home.clone(),
+            order,
+            etag,
+        };
+        let (driver, handle) = Driver::new(context, state, record);
+        let entry = Entry { handle, spec, sessions: Mutex::default() };
+        self.runs.write().await.insert(run, Arc::new(entry));
+        self.drivers.spawn(async move {
+            driver.drive().await;
+            drop(lock);
+        });
+    }
+
+    /// A run that this coordinator drives or drove.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub async fn run(&self, run: &RunId) -> Result<Arc<Entry>, ServerError> {
+        let runs = self.runs.read().await;
+        runs.get(run).cloned().ok_or_else(|| ServerError::NoSuchRun(run.clone()))
+    }
+
+    /// Views of all runs of this coordinator.
+    pub async fn views(&self) -> Vec<v1::RunView> {
+        self.runs.read().await.values().map(|entry| entry.handle.view.borrow().clone()).collect()
+    }
+
+    /// Asks the owner of a run to end it.
+    ///
+    /// # Errors
+    /// There is no such run, or it is closed.
+    pub async fn cancel(&self, run: &RunId, level: Cancel) -> Result<v1::RunView, ServerError> {
+        let entry = self.run(run).await?;
+        let sent = entry.handle.messages.send(Message::Cancel(level)).await;
+        sent.map_err(|_closed| ServerError::Closed(run.clone()))?;
+        Ok(entry.handle.view.borrow().clone())
+    }
+
+    /// Waits until every run is closed.
+    pub async fn drained(&self) {
+        self.drivers.close();
+        self.drivers.wait().await;
+    }
+}
+
+/// How the coordinator of a run is reached from this machine: `coordinator.json`. No `Debug`: it holds a token.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+pub struct Control {
+    /// `http://host:port`.
+    pub url: String,
+    /// What people show.
+    pub token: String,
+}
+
+impl Entry {
+    /// Remembers a node's session; the same process of its agent may enrol again, another one may not.
+    pub async fn open_session(&self, node: &NodeId, boot_id: &str, role: Role) -> Option<Arc<Session>> {
+        let mut sessions = self.sessions.lock().await;
+        let fresh = || Arc::new(Session { boot_id: boot_id.into(), role, last_seq: AtomicU64::new(0) });
+        let session = sessions.entry(node.clone()).or_insert_with(fresh);
+        (session.boot_id == boot_id && session.role == role).then(|| Arc::clone(session))
+    }
+
+    /// The session of a node.
+    pub async fn session(&self, node: &NodeId) -> Option<Arc<Session>> {
+        self.sessions.lock().await.get(node).cloned()
+    }
+}
+
+impl Session {
+    /// Whether this is the newest report so far; an older one that comes late is not taken.
+    #[must_use]
+    pub fn is_new(&self, seq: u64) -> bool {
+        self.last_seq.fetch_max(seq, Ordering::AcqRel) < seq
+    }
+}
+
+fn run_spec(job: &Job, timing: Timing) -> Spec {
+    Spec {
+        workers: job.workers.count,
+        min_workers: job.workers.min,
+        deadline: job.limits.deadline.as_duration(),
+        form: job.limits.form.as_duration(),
+        retries: job.limits.retries,
+        hold: match job.on_failure {
+            OnFailure::Release => std::time::Duration::ZERO,
+            OnFailure::Hold { secs } => secs.as_duration(),
+        },
+        timing,
+    }
+}
+
+/// Values that came from the launcher's environment go to the nodes, and into no record.
+fn without_secrets(mut job: Job) -> Job {
+    for name in &job.env.interpolated {
+        if let Some(value) = job.env.values.get_mut(name) {
+            *value = "(hidden)".into();
+        }
+    }
+    job
+}
+
+fn node_spec(launch: &Launch, engine_secret: String) -> v1::NodeSpec {
+    let job = &launch.job;
+    let url = match &job.code.repo {
+        mayfly_configs::Repo::Url(url) if launch.bundle_key.is_none() => url.to_string(),
+        mayfly_configs::Repo::Url(_) | mayfly_configs::Repo::Folder(_) => String::new(),
+    };
+    v1::NodeSpec {
+        engine: "spark".into(),
+        code: Some(v1::Code {
+            url,
+            bundle_key: launch.bundle_key.clone().unwrap_or_default(),
+            commit: launch.commit.clone(),
+            path: job.code.path.as_str().into(),
+            entry: job.code.entry.as_str().into(),
+            class: job.code.class.clone().unwrap_or_default(),
+            args: job.code.args.clone(),
+            requirements: job.code.requirements.as_ref().map(|r| r.as_str().to_owned()).unwrap_or_default(),
+        }),
+        env: job.env.values.clone().into_iter().collect(),
+        spark_conf: job.spark.conf.clone().into_iter().collect(),
+        engine_secret,
+        min_workers: job.workers.min,
+        worker_cores: job.workers.machine.cores,
+        worker_memory_bytes: job.workers.machine.memory_bytes,
+        workers: job.workers.count,
+    }
+}

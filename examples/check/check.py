@@ -1,0 +1,190 @@
+"""Checks the results of an example against an answer computed here, on one machine, without Spark.
+
+    check.py flights RESULTS_DIR DATA_DIR     DATA_DIR: what flights/fetch.py made
+    check.py log-reg-iris RESULTS_DIR
+    check.py word-count RESULTS_DIR
+
+RESULTS_DIR is the union of what every node wrote. Prints one line; exit code 0 when everything agrees, 1 with the
+first difference otherwise. Needs numpy, pandas and pyarrow.
+"""
+
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+EXAMPLES = Path(__file__).resolve().parent.parent
+FLIGHTS = 336_776
+
+
+class Different(Exception):
+    """What differs, in one sentence."""
+
+
+def label(key):
+    return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+
+
+def same(what, ours, expected):
+    if ours != expected:
+        raise Different(f"{what}: {ours!r} in the results, {expected!r} expected")
+
+
+def same_keys(what, ours, expected):
+    missing, extra = sorted(set(expected) - set(ours)), sorted(set(ours) - set(expected))
+    if missing or extra:
+        raise Different(f"{what}: {len(missing)} missing {missing[:3]}, {len(extra)} too many {extra[:3]}")
+
+
+def close(what, ours, expected, rtol=0.0, atol=0.0):
+    """Equal within tolerance, with missing values in the same places. `ours` and `expected` are indexed alike."""
+    wrong = ~np.isclose(ours.to_numpy(float), expected.to_numpy(float), rtol=rtol, atol=atol, equal_nan=True)
+    if wrong.any():
+        where = ours.index[wrong][0]
+        raise Different(f"{what} of {label(where)}: {ours[where]} in the results, {expected[where]} expected")
+
+
+def parts(folder, pattern, read):
+    """All part files of a Spark result as one frame. `_SUCCESS` must be there: without it the job did not finish it."""
+    if not (folder / "_SUCCESS").exists():
+        raise Different(f"no {folder / '_SUCCESS'}")
+    files = sorted(folder.glob(pattern))
+    if not files:
+        raise Different(f"no {pattern} in {folder}")
+    return pd.concat([read(file) for file in files], ignore_index=True)
+
+
+def indexed(frame, keys):
+    """By `keys`, sorted; a key that appears twice is a difference (a part written or collected twice)."""
+    frame = frame.set_index(keys).sort_index()
+    if frame.index.has_duplicates:
+        raise Different(f"{label(frame.index[frame.index.duplicated()][0])} appears more than once")
+    return frame
+
+
+def flights(results, data):
+    raw = pd.concat([pd.read_csv(file) for file in sorted(Path(data).glob("part-*.csv"))], ignore_index=True)
+    same("flights in the input", len(raw), FLIGHTS)
+    arrived = raw.dropna(subset="arr_delay")
+    keys = ["carrier", "month"]
+    by, by_arrived = raw.groupby(keys), arrived.groupby(keys)
+    expected = pd.DataFrame(
+        {
+            "flights": by.size(),
+            "arrived": by["arr_delay"].count(),
+            "mean_dep_delay": by["dep_delay"].mean(),
+            "mean_arr_delay": by["arr_delay"].mean(),
+            "median_arr_delay": by["arr_delay"].median(),
+            "share_late": by_arrived["arr_delay"].agg(lambda delay: (delay > 15).mean()),
+        }
+    ).sort_index()
+    names = pd.read_csv(Path(data, "airlines.csv")).set_index("carrier")["name"]
+
+    ours = indexed(parts(results / "delay_by_carrier_month", "*.parquet", pd.read_parquet), keys)
+    same("columns", sorted(ours.columns), sorted([*expected.columns, "airline"]))
+    same_keys("carrier-months", ours.index, expected.index)
+    close("flights", ours["flights"], expected["flights"])
+    close("arrived", ours["arrived"], expected["arrived"])
+    for column in ["mean_dep_delay", "mean_arr_delay", "median_arr_delay", "share_late"]:
+        close(column, ours[column], expected[column], rtol=1e-9)
+    same("airlines", list(ours["airline"]), [names[carrier] for carrier, _ in ours.index])
+    same("flights in all", int(ours["flights"].sum()), FLIGHTS)
+
+    picture = (results / "delay.png").read_bytes()
+    if not (picture.startswith(b"\x89PNG\r\n\x1a\n") and picture.endswith(b"IEND\xaeB`\x82") and len(picture) > 20_000):
+        raise Different(f"delay.png is not a whole PNG picture ({len(picture)} bytes)")
+    return f"{len(ours)} carrier-months of {FLIGHTS:,} flights agree, and there is a chart"
+
+
+def softmax(scores):
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def regression(x, labels, penalty, rounds=100):
+    """Multinomial logistic regression by Newton's method: a way to the optimum that Spark's (L-BFGS) does not share.
+
+    Minimises mean cross-entropy + penalty/2 * |weights|^2 over features scaled to unit deviation; intercepts are free.
+    Returns the function from features to probabilities.
+    """
+    mean, scale, classes = x.mean(axis=0), x.std(axis=0, ddof=1), int(labels.max()) + 1
+    prepare = lambda rows: np.column_stack([(rows - mean) / scale, np.ones(len(rows))])
+    design, truth = prepare(x), np.eye(classes)[labels]
+    width = design.shape[1]
+    ridge = np.tile(np.r_[np.full(width - 1, penalty), 0.0], classes)
+    weights = np.zeros(classes * width)
+    for _ in range(rounds):
+        p = softmax(design @ weights.reshape(classes, width).T)
+        gradient = ((p - truth).T @ design / len(x)).ravel() + ridge * weights
+        curvature = np.einsum("nc,cd->ncd", p, np.eye(classes)) - np.einsum("nc,nd->ncd", p, p)
+        hessian = np.einsum("ncd,ni,nj->cidj", curvature, design, design).reshape(len(weights), -1) / len(x)
+        # The intercepts have one direction that changes nothing, hence least squares and not an inverse.
+        step = np.linalg.lstsq(hessian + np.diag(ridge), gradient, rcond=1e-12)[0]
+        weights -= step
+        if np.abs(step).max() < 1e-10:
+            return lambda rows: softmax(prepare(rows) @ weights.reshape(classes, width).T)
+    raise Different("the reference regression does not converge")
+
+
+def log_reg_iris(results):
+    raw = pd.read_csv(EXAMPLES / "log-reg-iris" / "iris.csv")
+    raw.index = pd.RangeIndex(1, len(raw) + 1, name="row")
+    features, species = list(raw.columns[:4]), sorted(raw["species"].unique())
+    ours = indexed(parts(results / "predictions", "*.csv", pd.read_csv), "row")
+    metrics = json.loads((results / "metrics.json").read_text())
+
+    same("flowers", metrics["trained_on"] + metrics["tested_on"], 150)
+    same("predictions", len(ours), metrics["tested_on"])
+    if not 30 <= len(ours) <= 60:
+        raise Different(f"{len(ours)} flowers tested, about 45 of 150 expected")
+    same("rows that are not in the data", sorted(set(ours.index) - set(raw.index)), [])
+    test, train = raw.loc[ours.index], raw.drop(ours.index)
+    same("measurements and species", ours[[*features, "species"]].equals(test[[*features, "species"]]), True)
+
+    p = ours[[f"p_{name}" for name in species]]
+    close("sum of probabilities", p.sum(axis=1), pd.Series(1.0, p.index), atol=1e-12)
+    same("most probable species", list(ours["predicted"]), [species[i] for i in p.to_numpy().argmax(axis=1)])
+    right = int((ours["predicted"] == test["species"]).sum())
+    same("right", metrics["right"], right)
+    same("accuracy", metrics["accuracy"], right / len(ours))
+    if right / len(ours) < 0.9:
+        raise Different(f"accuracy {right / len(ours):.3f}: iris is easier than that")
+
+    labels = np.array([species.index(name) for name in train["species"]])
+    reference = regression(train[features].to_numpy(), labels, penalty=0.01)(test[features].to_numpy())
+    for column, name in enumerate(species):
+        close(f"probability of {name}", p[f"p_{name}"], pd.Series(reference[:, column], p.index), atol=1e-4)
+    return f"{right} of {len(ours)} right, probabilities agree with a regression fitted here on the other {len(train)}"
+
+
+def word_count(results):
+    text = (EXAMPLES / "word-count" / "alice.txt").read_text("ascii")
+    expected = Counter(re.findall(r"[a-z]+(?:'[a-z]+)*", text.lower()))
+    # Words such as "null" and "nan" are words here, not missing values.
+    read = lambda file: pd.read_csv(file, keep_default_na=False)
+    ours = indexed(parts(results / "counts", "*.csv", read), "word")["count"].to_dict()
+    same_keys("words", ours, expected)
+    for word, times in expected.items():
+        same(f"count of {word!r}", ours[word], times)
+    return f"{len(ours):,} different words, {sum(ours.values()):,} in all, agree"
+
+
+CHECKS = {"flights": (flights, 2), "log-reg-iris": (log_reg_iris, 1), "word-count": (word_count, 1)}
+
+
+def main(arguments):
+    check, count = CHECKS.get(arguments[0] if arguments else "", (None, 0))
+    if check is None or len(arguments) != 1 + count:
+        sys.exit(__doc__)
+    try:
+        print(f"OK {arguments[0]}: {check(*map(Path, arguments[1:]))}")
+    except (Different, OSError, KeyError) as error:
+        sys.exit(f"WRONG {arguments[0]}: {error}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
