@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
+use mayfly_proto::RunId;
 use mayfly_proto::v1::{CancelLevel, CancelRequest};
 
 use super::args::RunArg;
 use super::failure::Failure;
 use super::view::json;
 use super::{client, out, runs};
-use crate::embedded;
+use crate::home::Home;
 use crate::record::PhaseName;
+use crate::server::Control;
 
 /// Flags of `cancel`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +38,7 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         out::note(&format!("{id} is closed already: nothing to cancel"));
         return Ok(0);
     }
-    let Some(reach) = embedded::control_of(home, &id)? else {
+    let Some(reach) = control(home, &id)? else {
         let gone = format!("no coordinator of {id} lives on this machine: its nodes end by themselves");
         return Err(Failure::infra(format!("{gone}; `coordinator gc --yes` removes what is left")));
     };
@@ -50,4 +52,16 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         out::line(&format!("{id} is being cancelled: `coordinator status {id}` shows how far it is"))?;
     }
     Ok(0)
+}
+
+/// How the coordinator of a run is reached; `None` when there is none on this machine.
+fn control(home: &Path, run: &RunId) -> Result<Option<Control>, Failure> {
+    let path = Home::open(home)?.control(run);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Failure::usage(format!("cannot read {}: {e}", path.display()))),
+    };
+    let parsed = serde_json::from_slice(&bytes);
+    parsed.map(Some).map_err(|e| Failure::infra(format!("{} cannot be read: {e}", path.display())))
 }
