@@ -97,7 +97,7 @@ pub struct Driver {
     saver: saver::Saver,
     wanted: watch::Sender<fleet::Task>,
     children: JoinSet<()>,
-    receipt: Arc<std::sync::OnceLock<String>>,
+    receipt: watch::Sender<String>,
 }
 
 impl Driver {
@@ -124,7 +124,7 @@ impl Driver {
             saver,
             wanted,
             children,
-            receipt: Arc::default(),
+            receipt: watch::Sender::default(),
         };
         driver.publish();
         (driver, handle)
@@ -230,7 +230,7 @@ impl Driver {
             Effect::WriteReceipt => {
                 let receipt = receipt::Draft::of(&self.run, self.current_record(), self.machines.clone());
                 let context = Arc::clone(&self.context);
-                let slot = Arc::clone(&self.receipt);
+                let slot = self.receipt.clone();
                 self.children.spawn(effects::write_receipt(context, receipt, slot, self.outbox.clone()));
             }
         }
@@ -260,7 +260,7 @@ impl Driver {
     }
 
     fn publish(&self) {
-        let view = view::of(&self.run, &self.record, &self.context, &self.machines, self.receipt.get());
+        let view = view::of(&self.run, &self.record, &self.context, &self.machines, &self.receipt.borrow());
         self.view.send_if_modified(|shown| {
             let changed = *shown != view;
             *shown = view;

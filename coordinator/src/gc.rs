@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use mayfly_kit::layout;
+use mayfly_kit::{layout, records};
 use mayfly_kit::store::{Replaced, Store};
 use mayfly_proto::{NodeId, RunId};
 
@@ -150,8 +150,8 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
         phases: phase_times(&record, now),
         total_secs: now.duration_since(record.created).as_secs_f64(),
         nodes: Vec::new(),
-        results_files: commit.as_ref().map_or(0, |commit| commit.files.len() as u64),
-        results_bytes: commit.iter().flat_map(|commit| &commit.files).map(|file| file.size).sum(),
+        results_files: commit.as_ref().map_or(0, |commit| commit.total_files),
+        results_bytes: commit.as_ref().map_or(0, |commit| commit.total_bytes),
         logs: store.s3_url(&layout::logs(&left.run, attempt)),
         results_folder: Some(home.store().join(BUCKET).join(&results)).filter(|folder| folder.is_dir()),
         results: store.s3_url(&results),
@@ -172,7 +172,7 @@ fn machines(home: &Home, run: &RunId) -> u32 {
     u32::try_from(nodes.count()).unwrap_or(u32::MAX)
 }
 
-fn ended_of(commit: &crate::commit::CommitFile) -> Ended {
+fn ended_of(commit: &records::Commit) -> Ended {
     let succeeded = commit.exit_code == Some(0);
     Ended {
         outcome: if succeeded { Outcome::Succeeded } else { Outcome::JobFailed },

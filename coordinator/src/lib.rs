@@ -9,12 +9,11 @@
 //!
 //! * [`run`]: the state machine of one run; [`plan`]: what a group of machines does next. No I/O in either.
 //! * [`driver`]: the task that owns a run; [`server`]: all runs of a process; [`grpc`]: the wire.
-//! * [`record`], [`commit`]: what the store holds of a run. [`gc`]: what a dead coordinator left over.
+//! * [`record`]: what the store holds of a run. [`gc`]: what a dead coordinator left over.
 //! * [`embedded`]: all of it inside one command. [`home`]: the folder `.mayfly`.
 
 pub mod cli;
 pub mod cloud;
-pub mod commit;
 pub mod driver;
 pub mod embedded;
 pub mod gc;

@@ -81,7 +81,8 @@ mod tests {
             let starts = actions.iter().filter(|a| matches!(a, Action::Start { .. })).count();
             prop_assert!(starts == 0 || alive + starts == workers as usize);
             prop_assert!(starts == 0 || machines.len() + starts <= starts_max(workers) as usize);
-            prop_assert!(alive >= workers as usize || starts > 0 || actions == [Action::GiveUp { role: Role::Worker }]);
+            let given_up = actions == [Action::GiveUp { role: Role::Worker }];
+            prop_assert!(alive >= workers as usize || starts > 0 || given_up);
         }
     }
 }

@@ -45,6 +45,9 @@ pub struct Commit {
     pub attempt: Attempt,
     /// The job's own exit code; `None` when a signal ended it.
     pub exit_code: Option<i32>,
+    /// Why the job failed, in one sentence; empty when it did not.
+    #[serde(default)]
+    pub cause: String,
     /// By the master's clock.
     pub committed_at: Timestamp,
     /// Nodes whose manifests it was made of.

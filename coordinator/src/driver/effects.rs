@@ -1,20 +1,19 @@
 //! Effects that wait for something, each a child task that answers with an event.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use mayfly_kit::layout;
+use mayfly_kit::{layout, records};
 use mayfly_kit::store::{Store, StoreError};
 use mayfly_proto::{Attempt, RunId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::receipt::Draft;
 use super::saver::Saved;
 use super::{Context, Message};
 use crate::cloud::CloudError;
-use crate::commit::CommitFile;
-use crate::run::Event;
+use crate::run::{Commit, Event};
 
 /// Between two tries.
 const RETRY: Duration = Duration::from_secs(1);
@@ -44,9 +43,9 @@ pub(super) async fn arm(context: Arc<Context>, saved: Saved, attempt: Attempt, o
 ///
 /// # Errors
 /// The store does not answer, or what it holds there is not a commit.
-pub async fn commit_of(store: &Store, run: &RunId) -> Result<Option<CommitFile>, StoreError> {
+pub async fn commit_of(store: &Store, run: &RunId) -> Result<Option<records::Commit>, StoreError> {
     let Some(object) = store.get(&layout::commit(run)).await? else { return Ok(None) };
-    match serde_json::from_slice::<CommitFile>(&object.bytes) {
+    match serde_json::from_slice::<records::Commit>(&object.bytes) {
         Ok(commit) if commit.run == *run => Ok(Some(commit)),
         Ok(commit) => {
             tracing::error!(%run, other = %commit.run, "the commit in this run's folder is of another run: ignored");
@@ -62,7 +61,7 @@ pub async fn commit_of(store: &Store, run: &RunId) -> Result<Option<CommitFile>,
 pub(super) async fn read_commit(context: Arc<Context>, outbox: mpsc::Sender<Message>) {
     loop {
         match commit_of(&context.store, &context.order.run).await {
-            Ok(found) => return done(&outbox, Event::CommitRead(found.map(Into::into))).await,
+            Ok(found) => return done(&outbox, Event::CommitRead(found.map(known))).await,
             Err(error) => tracing::warn!(%error, "cannot ask for the commit; trying again"),
         }
         sleep(RETRY).await;
@@ -72,7 +71,7 @@ pub(super) async fn read_commit(context: Arc<Context>, outbox: mpsc::Sender<Mess
 pub(super) async fn write_receipt(
     context: Arc<Context>,
     draft: Draft,
-    slot: Arc<OnceLock<String>>,
+    slot: watch::Sender<String>,
     outbox: mpsc::Sender<Message>,
 ) {
     let began = Instant::now();
@@ -80,8 +79,7 @@ pub(super) async fn write_receipt(
     while began.elapsed() < RECEIPT_LIMIT {
         match try_receipt(&context, &draft).await {
             Ok(text) => {
-                // Written once: a second receipt of the same run would be the same.
-                let _first = slot.set(text);
+                slot.send_replace(text);
                 return done(&outbox, Event::ReceiptWritten).await;
             }
             Err(error) => tracing::warn!(%run, %error, "cannot write the receipt; trying again"),
@@ -98,4 +96,8 @@ async fn try_receipt(context: &Context, draft: &Draft) -> Result<String, StoreEr
     let text = serde_json::to_string_pretty(&receipt).unwrap_or_default();
     context.store.put(&layout::receipt(&context.order.run), text.clone().into_bytes()).await?;
     Ok(text)
+}
+
+fn known(commit: records::Commit) -> Commit {
+    Commit { attempt: commit.attempt, exit_code: commit.exit_code, cause: commit.cause }
 }

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use mayfly_kit::layout;
+use mayfly_kit::{layout, records};
 use mayfly_proto::Attempt;
 
 use super::Context;
-use crate::commit::CommitFile;
 use crate::cloud::Machine;
 use crate::home::BUCKET;
 use crate::record::{Ended, NodeUse, Outcome, PhaseName, PhaseTime, Receipt, ReleaseProof, RunRecord, SCHEMA};
@@ -27,7 +26,7 @@ impl Draft {
         Self { run: run.clone(), record, machines, observed: Timestamp::now() }
     }
 
-    pub(super) fn finish(&self, context: &Context, commit: Option<&CommitFile>) -> Receipt {
+    pub(super) fn finish(&self, context: &Context, commit: Option<&records::Commit>) -> Receipt {
         let attempt = commit.map_or(self.record.attempt, |commit| commit.attempt);
         let results = layout::results(&self.record.run, attempt);
         let folder = context.home.store().join(BUCKET).join(&results);
@@ -41,8 +40,8 @@ impl Draft {
             phases: phase_times(&self.record, self.observed),
             total_secs: secs(self.record.created, self.observed),
             nodes: self.machines.iter().map(|machine| self.node_use(machine)).collect(),
-            results_files: commit.map_or(0, |commit| commit.files.len() as u64),
-            results_bytes: commit.map_or(0, |commit| commit.files.iter().map(|file| file.size).sum()),
+            results_files: commit.map_or(0, |commit| commit.total_files),
+            results_bytes: commit.map_or(0, |commit| commit.total_bytes),
             results: context.store.s3_url(&results),
             logs: context.store.s3_url(&layout::logs(&self.record.run, attempt)),
             results_folder: existing(folder),

@@ -19,7 +19,7 @@ pub(super) fn of(
     record: &RunRecord,
     context: &Context,
     machines: &[Machine],
-    receipt: Option<&String>,
+    receipt: &str,
 ) -> v1::RunView {
     let ended = run.ended.as_ref();
     v1::RunView {
@@ -49,7 +49,7 @@ pub(super) fn of(
         now_ms: Timestamp::now().as_millisecond() / STEP_MS * STEP_MS,
         deadline_ms: at_ms(record, run.spec.deadline),
         // Only a closed run shows its receipt: before that it may still change hands.
-        receipt_json: receipt.filter(|_| run.stage == Stage::Closed).cloned().unwrap_or_default(),
+        receipt_json: if run.stage == Stage::Closed { receipt.to_owned() } else { String::new() },
         notices: run.notices.clone(),
         cloud: record.cloud.clone(),
     }

@@ -79,6 +79,13 @@ struct Watcher {
     stop: watch::Receiver<bool>,
 }
 
+/// What a watcher was woken by.
+enum Change {
+    Stop,
+    Log,
+    View { last: bool },
+}
+
 impl Watcher {
     fn log(&mut self) -> Option<v1::RunEvent> {
         let batch = self.handle.output.read(self.next_line)?;
@@ -103,12 +110,17 @@ impl Watcher {
     }
 
     async fn wait(&mut self) {
-        tokio::select! {
+        let changed = tokio::select! {
             biased;
-            _ = self.stop.wait_for(|&stop| stop) => self.done = true,
-            _ = self.end.changed() => {}
+            _ = self.stop.changed() => Change::Stop,
+            _ = self.end.changed() => Change::Log,
             // An error means that the driver is gone: nothing will change any more.
-            changed = self.handle.view.changed() => self.take_view(changed.is_err()),
+            changed = self.handle.view.changed() => Change::View { last: changed.is_err() },
+        };
+        match changed {
+            Change::Stop => self.done = true,
+            Change::Log => {}
+            Change::View { last } => self.take_view(last),
         }
     }
 

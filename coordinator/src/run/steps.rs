@@ -43,6 +43,18 @@ impl Run {
     }
 
     fn enrolled(&mut self, now: Duration, node: Node) {
+        match self.stage {
+            Stage::Closed => return,
+            // A node nobody had seen: the fleet is not gone yet.
+            Stage::Releasing { gone: true } => self.stage = Stage::Releasing { gone: false },
+            Stage::Accepted
+            | Stage::Arming
+            | Stage::Forming { .. }
+            | Stage::Working { .. }
+            | Stage::Collecting { .. }
+            | Stage::Held { .. }
+            | Stage::Releasing { gone: false } => {}
+        }
         let known = self.nodes.entry(node.id.clone()).or_insert(node);
         known.heard = now;
     }

@@ -1,1 +1,341 @@
-//! No sequence of events reaches what must not be.
+//! No sequence of events reaches what must not be: a closed run with a live node, a success without a commit, an
+//! outcome that changes, a run that never ends.
+
+use std::time::Duration;
+
+use mayfly_proto::{Attempt, NodeId};
+use proptest::prelude::*;
+
+use super::*;
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn spec() -> Spec {
+    Spec {
+        workers: 2,
+        min_workers: 2,
+        deadline: secs(600),
+        form: secs(60),
+        retries: 1,
+        hold: Duration::ZERO,
+        timing: Timing {
+            sync: secs(1),
+            sync_fast: secs(1),
+            lost_after: secs(10),
+            lease: secs(10),
+            grace: secs(5),
+            salvage: secs(60),
+            overtime: secs(240),
+            without_workers: secs(60),
+        },
+    }
+}
+
+fn node(id: &NodeId, now: Duration) -> Node {
+    let role = if id.as_str().starts_with("master") { Role::Master } else { Role::Worker };
+    Node {
+        id: id.clone(),
+        role,
+        address: "127.0.0.1".into(),
+        cores: 1,
+        memory_bytes: 1 << 30,
+        private_results: true,
+        since: now,
+        heard: now,
+        gone_at: None,
+        lost: false,
+        attempt: Attempt::FIRST,
+        report: Report::default(),
+        results_files: 0,
+    }
+}
+
+fn report(phase: NodePhase) -> Report {
+    let job = matches!(phase, NodePhase::Ended | NodePhase::Committed)
+        .then(|| JobEnd { exit_code: Some(0), ..JobEnd::default() });
+    let failure = (phase == NodePhase::Failed).then(|| Failure { kind: FailureKind::Infra, message: "disk".into() });
+    Report { phase, job, failure, alive_workers: 2, ..Report::default() }
+}
+
+/// A run and the world it knows of, driven by hand.
+struct World {
+    run: Run,
+    now: Duration,
+    effects: Vec<Effect>,
+    commit: Option<Commit>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self { run: Run::new(spec()), now: Duration::ZERO, effects: Vec::new(), commit: None };
+        world.apply(Event::Recorded);
+        world
+    }
+
+    fn apply(&mut self, event: Event) {
+        let (before, attempt) = (self.run.ended.clone(), self.run.attempt);
+        let (run, effects) = self.run.clone().step(self.now, event);
+        self.run = run;
+        self.effects.extend(effects);
+        self.check(before, attempt);
+    }
+
+    fn check(&self, before: Option<Ended>, attempt: Attempt) {
+        if before.is_some() {
+            assert_eq!(self.run.ended, before, "an outcome changed");
+        }
+        assert!(self.run.attempt >= attempt && self.run.attempt.number() <= 2, "attempts are bounded");
+        if self.run.stage == Stage::Closed {
+            assert!(self.run.nodes.values().all(|node| node.gone_at.is_some()), "closed with a live node");
+            assert!(self.run.ended.is_some(), "closed without an outcome");
+            assert!(self.effects.contains(&Effect::WriteReceipt), "closed without a receipt");
+        }
+        let succeeded = self.run.ended.as_ref().is_some_and(|ended| ended.outcome == Outcome::Succeeded);
+        assert!(!succeeded || self.commit.is_some(), "success without a commit");
+        let committers = self.run.nodes.keys().filter(|id| self.run.desired(self.now, id).goal == Goal::Commit);
+        assert!(committers.count() <= 1, "two nodes may commit");
+    }
+
+    fn enrol(&mut self, id: &NodeId) {
+        let node = node(id, self.now);
+        self.apply(Event::Enrolled(node));
+    }
+
+    fn say(&mut self, id: &NodeId, phase: NodePhase) {
+        let attempt = self.run.attempt;
+        // A master commits only as told, and only the first commit of a run is taken by the store.
+        if phase == NodePhase::Committed {
+            if self.run.desired(self.now, id).goal != Goal::Commit {
+                return;
+            }
+            self.commit.get_or_insert(Commit { attempt, exit_code: Some(0), cause: String::new() });
+        }
+        self.apply(Event::Reported(id.clone(), attempt, Box::new(report(phase))));
+    }
+
+    fn form(&mut self) -> (NodeId, NodeId, NodeId) {
+        self.apply(Event::Armed(Attempt::FIRST));
+        let ids = (NodeId::master(1), NodeId::worker(1), NodeId::worker(2));
+        for id in [&ids.0, &ids.1, &ids.2] {
+            self.enrol(id);
+            self.say(id, NodePhase::Ready);
+        }
+        ids
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        self.run.ended.as_ref().map(|ended| ended.outcome)
+    }
+
+    /// The faults stop: the world answers as it should until the run is at rest.
+    fn settle(&mut self) {
+        for _ in 0..2_000 {
+            if self.run.stage == Stage::Closed {
+                return;
+            }
+            self.now += secs(1);
+            for effect in std::mem::take(&mut self.effects) {
+                match effect {
+                    Effect::Arm(attempt) => self.apply(Event::Armed(attempt)),
+                    Effect::ReadCommit => self.apply(Event::CommitRead(self.commit.clone())),
+                    Effect::WriteReceipt => {
+                        self.effects.push(Effect::WriteReceipt);
+                        self.apply(Event::ReceiptWritten);
+                    }
+                    Effect::Save => {}
+                }
+            }
+            if matches!(self.run.stage, Stage::Releasing { gone: false }) {
+                self.apply(Event::FleetGone);
+            }
+            self.apply(Event::Tick);
+        }
+        panic!("the run did not come to rest: {:?}", self.run.stage);
+    }
+}
+
+#[test]
+fn a_good_run_is_committed_before_it_is_released() {
+    let mut world = World::new();
+    assert_eq!(world.run.wanted(), Wanted { masters: 0, workers: 0 }, "no machine before its killer");
+    let (master, one, two) = world.form();
+    assert_eq!(world.run.phase(), PhaseName::Working);
+    world.say(&master, NodePhase::Ended);
+    assert_eq!(world.run.desired(world.now, &one).goal, Goal::Collect);
+    world.say(&one, NodePhase::Collected);
+    world.say(&two, NodePhase::Collected);
+    assert_eq!(world.run.desired(world.now, &master).goal, Goal::Collect);
+    world.apply(Event::Reported(master.clone(), Attempt::FIRST, {
+        let mut collected = report(NodePhase::Ended);
+        collected.phase = NodePhase::Collected;
+        Box::new(collected)
+    }));
+    let desired = world.run.desired(world.now, &master);
+    assert_eq!((desired.goal, desired.commit_nodes.len()), (Goal::Commit, 3));
+    world.say(&master, NodePhase::Committed);
+    assert_eq!((world.run.phase(), world.outcome()), (PhaseName::Releasing, Some(Outcome::Succeeded)));
+    world.settle();
+}
+
+#[test]
+fn a_lost_master_is_a_new_attempt_and_the_second_loss_the_end() {
+    let mut world = World::new();
+    let (master, ..) = world.form();
+    world.apply(Event::MachineGone(master));
+    world.apply(Event::CommitRead(None));
+    assert_eq!((world.run.attempt.number(), world.run.phase()), (2, PhaseName::Arming));
+    world.apply(Event::Armed(world.run.attempt));
+    let second = NodeId::master(2);
+    world.enrol(&second);
+    world.say(&second, NodePhase::Ready);
+    world.apply(Event::MachineGone(second));
+    world.apply(Event::CommitRead(None));
+    assert_eq!(world.outcome(), Some(Outcome::InfraFailed));
+    world.settle();
+}
+
+#[test]
+fn a_master_lost_after_its_commit_is_no_second_attempt() {
+    let mut world = World::new();
+    let (master, ..) = world.form();
+    world.commit = Some(Commit { attempt: Attempt::FIRST, exit_code: Some(0), cause: String::new() });
+    world.apply(Event::MachineGone(master));
+    world.apply(Event::CommitRead(world.commit.clone()));
+    assert_eq!((world.run.attempt, world.outcome()), (Attempt::FIRST, Some(Outcome::Succeeded)));
+    world.settle();
+}
+
+#[test]
+fn results_that_may_lack_the_part_of_a_lost_worker_are_not_committed() {
+    let mut world = World::new();
+    let (master, one, two) = world.form();
+    let held = Report { results_files: 3, ..report(NodePhase::Ready) };
+    world.apply(Event::Reported(one.clone(), Attempt::FIRST, Box::new(held)));
+    world.apply(Event::MachineGone(one));
+    world.say(&master, NodePhase::Ended);
+    world.say(&two, NodePhase::Collected);
+    world.say(&master, NodePhase::Collected);
+    assert!(world.effects.contains(&Effect::ReadCommit), "the attempt was not given up");
+    world.apply(Event::CommitRead(None));
+    assert_eq!(world.run.attempt.number(), 2);
+}
+
+#[test]
+fn a_worker_that_held_nothing_may_be_lost() {
+    let mut world = World::new();
+    let (master, one, two) = world.form();
+    world.apply(Event::MachineGone(one));
+    world.say(&master, NodePhase::Ended);
+    world.say(&two, NodePhase::Collected);
+    world.say(&master, NodePhase::Collected);
+    assert_eq!(world.run.desired(world.now, &master).goal, Goal::Commit);
+}
+
+#[test]
+fn cancelling_saves_first_and_cancelling_twice_saves_logs_only() {
+    let mut world = World::new();
+    let (master, ..) = world.form();
+    world.apply(Event::CancelAsked(Cancel::Graceful));
+    let desired = world.run.desired(world.now, &master);
+    assert_eq!((desired.goal, desired.save_results), (Goal::Collect, true));
+    world.apply(Event::CancelAsked(Cancel::Fast));
+    let desired = world.run.desired(world.now, &master);
+    assert_eq!((desired.save_results, desired.grace), (false, Duration::ZERO));
+    world.settle();
+    assert_eq!(world.outcome(), Some(Outcome::Cancelled));
+}
+
+#[test]
+fn a_fleet_that_does_not_form_says_why() {
+    let mut world = World::new();
+    world.apply(Event::Armed(Attempt::FIRST));
+    world.settle();
+    let ended = world.run.ended.unwrap();
+    assert_eq!(ended.outcome, Outcome::InfraFailed);
+    assert!(ended.reason.contains("no master enrolled"), "{}", ended.reason);
+}
+
+#[test]
+fn a_node_of_a_future_attempt_changes_nothing() {
+    let mut world = World::new();
+    let (master, ..) = world.form();
+    let before = world.run.clone();
+    let ended = Box::new(report(NodePhase::Ended));
+    world.apply(Event::Reported(master, Attempt::FIRST.next(), ended));
+    assert_eq!(world.run.phase(), before.phase());
+}
+
+const PHASES: [NodePhase; 9] = [
+    NodePhase::Preparing,
+    NodePhase::Ready,
+    NodePhase::Working,
+    NodePhase::Ended,
+    NodePhase::Collecting,
+    NodePhase::Collected,
+    NodePhase::Committed,
+    NodePhase::Failed,
+    NodePhase::Leaving,
+];
+
+#[derive(Debug, Clone)]
+enum Move {
+    Wait(u64),
+    Enrol(usize),
+    Say(usize, usize),
+    Gone(usize),
+    Cancel(bool),
+    Armed,
+    CommitRead,
+    CloudFailed,
+    FleetGone,
+    Receipt,
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        4 => (0u64..30).prop_map(Move::Wait),
+        4 => (0usize..5).prop_map(Move::Enrol),
+        16 => (0usize..5, 0..PHASES.len()).prop_map(|(node, phase)| Move::Say(node, phase)),
+        1 => (0usize..5).prop_map(Move::Gone),
+        1 => any::<bool>().prop_map(Move::Cancel),
+        3 => Just(Move::Armed),
+        2 => Just(Move::CommitRead),
+        1 => Just(Move::CloudFailed),
+        1 => Just(Move::FleetGone),
+        1 => Just(Move::Receipt),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_run_ends_well(moves in proptest::collection::vec(moves(), 0..120)) {
+        let ids = [NodeId::master(1), NodeId::master(2), NodeId::worker(1), NodeId::worker(2), NodeId::worker(3)];
+        let mut world = World::new();
+        for step in moves {
+            match step {
+                Move::Wait(n) => {
+                    world.now += secs(n);
+                    world.apply(Event::Tick);
+                }
+                Move::Enrol(n) => world.enrol(&ids[n]),
+                Move::Say(n, phase) => world.say(&ids[n], PHASES[phase]),
+                Move::Gone(n) => world.apply(Event::MachineGone(ids[n].clone())),
+                Move::Cancel(fast) => {
+                    world.apply(Event::CancelAsked(if fast { Cancel::Fast } else { Cancel::Graceful }));
+                }
+                Move::Armed => world.apply(Event::Armed(world.run.attempt)),
+                Move::CommitRead => world.apply(Event::CommitRead(world.commit.clone())),
+                Move::CloudFailed => world.apply(Event::CloudFailed("no capacity".into())),
+                Move::FleetGone => world.apply(Event::FleetGone),
+                Move::Receipt => world.apply(Event::ReceiptWritten),
+            }
+        }
+        world.settle();
+        if world.commit.is_some() && world.outcome() != Some(Outcome::Succeeded) {
+            // Only a run whose end was fixed before its master committed may say otherwise.
+            prop_assert!(world.run.ended.is_some());
+        }
+    }
+}

@@ -1,0 +1,33 @@
+# What each target needs and does is in README.md.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+RELEASE := $(shell scripts/target-dir)/release
+CARGO := cargo --locked
+
+.PHONY: quickstart test build bench check needs clean
+
+needs:
+	@scripts/needs
+
+build: needs
+	$(CARGO) build --release -p mayfly-coordinator -p mayfly-agent
+
+quickstart: build
+	scripts/quickstart $(RELEASE)
+
+test: needs
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace
+
+bench: build
+	scripts/bench $(RELEASE)
+
+check: needs
+	cargo fmt --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	scripts/deny
+
+clean:
+	cargo clean
