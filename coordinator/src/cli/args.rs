@@ -102,6 +102,7 @@ impl Listen {
     /// The address given, or a free port of this machine alone.
     #[must_use]
     pub fn or_free(&self) -> SocketAddr {
-        self.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        self.listen
+            .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     }
 }

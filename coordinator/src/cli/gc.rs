@@ -50,7 +50,14 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
 }
 
 fn text(leftover: &Leftover) -> String {
-    let folder = leftover.folder.as_ref().map(|f| format!(" in {}", f.display())).unwrap_or_default();
-    let line = format!("{}  {}{folder}  ({})", leftover.run, leftover.what, leftover.evidence);
+    let folder = leftover
+        .folder
+        .as_ref()
+        .map(|f| format!(" in {}", f.display()))
+        .unwrap_or_default();
+    let line = format!(
+        "{}  {}{folder}  ({})",
+        leftover.run, leftover.what, leftover.evidence
+    );
     plain::line(&line)
 }

@@ -31,7 +31,9 @@ pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure
     } else {
         (Vec::new(), Vec::new())
     };
-    broken.iter().for_each(|line| out::note(&format!("not readable: {line}")));
+    broken
+        .iter()
+        .for_each(|line| out::note(&format!("not readable: {line}")));
     let all = records.len();
     records.truncate(flags.max);
     if flags.json {
@@ -52,12 +54,23 @@ pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure
 /// What a record says in one word: its outcome, else its phase.
 #[must_use]
 pub fn state(record: &RunRecord, paint: Paint) -> String {
-    let phase = record.phases.last().map_or(PhaseName::Accepted, |mark| mark.phase);
+    let phase = record
+        .phases
+        .last()
+        .map_or(PhaseName::Accepted, |mark| mark.phase);
     match &record.ended {
         Some(ended) => {
             let word = receipt::outcome_word(ended.outcome);
-            let word = if ended.outcome.exit_code() == 0 { paint.good(word) } else { paint.bad(word) };
-            if phase == PhaseName::Closed { word } else { format!("{word} ({})", receipt::phase_word(phase)) }
+            let word = if ended.outcome.exit_code() == 0 {
+                paint.good(word)
+            } else {
+                paint.bad(word)
+            };
+            if phase == PhaseName::Closed {
+                word
+            } else {
+                format!("{word} ({})", receipt::phase_word(phase))
+            }
         }
         None => paint.warn(receipt::phase_word(phase)),
     }
@@ -93,7 +106,10 @@ fn table(records: &[RunRecord], paint: Paint) -> String {
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let widest = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| console::measure_text_width(cell)).max().unwrap_or(0)
+        cells
+            .map(|cell| console::measure_text_width(cell))
+            .max()
+            .unwrap_or(0)
     };
     let widths: [usize; N] = std::array::from_fn(widest);
     let line = |row: &[String; N]| {

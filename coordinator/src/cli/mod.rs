@@ -55,7 +55,10 @@ pub fn main() -> u8 {
         Ok(code) => code,
         Err(failure) => {
             if !failure.message.is_empty() {
-                out::note(&format!("error: {}", failure.text().trim_start_matches("error: ")));
+                out::note(&format!(
+                    "error: {}",
+                    failure.text().trim_start_matches("error: ")
+                ));
             }
             failure.code
         }
@@ -72,7 +75,11 @@ fn told(error: &clap::Error) -> u8 {
 }
 
 fn run(cli: &Cli) -> Result<u8, Failure> {
-    let options = telemetry::Options { json: false, default_filter: "error", tee: None };
+    let options = telemetry::Options {
+        json: false,
+        default_filter: "error",
+        tee: None,
+    };
     telemetry::init(&options).map_err(|e| Failure::usage(e.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::chain("start threads", &e))?;

@@ -44,14 +44,27 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         Some(version) => version.clone(),
         None => default_spark()?,
     };
-    let options = Options { home: home.to_owned(), listen: flags.listen.listen, admin: flags.admin, spark };
-    let embedded = Embedded::start(options, |step| out::note(&format!("{} {}", step.name, step.detail))).await?;
+    let options = Options {
+        home: home.to_owned(),
+        listen: flags.listen.listen,
+        admin: flags.admin,
+        spark,
+    };
+    let embedded = Embedded::start(options, |step| {
+        out::note(&format!("{} {}", step.name, step.detail))
+    })
+    .await?;
     if flags.json {
-        out::json(&json!({ "schema": SCHEMA, "url": embedded.url, "token": embedded.token, "admin": embedded.admin }))?;
+        out::json(
+            &json!({ "schema": SCHEMA, "url": embedded.url, "token": embedded.token, "admin": embedded.admin }),
+        )?;
     } else {
         out::line(&format!("export MAYFLY_TOKEN={}", embedded.token))?;
         out::line(&format!("# admin pages: http://{}/status", embedded.admin))?;
-        out::line(&format!("# coordinator launch JOB --coordinator {}", embedded.url))?;
+        out::line(&format!(
+            "# coordinator launch JOB --coordinator {}",
+            embedded.url
+        ))?;
     }
     shutdown::reached(&mut level, 1).await;
     out::note("stopping when the runs that go on are closed; a second signal stops at once");
@@ -67,6 +80,9 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
 
 /// The release that a job file has when it names none.
 fn default_spark() -> Result<String, Failure> {
-    let any = AdHoc { entry: "main.py".to_owned(), ..AdHoc::default() };
+    let any = AdHoc {
+        entry: "main.py".to_owned(),
+        ..AdHoc::default()
+    };
     Ok(ad_hoc(&any, &|_| None)?.spark.version)
 }

@@ -52,7 +52,11 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         out::line(&format!("export AWS_ACCESS_KEY_ID={}", open.access_key))?;
         out::line(&format!("export AWS_SECRET_ACCESS_KEY={}", open.secret_key))?;
         out::line(&format!("export AWS_REGION={}", open.region))?;
-        out::line(&format!("# {} is the folder {}", open.store.s3_url(""), open.folder.display()))?;
+        out::line(&format!(
+            "# {} is the folder {}",
+            open.store.s3_url(""),
+            open.folder.display()
+        ))?;
     }
     shutdown::reached(&mut level, 1).await;
     open.close().await;

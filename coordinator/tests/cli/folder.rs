@@ -17,8 +17,13 @@ async fn a_ref_becomes_a_commit_and_its_bundle_can_be_cloned() {
     repo.write("main.py", "print(3)\n");
     let second = repo.commit("second");
     for (reference, commit) in [
-        (None, &second), (Some("main"), &second), (Some("light"), &first), (Some("heavy"), &first),
-        (Some("feature/x"), &first), (Some(&first[..]), &first), (Some(&first[..8]), &first),
+        (None, &second),
+        (Some("main"), &second),
+        (Some("light"), &first),
+        (Some("heavy"), &first),
+        (Some("feature/x"), &first),
+        (Some(&first[..]), &first),
+        (Some(&first[..8]), &first),
     ] {
         let (scratch, source) = resolve(&code(".", reference, "main.py"), repo.path(), false).await;
         let source = source.unwrap();
@@ -26,9 +31,21 @@ async fn a_ref_becomes_a_commit_and_its_bundle_can_be_cloned() {
         let bundle = source.bundle.unwrap();
         let clone = scratch.path().join("clone");
         git(scratch.path(), &["init", "-q", "clone"]);
-        git(&clone, &["fetch", "-q", bundle.to_str().unwrap(), "refs/heads/*:refs/remotes/b/*"]);
+        git(
+            &clone,
+            &[
+                "fetch",
+                "-q",
+                bundle.to_str().unwrap(),
+                "refs/heads/*:refs/remotes/b/*",
+            ],
+        );
         assert_eq!(git(&clone, &["rev-parse", "refs/remotes/b/mayfly"]), *commit);
-        assert_eq!(git(&clone, &["for-each-ref", "--format=x"]), "x", "one ref and no more");
+        assert_eq!(
+            git(&clone, &["for-each-ref", "--format=x"]),
+            "x",
+            "one ref and no more"
+        );
     }
 }
 
@@ -44,7 +61,13 @@ async fn what_cannot_run_is_refused_with_what_would_be_right() {
         (here, "./none", None, "main.py", "does not exist"),
         (here, "./main.py", None, "main.py", "does not exist"),
         (here, ".", Some("mian"), "main.py", "did you mean \"main\"?"),
-        (here, ".", Some("0123456789012345678901234567890123456789"), "main.py", "is no branch, tag or commit"),
+        (
+            here,
+            ".",
+            Some("0123456789012345678901234567890123456789"),
+            "main.py",
+            "is no branch, tag or commit",
+        ),
         (here, ".", None, "mian.py", "did you mean \"main.py\"?"),
         (here, ".", None, "job.py", "did you mean \"src/job.py\"?"),
         (here, ".", None, "src/none.py", "there is \"src/job.py\""),
@@ -70,10 +93,18 @@ async fn the_folder_and_the_requirements_are_looked_for_too() {
     wanted.requirements = Some(mayfly_configs::RelPath::new("requirements.txt").unwrap());
     let (_scratch, source) = resolve(&wanted, repo.path(), false).await;
     let error = source.unwrap_err().to_string();
-    assert!(error.contains("code.requirements \"src/requirements.txt\" does not exist"), "{error}");
+    assert!(
+        error.contains("code.requirements \"src/requirements.txt\" does not exist"),
+        "{error}"
+    );
     wanted.path = mayfly_configs::RelPath::new("main.py").unwrap();
     let (_scratch, source) = resolve(&wanted, repo.path(), false).await;
-    assert!(source.unwrap_err().to_string().contains("code.path \"main.py\" is a file"));
+    assert!(
+        source
+            .unwrap_err()
+            .to_string()
+            .contains("code.path \"main.py\" is a file")
+    );
 }
 
 #[tokio::test]
@@ -92,7 +123,10 @@ async fn uncommitted_work_is_told_and_a_clean_tree_is_not() {
     repo.write("new.py", "print(9)\n");
     let (_scratch, source) = resolve(&code(".", None, "main.py"), repo.path(), false).await;
     let warnings = source.unwrap().warnings;
-    assert!(warnings[0].contains("main.py and 1 more") && warnings[0].contains("--dirty"), "{warnings:?}");
+    assert!(
+        warnings[0].contains("main.py and 1 more") && warnings[0].contains("--dirty"),
+        "{warnings:?}"
+    );
 }
 
 /// Every file below `.git`, byte for byte.
@@ -103,7 +137,10 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_symlink() {
-                found.insert(path.display().to_string(), std::fs::read_link(&path).unwrap().display().to_string().into());
+                found.insert(
+                    path.display().to_string(),
+                    std::fs::read_link(&path).unwrap().display().to_string().into(),
+                );
             } else if path.is_dir() {
                 folders.push(path);
             } else {
@@ -133,11 +170,24 @@ async fn a_dirty_launch_takes_everything_along_and_touches_nothing() {
     assert_eq!(files(repo.path()), before, "something of the user's was changed");
     assert_ne!(source.commit, head);
     let status = git(repo.path(), &["status", "--porcelain"]);
-    assert_eq!(status, " M main.py\n D requirements.txt\nM  src/job.py\n?? new/".trim_start_matches('\n'));
+    assert_eq!(
+        status,
+        " M main.py\n D requirements.txt\nM  src/job.py\n?? new/".trim_start_matches('\n')
+    );
     assert!(git_output(repo.path(), &["fsck", "--strict"]).status.success());
     assert_eq!(git(repo.path(), &["stash", "list"]).lines().count(), 1);
 
-    git(scratch.path(), &["clone", "-q", "-b", "mayfly", source.bundle.unwrap().to_str().unwrap(), "out"]);
+    git(
+        scratch.path(),
+        &[
+            "clone",
+            "-q",
+            "-b",
+            "mayfly",
+            source.bundle.unwrap().to_str().unwrap(),
+            "out",
+        ],
+    );
     let out = scratch.path().join("out");
     let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
     assert_eq!(git(&out, &["rev-parse", "HEAD"]), source.commit);
@@ -148,7 +198,11 @@ async fn a_dirty_launch_takes_everything_along_and_touches_nothing() {
     assert!(!out.join("secret.ignored").exists() && !out.join("requirements.txt").exists());
 
     let (_scratch, again) = resolve(&code(".", None, "main.py"), repo.path(), true).await;
-    assert_eq!(again.unwrap().commit, source.commit, "the same work is the same commit");
+    assert_eq!(
+        again.unwrap().commit,
+        source.commit,
+        "the same work is the same commit"
+    );
 }
 
 #[tokio::test]
@@ -173,7 +227,10 @@ async fn dirty_work_of_something_else_than_what_is_checked_out_is_refused() {
     repo.write("main.py", "print(3)\n");
     repo.commit("second");
     let (_scratch, source) = resolve(&code(".", Some("old"), "main.py"), repo.path(), true).await;
-    assert!(matches!(source, Err(SourceError::DirtyElsewhere(..))), "{source:?}");
+    assert!(
+        matches!(source, Err(SourceError::DirtyElsewhere(..))),
+        "{source:?}"
+    );
 }
 
 #[tokio::test]
@@ -186,7 +243,16 @@ async fn a_linked_work_tree_a_bare_and_a_sha256_repository_work_and_a_shallow_on
     let (_scratch, source) = resolve(&code(&at("tree"), None, "main.py"), repo.path(), true).await;
     assert_ne!(source.unwrap().commit, repo.head());
 
-    git(side.path(), &["clone", "-q", "--bare", &repo.path().display().to_string(), "bare"]);
+    git(
+        side.path(),
+        &[
+            "clone",
+            "-q",
+            "--bare",
+            &repo.path().display().to_string(),
+            "bare",
+        ],
+    );
     let (_scratch, source) = resolve(&code(&at("bare"), Some("main"), "main.py"), repo.path(), false).await;
     assert_eq!(source.unwrap().commit, repo.head());
 

@@ -47,12 +47,18 @@ impl GitServer {
 async fn answer(root: PathBuf, manner: Manner, request: Request) -> Response {
     match manner {
         Manner::Serves => backend(root, request).await,
-        Manner::WantsLogin => {
-            (http::StatusCode::UNAUTHORIZED, [("www-authenticate", "Basic realm=\"x\"")], "").into_response()
-        }
-        Manner::Redirects => {
-            (http::StatusCode::FOUND, [("location", "http://169.254.169.254/latest/x.git/info/refs")], "").into_response()
-        }
+        Manner::WantsLogin => (
+            http::StatusCode::UNAUTHORIZED,
+            [("www-authenticate", "Basic realm=\"x\"")],
+            "",
+        )
+            .into_response(),
+        Manner::Redirects => (
+            http::StatusCode::FOUND,
+            [("location", "http://169.254.169.254/latest/x.git/info/refs")],
+            "",
+        )
+            .into_response(),
         Manner::Hangs => std::future::pending().await,
     }
 }
@@ -60,7 +66,12 @@ async fn answer(root: PathBuf, manner: Manner, request: Request) -> Response {
 async fn backend(root: PathBuf, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body: Bytes = to_bytes(body, 64 << 20).await.unwrap();
-    let header = |name: &str| head.headers.get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
+    let header = |name: &str| {
+        head.headers
+            .get(name)
+            .map(|v| v.to_str().unwrap().to_owned())
+            .unwrap_or_default()
+    };
     let mut child = Command::new("git")
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", root)

@@ -8,7 +8,10 @@ use crate::repo::{Repo, git};
 /// The built program in a folder, with almost no environment.
 pub fn coordinator(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coordinator"));
-    command.current_dir(dir).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap());
     command.stdin(Stdio::null());
     command
 }
@@ -29,7 +32,10 @@ fn a_bad_command_line_is_refused_with_code_2() {
         (&[][..], "Usage"),
         (&["lanch"], "launch"),
         (&["launch", "x", "--frobnicate"], "--frobnicate"),
-        (&["launch", "x", "--json", "--json"], "cannot be used multiple times"),
+        (
+            &["launch", "x", "--json", "--json"],
+            "cannot be used multiple times",
+        ),
         (&["launch", "x", "--on", "mars"], "local"),
         (&["launch", "a", "b", "c"], "unexpected"),
         (&["launch", "x"], "there is no job"),
@@ -44,10 +50,28 @@ fn a_bad_command_line_is_refused_with_code_2() {
         (&["launch", "x", "--workers", "2"], "--entry"),
         (&["launch", "--entry", "main.py", "--workers", "-1"], "-1"),
         (&["launch", "--entry", "../main.py"], "--entry"),
-        (&["launch", "--entry", "main.py", "--repo", "ext::sh -c id"], "--repo"),
-        (&["launch", "--entry", "main.py", "--repo", "https://me:hunter2@host/x"], "password"),
-        (&["launch", "--entry", "main.py", "--repo", "--upload-pack=id"], "--repo"),
-        (&["launch", "--entry", "main.py", "--ref=--upload-pack=id"], "--ref"),
+        (
+            &["launch", "--entry", "main.py", "--repo", "ext::sh -c id"],
+            "--repo",
+        ),
+        (
+            &[
+                "launch",
+                "--entry",
+                "main.py",
+                "--repo",
+                "https://me:hunter2@host/x",
+            ],
+            "password",
+        ),
+        (
+            &["launch", "--entry", "main.py", "--repo", "--upload-pack=id"],
+            "--repo",
+        ),
+        (
+            &["launch", "--entry", "main.py", "--ref=--upload-pack=id"],
+            "--ref",
+        ),
         (&["launch", "--entry", "main.py", "--ref", "HEAD~1"], "--ref"),
         (&["launch", "--entry", "main.py"], "is not in a Git repository"),
         (&["launch", "x", "--detach"], "--coordinator"),
@@ -68,10 +92,17 @@ fn a_bad_command_line_is_refused_with_code_2() {
         let text = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{shown:?}: {text}");
         assert!(text.contains(says), "{shown:?} does not say {says:?}: {text}");
-        assert!(!text.contains("panicked") && !text.contains("hunter2"), "{shown:?}: {text}");
+        assert!(
+            !text.contains("panicked") && !text.contains("hunter2"),
+            "{shown:?}: {text}"
+        );
         assert!(output.stdout.is_empty(), "{shown:?} wrote to standard output");
     }
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "something was made");
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "something was made"
+    );
 }
 
 #[test]
@@ -81,11 +112,30 @@ fn a_run_is_named_by_what_a_run_id_is_made_of() {
     std::fs::write(dir.path().join("a"), "1").unwrap();
     assert!(run(dir.path(), &["data", "put", "a", "a"]).status.success());
     let long = "x".repeat(10_240);
-    for named in ["../../x", "", &long, "🦋", "iris-abcdefgh", "last", "a/b", "A", "a\nb"] {
+    for named in [
+        "../../x",
+        "",
+        &long,
+        "🦋",
+        "iris-abcdefgh",
+        "last",
+        "a/b",
+        "A",
+        "a\nb",
+    ] {
         for verb in ["status", "receipt", "results", "logs", "cancel"] {
             let output = run(dir.path(), &[verb, "--", named]);
-            assert_eq!(output.status.code(), Some(2), "{verb} {named:.40?}: {}", stderr(&output));
-            assert!(stderr(&output).contains("no run") || stderr(&output).contains("is no run"), "{}", stderr(&output));
+            assert_eq!(
+                output.status.code(),
+                Some(2),
+                "{verb} {named:.40?}: {}",
+                stderr(&output)
+            );
+            assert!(
+                stderr(&output).contains("no run") || stderr(&output).contains("is no run"),
+                "{}",
+                stderr(&output)
+            );
         }
     }
 }
@@ -96,7 +146,11 @@ fn a_name_that_is_nearly_right_is_offered() {
     repo.write("configs/jobs/iris.yml", "iris:\n  code: {entry: main.py}\n");
     let output = run(repo.path(), &["launch", "irsi"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("did you mean \"iris\"?"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("did you mean \"iris\"?"),
+        "{}",
+        stderr(&output)
+    );
     assert!(!repo.path().join(".mayfly").exists());
 }
 
@@ -108,6 +162,10 @@ fn a_missing_entry_costs_nothing() {
     git(repo.path(), &["commit", "-q", "-m", "job"]);
     let output = run(repo.path(), &["launch", "iris"]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(stderr(&output).contains("did you mean \"main.py\"?"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("did you mean \"main.py\"?"),
+        "{}",
+        stderr(&output)
+    );
     assert!(!repo.path().join(".mayfly").exists());
 }

@@ -15,7 +15,11 @@ pub struct Repo {
 /// Runs git in a folder, with no configuration but that of the test.
 pub fn git(dir: &Path, args: &[&str]) -> String {
     let done = git_output(dir, args);
-    assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
 }
 
@@ -23,9 +27,15 @@ pub fn git_output(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new("git");
     command.current_dir(dir).args(args);
     for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "Test").env(format!("GIT_{who}_EMAIL"), "test@example.org");
+        command
+            .env(format!("GIT_{who}_NAME"), "Test")
+            .env(format!("GIT_{who}_EMAIL"), "test@example.org");
     }
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").output().unwrap()
+    command
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .unwrap()
 }
 
 impl Repo {
@@ -42,7 +52,12 @@ impl Repo {
         repo.write("requirements.txt", "numpy\n");
         repo.write("empty.py", "");
         repo.write(".gitignore", "*.ignored\n");
-        for (target, link) in [("/etc/passwd", "out.py"), ("../../x", "up.py"), ("src/job.py", "in.py"), ("self.py", "self.py")] {
+        for (target, link) in [
+            ("/etc/passwd", "out.py"),
+            ("../../x", "up.py"),
+            ("src/job.py", "in.py"),
+            ("self.py", "self.py"),
+        ] {
             std::os::unix::fs::symlink(target, repo.path().join(link)).unwrap();
         }
         repo.commit("first");
@@ -85,7 +100,12 @@ pub fn code(repo: &str, git_ref: Option<&str>, entry: &str) -> Code {
 /// Resolves in a scratch folder that is kept as long as the answer.
 pub async fn resolve(code: &Code, base: &Path, dirty: bool) -> (TempDir, Result<Source, SourceError>) {
     let scratch = tempfile::tempdir().unwrap();
-    let options = Options { base, path_from: PathFrom::Top, dirty, scratch: scratch.path() };
+    let options = Options {
+        base,
+        path_from: PathFrom::Top,
+        dirty,
+        scratch: scratch.path(),
+    };
     let result = source::resolve(code, options).await;
     (scratch, result)
 }

@@ -27,7 +27,14 @@ pub(super) async fn to_the_end(
     screen: &mut Screen,
     level: &mut watch::Receiver<Level>,
 ) -> Result<Receipt, Failure> {
-    let mut follower = Follower { client, run, screen, next_line: 0, receipt: None, failures: 0 };
+    let mut follower = Follower {
+        client,
+        run,
+        screen,
+        next_line: 0,
+        receipt: None,
+        failures: 0,
+    };
     let mut ticks = tokio::time::interval(follower.screen.tick_period());
     let mut counting = true;
     'connect: loop {
@@ -68,7 +75,10 @@ struct Follower<'a> {
 impl Follower<'_> {
     async fn watch(&mut self) -> Result<Streaming<RunEvent>, Failure> {
         loop {
-            let request = WatchRequest { run_id: self.run.to_owned(), from_line: self.next_line };
+            let request = WatchRequest {
+                run_id: self.run.to_owned(),
+                from_line: self.next_line,
+            };
             match self.client.watch(request).await {
                 Ok(reply) => return Ok(reply.into_inner()),
                 Err(status) => self.lost(Some(status)).await?,
@@ -97,12 +107,19 @@ impl Follower<'_> {
     /// The connection is gone, the run is not.
     async fn lost(&mut self, status: Option<Status>) -> Result<(), Failure> {
         self.failures += 1;
-        let final_word = status.as_ref().is_some_and(|s| matches!(s.code(), Code::NotFound | Code::Unauthenticated));
+        let final_word = status
+            .as_ref()
+            .is_some_and(|s| matches!(s.code(), Code::NotFound | Code::Unauthenticated));
         if final_word || self.failures > RECONNECTS {
-            let why = status.map_or_else(|| "it ended the connection".to_owned(), |s| s.message().to_owned());
+            let why = status.map_or_else(
+                || "it ended the connection".to_owned(),
+                |s| s.message().to_owned(),
+            );
             let run = self.run;
             let hint = format!("`coordinator status {run}` shows how far the run is");
-            return Err(Failure::infra(format!("the coordinator of {run} is lost: {why}; {hint}")));
+            return Err(Failure::infra(format!(
+                "the coordinator of {run} is lost: {why}; {hint}"
+            )));
         }
         tokio::time::sleep(RECONNECT_WAIT).await;
         Ok(())
@@ -111,17 +128,28 @@ impl Follower<'_> {
     async fn interrupted(&mut self, level: Level) -> Result<(), Failure> {
         let (how, says) = match level {
             0 => return Ok(()),
-            1 => (CancelLevel::Graceful, "cancelling: the job may stop by itself, results and logs are saved; again: faster"),
-            2 => (CancelLevel::Fast, "cancelling now: only logs are saved; again: exit at once"),
+            1 => (
+                CancelLevel::Graceful,
+                "cancelling: the job may stop by itself, results and logs are saved; again: faster",
+            ),
+            2 => (
+                CancelLevel::Fast,
+                "cancelling now: only logs are saved; again: exit at once",
+            ),
             LEVEL_MAX.. => return Err(self.left_behind()),
         };
         self.screen.note(says)?;
-        let request = CancelRequest { run_id: self.run.to_owned(), level: how.into() };
+        let request = CancelRequest {
+            run_id: self.run.to_owned(),
+            level: how.into(),
+        };
         match tokio::time::timeout(CANCEL_LIMIT, self.client.cancel(request)).await {
             Ok(Ok(_)) => Ok(()),
             // It may be closed by now: the next event tells.
             Ok(Err(status)) => self.screen.note(&client::refused("cancel", &status).text()),
-            Err(_) => self.screen.note("the coordinator does not answer; again: exit at once"),
+            Err(_) => self
+                .screen
+                .note("the coordinator does not answer; again: exit at once"),
         }
     }
 
@@ -131,7 +159,10 @@ impl Follower<'_> {
             "exited at once: nodes of {run} may live on until their lease ends, and the run is not closed; \
              `coordinator gc --yes` ends them and closes it"
         );
-        Failure { code: Outcome::Cancelled.exit_code(), message }
+        Failure {
+            code: Outcome::Cancelled.exit_code(),
+            message,
+        }
     }
 }
 
@@ -140,8 +171,12 @@ pub(super) fn show(the: &Receipt, as_json: bool, paint: Paint) -> Result<(), Fai
     if as_json {
         return out::json(&json::receipt(the));
     }
-    let width = console::Term::stderr().size_checked().map_or(100, |(_, columns)| usize::from(columns));
+    let width = console::Term::stderr()
+        .size_checked()
+        .map_or(100, |(_, columns)| usize::from(columns));
     out::note("");
-    receipt::render(the, width, paint).iter().for_each(|line| out::note(line));
+    receipt::render(the, width, paint)
+        .iter()
+        .for_each(|line| out::note(line));
     Ok(())
 }

@@ -58,7 +58,12 @@ pub struct Flags {
     #[arg(long, requires = "entry", value_name = "CLASS")]
     class: Option<String>,
     /// Without a file: an argument of the program; may be repeated
-    #[arg(long = "arg", requires = "entry", value_name = "ARG", allow_hyphen_values = true)]
+    #[arg(
+        long = "arg",
+        requires = "entry",
+        value_name = "ARG",
+        allow_hyphen_values = true
+    )]
     args: Vec<String>,
     /// Without a file: Python requirements, relative to the job's folder
     #[arg(long, requires = "entry", value_name = "PATH")]
@@ -104,7 +109,9 @@ enum Cloud {
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, such as workers.count=8")?;
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("write KEY=VALUE, such as workers.count=8")?;
     if key.is_empty() {
         return Err("there is no key before the `=`".to_owned());
     }
@@ -121,7 +128,9 @@ fn request_id(text: &str) -> Result<String, String> {
 
 impl Flags {
     fn found(&self, cwd: &Path) -> Result<Found, Failure> {
-        let Some(entry) = &self.entry else { return jobs::of_file(&self.named, &self.sets, cwd) };
+        let Some(entry) = &self.entry else {
+            return jobs::of_file(&self.named, &self.sets, cwd);
+        };
         let flags = AdHoc {
             name: self.name.clone(),
             repo: self.repo.clone(),
@@ -165,7 +174,13 @@ pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure
     if flags.detach {
         return detached(flags, &begun.run);
     }
-    let ended = follow::to_the_end(begun.coordinator.client.clone(), &begun.run, &mut screen, &mut level).await;
+    let ended = follow::to_the_end(
+        begun.coordinator.client.clone(),
+        &begun.run,
+        &mut screen,
+        &mut level,
+    )
+    .await;
     screen.clear();
     let code = match ended {
         Ok(receipt) => {
@@ -184,11 +199,22 @@ struct Begun {
 }
 
 async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Result<Begun, Failure> {
-    let Found { mut job, base, path_from, file } = found;
+    let Found {
+        mut job,
+        base,
+        path_from,
+        file,
+    } = found;
     let scratch = tempfile::Builder::new().prefix("mayfly-").tempdir();
-    let scratch = scratch.map_err(|e| Failure::usage(format!("cannot make a folder for temporary files: {e}")))?;
+    let scratch =
+        scratch.map_err(|e| Failure::usage(format!("cannot make a folder for temporary files: {e}")))?;
     screen.doing("resolving the code")?;
-    let options = source::Options { base: &base, path_from, dirty: flags.dirty, scratch: scratch.path() };
+    let options = source::Options {
+        base: &base,
+        path_from,
+        dirty: flags.dirty,
+        scratch: scratch.path(),
+    };
     let code = source::resolve(&job.code, options).await?;
     place(&mut job, &base, &code)?;
     for line in plan::lines(&job, &code, file.as_deref(), flags.dirty) {
@@ -206,7 +232,8 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
 /// The job as it will be in the record: its folder from the top of the repository, the repository in full.
 fn place(job: &mut Job, base: &Path, code: &Source) -> Result<(), Failure> {
     let path = if code.path.is_empty() { "." } else { &code.path };
-    job.code.path = RelPath::new(path).map_err(|e| Failure::usage(format!("the job's folder {}", e.message)))?;
+    job.code.path =
+        RelPath::new(path).map_err(|e| Failure::usage(format!("the job's folder {}", e.message)))?;
     if let Repo::Folder(folder) = &job.code.repo {
         let folder: PathBuf = base.join(folder);
         job.code.repo = Repo::Folder(folder.canonicalize().unwrap_or(folder));
@@ -217,27 +244,42 @@ fn place(job: &mut Job, base: &Path, code: &Source) -> Result<(), Failure> {
 async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<Coordinator, Failure> {
     if let Some(url) = &flags.coordinator {
         let token = std::env::var(client::TOKEN_VAR).unwrap_or_default();
-        return Ok(Coordinator { embedded: None, client: client::connect(url, &token).await? });
+        return Ok(Coordinator {
+            embedded: None,
+            client: client::connect(url, &token).await?,
+        });
     }
-    let options =
-        Options { home: home.to_owned(), listen: None, admin: None, spark: job.spark.version.clone() };
+    let options = Options {
+        home: home.to_owned(),
+        listen: None,
+        admin: None,
+        spark: job.spark.version.clone(),
+    };
     let progress = |step: crate::toolchain::Step| {
         // When the screen cannot be written, the next line that matters fails too.
         let _ = screen.doing(&format!("{} {}", step.name, step.detail));
     };
     let embedded = Embedded::start(options, progress).await?;
     for left in gc::scan(home, &embedded.store.store).await? {
-        let folder = left.folder.as_ref().map(|f| format!("; what its job wrote is in {}", f.display()));
+        let folder = left
+            .folder
+            .as_ref()
+            .map(|f| format!("; what its job wrote is in {}", f.display()));
         let what = format!("{} is {}{}", left.run, left.what, folder.unwrap_or_default());
         screen.note(&format!("left over: {what} (`coordinator gc --yes` closes it)"))?;
     }
     let client = client::connect(&embedded.url, &embedded.token).await?;
-    Ok(Coordinator { embedded: Some(embedded), client })
+    Ok(Coordinator {
+        embedded: Some(embedded),
+        client,
+    })
 }
 
 /// Puts the bundle where the nodes will find it; the same commit is stored once.
 async fn store_bundle(coordinator: &Coordinator, home: &Path, code: &Source) -> Result<String, Failure> {
-    let Some(bundle) = &code.bundle else { return Ok(String::new()) };
+    let Some(bundle) = &code.bundle else {
+        return Ok(String::new());
+    };
     let key = layout::bundle(&code.commit);
     match &coordinator.embedded {
         Some(embedded) => put_once(&embedded.store.store, bundle, &key).await?,
@@ -269,10 +311,21 @@ async fn request(
     let fresh = || random_base32(10).map_err(|e| Failure::chain("draw an id for the request", &e));
     let request_id = flags.request_id.clone().map_or_else(fresh, Ok)?;
     let job_json = serde_json::to_string(job).map_err(|e| Failure::chain("write the job as JSON", &e))?;
-    let owner = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+    let owner = std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_else(|_| "unknown".to_owned());
     let owner = owner.chars().filter(|c| !c.is_control()).take(60).collect();
-    let request = LaunchRequest { request_id, job_json, commit: code.commit.clone(), bundle_key, owner };
-    let reply = client.launch(request).await.map_err(|status| client::refused("launch", &status))?;
+    let request = LaunchRequest {
+        request_id,
+        job_json,
+        commit: code.commit.clone(),
+        bundle_key,
+        owner,
+    };
+    let reply = client
+        .launch(request)
+        .await
+        .map_err(|status| client::refused("launch", &status))?;
     Ok(reply.into_inner().run_id)
 }
 

@@ -9,15 +9,26 @@ use crate::source::Source;
 /// What runs, from where, on what, for how long at most.
 #[must_use]
 pub fn lines(job: &Job, code: &Source, file: Option<&Path>, dirty: bool) -> Vec<String> {
-    let from = file.and_then(Path::file_name).map(|f| format!(" of {}", f.to_string_lossy())).unwrap_or_default();
+    let from = file
+        .and_then(Path::file_name)
+        .map(|f| format!(" of {}", f.to_string_lossy()))
+        .unwrap_or_default();
     let short: String = code.commit.chars().take(10).collect();
     let with = if dirty { " with uncommitted work" } else { "" };
-    let folder = if code.path.is_empty() { String::new() } else { format!("{}/", code.path) };
+    let folder = if code.path.is_empty() {
+        String::new()
+    } else {
+        format!("{}/", code.path)
+    };
     vec![
         format!("job      {}{from}: {folder}{}", job.name, job.code.entry),
         format!("code     {} at {short}{with}", code.repo),
         format!("fleet    {} on this machine", fleet(job)),
-        format!("limits   forms within {}, ends within {}", duration(job.limits.form.0), duration(job.limits.deadline.0)),
+        format!(
+            "limits   forms within {}, ends within {}",
+            duration(job.limits.form.0),
+            duration(job.limits.deadline.0)
+        ),
     ]
 }
 
@@ -34,7 +45,11 @@ pub fn fleet(job: &Job) -> String {
         return master;
     }
     let plural = if workers.count == 1 { "" } else { "s" };
-    let least = if workers.min < workers.count { format!(", at least {}", workers.min) } else { String::new() };
+    let least = if workers.min < workers.count {
+        format!(", at least {}", workers.min)
+    } else {
+        String::new()
+    };
     let each = size(workers.machine.cores, workers.machine.memory_bytes);
     format!("{master} + {} worker{plural} ({each}{least})", workers.count)
 }
@@ -42,8 +57,17 @@ pub fn fleet(job: &Job) -> String {
 /// `90s`, `5m`, `1h30m`: as a job file has it.
 #[must_use]
 pub fn duration(secs: u64) -> String {
-    let parts = [(secs / 86_400, "d"), (secs / 3600 % 24, "h"), (secs / 60 % 60, "m"), (secs % 60, "s")];
-    let text: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    let parts = [
+        (secs / 86_400, "d"),
+        (secs / 3600 % 24, "h"),
+        (secs / 60 % 60, "m"),
+        (secs % 60, "s"),
+    ];
+    let text: String = parts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, unit)| format!("{n}{unit}"))
+        .collect();
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
