@@ -112,3 +112,12 @@ impl From<anyhow::Error> for Failure {
         Self::chain("", error.as_ref())
     }
 }
+
+impl From<crate::home::HomeError> for Failure {
+    fn from(error: crate::home::HomeError) -> Self {
+        Self {
+            code: USAGE,
+            message: join("", &error),
+        }
+    }
+}

@@ -13,12 +13,11 @@ pub fn lines(before: Option<&RunView>, now: &RunView) -> Vec<String> {
     let none = RunView::default();
     let before = before.unwrap_or(&none);
     if before.phase() != now.phase() || before.attempt != now.attempt {
-        let attempt = if now.attempt > 1 {
-            format!(" (attempt {})", now.attempt)
+        what.push(if now.attempt > 1 {
+            format!("(attempt {})", now.attempt)
         } else {
             String::new()
-        };
-        what.push(format!("{}{attempt}", phase_word(now.phase())));
+        });
     }
     what.extend(now.nodes.iter().filter_map(|node| node_line(before, now, node)));
     what.extend(

@@ -11,30 +11,27 @@ const WIDTH_MAX: usize = 100;
 /// Most nodes listed; a large fleet is summed up.
 const NODES_SHOWN: usize = 16;
 
-/// The receipt's lines, none wider than `width`.
+/// The receipt's lines; tables are no wider than `width`.
 #[must_use]
 pub fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
     let width = width.clamp(20, WIDTH_MAX);
-    let mut lines = vec![head(receipt, paint)];
+    let cut = |lines: Vec<String>| {
+        lines
+            .into_iter()
+            .map(|line| plain::cut(&line, width))
+            .collect::<Vec<_>>()
+    };
+    // The cause is for reading and places are for copying: they are left whole and may wrap.
+    let mut lines = cut(vec![head(receipt, paint)]);
     lines.extend(failure(receipt, paint));
     lines.push(String::new());
-    lines.extend(times(receipt, width, paint));
+    lines.extend(cut(times(receipt, width, paint)));
     lines.push(String::new());
-    lines.extend(nodes(receipt, paint));
+    lines.extend(cut(nodes(receipt, paint)));
     lines.push(String::new());
     lines.extend(places(receipt));
     lines.extend(proof(receipt, paint));
-    // Places are for copying: a long one is left whole and may wrap.
     lines
-        .iter()
-        .map(|l| {
-            if l.contains("://") || l.contains('/') {
-                l.clone()
-            } else {
-                plain::cut(l, width)
-            }
-        })
-        .collect()
 }
 
 /// The word for an outcome.
@@ -93,8 +90,10 @@ fn failure(receipt: &Receipt, paint: Paint) -> Vec<String> {
         return Vec::new();
     }
     let mut lines = Vec::new();
+    let told = ended.reason.contains("exit code");
     let code = ended
         .exit_code
+        .filter(|_| !told)
         .map(|c| format!(" (exit code {c})"))
         .unwrap_or_default();
     if !ended.reason.is_empty() || !code.is_empty() {
