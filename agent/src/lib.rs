@@ -3,8 +3,11 @@
 //! The side that executes: [`keeper`] owns one tree of processes and cannot leave any of it behind; [`supervise`] starts
 //! keepers and turns output into lines and ends into values.
 
+pub mod commit;
 pub mod config;
 pub mod keeper;
+pub mod node;
 pub mod prepare;
 pub mod proctree;
 pub mod supervise;
+pub mod upload;
