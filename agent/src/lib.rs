@@ -5,9 +5,15 @@
 
 pub mod commit;
 pub mod config;
+pub mod identity;
 pub mod keeper;
+pub mod logs;
+pub mod metrics;
+pub mod namespace;
 pub mod node;
 pub mod prepare;
 pub mod proctree;
 pub mod supervise;
+pub mod sync;
 pub mod upload;
+pub mod usage;

@@ -128,6 +128,8 @@ pub enum Event {
     Committed(Attempt),
     /// The last logs are in the store, or their time is up.
     Farewell,
+    /// A signal asks the program to end.
+    Signal,
     /// Time has passed.
     Tick,
 }
@@ -173,6 +175,8 @@ pub enum Why {
     LeaseExpired,
     /// The run's time is up.
     DeadlinePassed,
+    /// A signal asked for it.
+    Signal,
 }
 
 /// Where the node stands within its attempt. `ended` is set once nothing of the attempt runs any more.
@@ -181,9 +185,15 @@ enum Stage {
     /// Nothing was asked of it yet.
     Waiting,
     /// Preparation and engine are on their way, or done; then the job.
-    Forming { prepared: bool, engine: Engine },
+    Forming {
+        prepared: bool,
+        engine: Engine,
+    },
     /// The job and the engine are being ended.
-    Stopping { grace: Duration, ended: bool },
+    Stopping {
+        grace: Duration,
+        ended: bool,
+    },
     Collecting(What),
     Collected,
     Committing,
@@ -191,10 +201,18 @@ enum Stage {
     /// Upload or commit failed for good.
     Stuck,
     /// A higher attempt is wanted; this one is being ended.
-    Resetting { ended: bool },
-    Leaving { why: Why, ended: bool },
+    Resetting {
+        ended: bool,
+    },
+    Leaving {
+        why: Why,
+        ended: bool,
+    },
     /// Only the last logs are left to do.
-    Parting { why: Why, done: bool },
+    Parting {
+        why: Why,
+        done: bool,
+    },
     Gone,
 }
 
@@ -245,16 +263,20 @@ impl Node {
     /// When the node leaves by itself if nothing happens, since boot.
     #[must_use]
     pub fn wakes_at(&self) -> Duration {
-        self.deadline_at.map_or(self.lease_until, |deadline| deadline.min(self.lease_until))
+        self.deadline_at
+            .map_or(self.lease_until, |deadline| deadline.min(self.lease_until))
     }
 
     /// One step. `now` is the time since boot.
     #[must_use]
     pub fn step(mut self, now: Duration, event: Event) -> (Self, Vec<Effect>) {
+        let signal = event == Event::Signal;
         self.learn(event);
         let mut effects = Vec::new();
         if !self.is_leaving() {
-            if self.deadline_at.is_some_and(|deadline| now >= deadline) {
+            if signal {
+                self.leave(Why::Signal, Duration::ZERO, &mut effects);
+            } else if self.deadline_at.is_some_and(|deadline| now >= deadline) {
                 self.leave(Why::DeadlinePassed, Duration::ZERO, &mut effects);
             } else if now >= self.lease_until {
                 self.leave(Why::LeaseExpired, Duration::ZERO, &mut effects);
@@ -265,7 +287,10 @@ impl Node {
     }
 
     fn is_leaving(&self) -> bool {
-        matches!(self.stage, Stage::Leaving { .. } | Stage::Parting { .. } | Stage::Gone)
+        matches!(
+            self.stage,
+            Stage::Leaving { .. } | Stage::Parting { .. } | Stage::Gone
+        )
     }
 
     fn is_now(&self, attempt: Attempt) -> bool {

@@ -33,12 +33,17 @@ impl Node {
             | Event::Stopped(_)
             | Event::Uploaded(_)
             | Event::Committed(_)
+            | Event::Signal
             | Event::Tick => {}
         }
     }
 
     fn wish(&mut self, asked: Duration, desired: Desired) {
-        if self.wish.as_ref().is_some_and(|known| known.attempt > desired.attempt) {
+        if self
+            .wish
+            .as_ref()
+            .is_some_and(|known| known.attempt > desired.attempt)
+        {
             return;
         }
         self.lease_until = self.lease_until.max(asked.saturating_add(desired.lease));
@@ -85,7 +90,9 @@ impl Node {
 
     fn stopped(&mut self) {
         let ended = match &mut self.stage {
-            Stage::Stopping { ended, .. } | Stage::Resetting { ended } | Stage::Leaving { ended, .. } => ended,
+            Stage::Stopping { ended, .. } | Stage::Resetting { ended } | Stage::Leaving { ended, .. } => {
+                ended
+            }
             Stage::Waiting
             | Stage::Forming { .. }
             | Stage::Collecting(_)
@@ -98,7 +105,10 @@ impl Node {
         };
         *ended = true;
         if self.job == Job::Running {
-            self.job = Job::Ended(JobEnd { stopped: true, ..JobEnd::default() });
+            self.job = Job::Ended(JobEnd {
+                stopped: true,
+                ..JobEnd::default()
+            });
         }
     }
 }

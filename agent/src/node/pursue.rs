@@ -8,7 +8,9 @@ use super::{Desired, Effect, Engine, Goal, Job, Node, Role, Stage, What, Why};
 
 impl Node {
     pub(super) fn pursue(&mut self, effects: &mut Vec<Effect>) {
-        let Some(wish) = self.wish.clone() else { return self.part(effects) };
+        let Some(wish) = self.wish.clone() else {
+            return self.part(effects);
+        };
         if !self.is_leaving() {
             self.obey(&wish, effects);
         }
@@ -29,6 +31,7 @@ impl Node {
     }
 
     fn advance(&mut self, wish: &Desired, effects: &mut Vec<Effect>) {
+        let may_commit = self.may_commit(wish);
         match &mut self.stage {
             Stage::Waiting => self.begin(wish.attempt, effects),
             Stage::Resetting { ended: true } => {
@@ -36,7 +39,10 @@ impl Node {
                 self.begin(wish.attempt, effects);
             }
             Stage::Forming { .. } if wish.goal >= Goal::Collect => {
-                self.stage = Stage::Stopping { grace: wish.grace, ended: false };
+                self.stage = Stage::Stopping {
+                    grace: wish.grace,
+                    ended: false,
+                };
                 effects.push(Effect::Stop(wish.attempt, wish.grace));
             }
             Stage::Stopping { ended: true, .. } => self.collect(wish, effects),
@@ -45,13 +51,17 @@ impl Node {
                 effects.push(Effect::Stop(wish.attempt, wish.grace));
             }
             Stage::Collecting(What::All) if !wish.save_results => self.collect(wish, effects),
-            Stage::Collected if self.may_commit(wish) => {
+            Stage::Collected if may_commit => {
                 self.stage = Stage::Committing;
                 let exit_code = match &self.job {
                     Job::Ended(end) => end.exit_code,
                     Job::None | Job::Running => None,
                 };
-                effects.push(Effect::WriteCommit(wish.attempt, wish.commit_nodes.clone(), exit_code));
+                effects.push(Effect::WriteCommit(
+                    wish.attempt,
+                    wish.commit_nodes.clone(),
+                    exit_code,
+                ));
             }
             Stage::Forming { .. }
             | Stage::Stopping { .. }
@@ -76,13 +86,18 @@ impl Node {
         self.attempt = Some(attempt);
         self.job = Job::None;
         self.failure = None;
-        self.stage = Stage::Forming { prepared: false, engine: Engine::None };
+        self.stage = Stage::Forming {
+            prepared: false,
+            engine: Engine::None,
+        };
         effects.push(Effect::Prepare(attempt));
     }
 
     /// The engine starts beside the preparation; the job after both. Nothing new starts after a failure.
     fn form_up(&mut self, wish: &Desired, effects: &mut Vec<Effect>) {
-        let Stage::Forming { prepared, engine } = &mut self.stage else { return };
+        let Stage::Forming { prepared, engine } = &mut self.stage else {
+            return;
+        };
         if self.failure.is_some() || wish.goal >= Goal::Collect {
             return;
         }
@@ -98,13 +113,20 @@ impl Node {
     }
 
     fn collect(&mut self, wish: &Desired, effects: &mut Vec<Effect>) {
-        let what = if wish.save_results { What::All } else { What::LogsOnly };
+        let what = if wish.save_results {
+            What::All
+        } else {
+            What::LogsOnly
+        };
         self.stage = Stage::Collecting(what);
         effects.push(Effect::Collect(wish.attempt, what));
     }
 
     pub(super) fn leave(&mut self, why: Why, grace: Duration, effects: &mut Vec<Effect>) {
-        self.stage = Stage::Leaving { why, ended: self.attempt.is_none() };
+        self.stage = Stage::Leaving {
+            why,
+            ended: self.attempt.is_none(),
+        };
         effects.extend(self.attempt.map(|attempt| Effect::Stop(attempt, grace)));
     }
 

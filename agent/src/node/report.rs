@@ -37,10 +37,18 @@ impl Node {
     pub fn status(&self) -> String {
         let doing = match &self.stage {
             Stage::Waiting => "waiting for orders",
-            Stage::Forming { prepared: false, engine: Engine::Running } => "preparing; the engine runs",
+            Stage::Forming {
+                prepared: false,
+                engine: Engine::Running,
+            } => "preparing; the engine runs",
             Stage::Forming { prepared: false, .. } => "preparing",
-            Stage::Forming { engine: Engine::None, .. } => "waiting for the master's address",
-            Stage::Forming { engine: Engine::Starting, .. } => "starting the engine",
+            Stage::Forming {
+                engine: Engine::None, ..
+            } => "waiting for the master's address",
+            Stage::Forming {
+                engine: Engine::Starting,
+                ..
+            } => "starting the engine",
             Stage::Forming { .. } => match self.job {
                 Job::None => "ready",
                 Job::Running => "the job runs",
@@ -69,7 +77,10 @@ impl Node {
                 Blame::Job => FailureKind::Job,
                 Blame::Infra => FailureKind::Infra,
             };
-            NodeFailure { kind: kind.into(), message: message.clone() }
+            NodeFailure {
+                kind: kind.into(),
+                message: message.clone(),
+            }
         })
     }
 
@@ -78,8 +89,17 @@ impl Node {
     pub fn job(&self) -> JobReport {
         match &self.job {
             Job::None => JobReport::default(),
-            Job::Running => JobReport { started: true, ..JobReport::default() },
-            Job::Ended(JobEnd { exit_code, signal, cause, last_lines, stopped }) => JobReport {
+            Job::Running => JobReport {
+                started: true,
+                ..JobReport::default()
+            },
+            Job::Ended(JobEnd {
+                exit_code,
+                signal,
+                cause,
+                last_lines,
+                stopped,
+            }) => JobReport {
                 started: true,
                 ended: true,
                 exit_code: *exit_code,

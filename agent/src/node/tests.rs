@@ -24,7 +24,10 @@ fn desired(n: u32, goal: Goal) -> Desired {
 }
 
 fn told(at: u64, desired: Desired) -> Event {
-    Event::Desired { asked: Duration::from_secs(at), desired }
+    Event::Desired {
+        asked: Duration::from_secs(at),
+        desired,
+    }
 }
 
 /// Runs a script and returns the node and all effects.
@@ -42,7 +45,10 @@ fn run(role: Role, events: Vec<Event>) -> (Node, Vec<Effect>) {
 #[test]
 fn a_master_goes_from_forming_to_the_commit() {
     let one = Attempt::FIRST;
-    let end = JobEnd { exit_code: Some(0), ..JobEnd::default() };
+    let end = JobEnd {
+        exit_code: Some(0),
+        ..JobEnd::default()
+    };
     let (node, effects) = run(
         Role::Master,
         vec![
@@ -76,7 +82,10 @@ fn a_master_goes_from_forming_to_the_commit() {
 #[test]
 fn a_worker_waits_for_the_masters_address_and_never_works_or_commits() {
     let one = Attempt::FIRST;
-    let unknown = Desired { master_address: String::new(), ..desired(1, Goal::Form) };
+    let unknown = Desired {
+        master_address: String::new(),
+        ..desired(1, Goal::Form)
+    };
     let mut events = vec![told(1, unknown)];
     let (_, effects) = run(Role::Worker, events.clone());
     assert_eq!(effects, [Effect::Prepare(one)]);
@@ -89,15 +98,23 @@ fn a_worker_waits_for_the_masters_address_and_never_works_or_commits() {
         Event::Uploaded(one),
     ]);
     let (node, effects) = run(Role::Worker, events);
-    assert!(!effects.iter().any(|e| matches!(e, Effect::StartJob(_) | Effect::WriteCommit(..))), "{effects:?}");
+    assert!(
+        !effects
+            .iter()
+            .any(|e| matches!(e, Effect::StartJob(_) | Effect::WriteCommit(..))),
+        "{effects:?}"
+    );
     assert_eq!(node.phase(), mayfly_proto::v1::NodePhase::Collected);
 }
 
 #[test]
 fn a_job_that_was_stopped_says_so_and_hurry_shortens_the_grace() {
     let one = Attempt::FIRST;
-    let hurry =
-        Desired { grace: SECOND, save_results: false, ..desired(1, Goal::Collect) };
+    let hurry = Desired {
+        grace: SECOND,
+        save_results: false,
+        ..desired(1, Goal::Collect)
+    };
     let (node, effects) = run(
         Role::Master,
         vec![
@@ -106,7 +123,13 @@ fn a_job_that_was_stopped_says_so_and_hurry_shortens_the_grace() {
             Event::Prepared(one),
             told(1, desired(1, Goal::Collect)),
             told(1, hurry),
-            Event::JobExited(one, JobEnd { signal: Some(15), ..JobEnd::default() }),
+            Event::JobExited(
+                one,
+                JobEnd {
+                    signal: Some(15),
+                    ..JobEnd::default()
+                },
+            ),
             Event::Stopped(one),
         ],
     );
@@ -121,7 +144,10 @@ fn a_job_that_was_stopped_says_so_and_hurry_shortens_the_grace() {
 #[test]
 fn a_higher_attempt_begins_again_with_nothing_of_the_old_one() {
     let (one, two) = (Attempt::FIRST, attempt(2));
-    let failure = Failure { blame: Blame::Infra, message: "the engine does not start".into() };
+    let failure = Failure {
+        blame: Blame::Infra,
+        message: "the engine does not start".into(),
+    };
     let (node, effects) = run(
         Role::Worker,
         vec![
@@ -165,18 +191,45 @@ fn without_an_answer_the_node_leaves_when_its_lease_ends_and_not_before() {
 
 #[test]
 fn the_deadline_holds_whatever_the_lease() {
-    let short = Desired { deadline: SECOND, ..desired(1, Goal::Work) };
+    let short = Desired {
+        deadline: SECOND,
+        ..desired(1, Goal::Work)
+    };
     let (_, effects) = Node::new(Role::Master, 99 * SECOND).step(2 * SECOND, told(0, short));
-    assert_eq!(effects, [Effect::Farewell], "nothing was begun, so there is nothing to stop");
+    assert_eq!(
+        effects,
+        [Effect::Farewell],
+        "nothing was begun, so there is nothing to stop"
+    );
+}
+
+#[test]
+fn a_signal_ends_a_node_at_once() {
+    let (_, effects) = run(Role::Worker, vec![Event::Signal]);
+    assert_eq!(effects, [Effect::Farewell]);
+    let (_, effects) = run(Role::Worker, vec![told(1, desired(1, Goal::Form)), Event::Signal]);
+    assert_eq!(
+        effects.last(),
+        Some(&Effect::Stop(Attempt::FIRST, Duration::ZERO))
+    );
 }
 
 fn goals() -> impl Strategy<Value = Goal> {
-    prop_oneof![Just(Goal::Form), Just(Goal::Work), Just(Goal::Collect), Just(Goal::Commit), Just(Goal::Leave)]
+    prop_oneof![
+        Just(Goal::Form),
+        Just(Goal::Work),
+        Just(Goal::Collect),
+        Just(Goal::Commit),
+        Just(Goal::Leave)
+    ]
 }
 
 fn events() -> impl Strategy<Value = Event> {
     let n = || (1..4u32).prop_map(attempt);
-    let failure = Failure { blame: Blame::Job, message: "x".into() };
+    let failure = Failure {
+        blame: Blame::Job,
+        message: "x".into(),
+    };
     prop_oneof![
         4 => (1..4u32, goals(), any::<bool>(), any::<bool>(), 0..9u64).prop_map(|(n, goal, known, save, grace)| {
             let wish = desired(n, goal);
@@ -194,6 +247,7 @@ fn events() -> impl Strategy<Value = Event> {
         1 => n().prop_map(Event::Committed),
         1 => Just(Event::Farewell),
         1 => Just(Event::Tick),
+        1 => Just(Event::Signal),
     ]
 }
 
@@ -210,14 +264,20 @@ impl World {
     fn see(&mut self, event: &Event, before: &Node) {
         if let Event::Stopped(n) = event
             && before.attempt() == Some(*n)
-            && matches!(before.stage, Stage::Stopping { .. } | Stage::Resetting { .. } | Stage::Leaving { .. })
+            && matches!(
+                before.stage,
+                Stage::Stopping { .. } | Stage::Resetting { .. } | Stage::Leaving { .. }
+            )
         {
             self.running.remove(&n.number());
         }
     }
 
     fn once(&mut self, what: &'static str, n: Attempt) {
-        assert!(self.begun.insert((what, n.number())), "{what} twice in attempt {n}");
+        assert!(
+            self.begun.insert((what, n.number())),
+            "{what} twice in attempt {n}"
+        );
         assert!(n.number() >= self.newest, "{what} in stale attempt {n}");
         self.newest = n.number();
     }
