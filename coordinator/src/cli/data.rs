@@ -25,7 +25,7 @@ const AT_ONCE: usize = 8;
     after_help = "Example:\n  coordinator data put flights.parquet flights/2013.parquet\n\n\
 A job reads it as s3://<bucket>/data/flights/2013.parquet; `put` prints the address."
 )]
-pub struct Flags {
+pub(crate) struct Flags {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -67,7 +67,7 @@ enum Verb {
 ///
 /// # Errors
 /// A file cannot be read or written, or the store does not take it.
-pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     match &flags.verb {
         Verb::Put { src, name, json } => put(home, src, name, *json).await,
         Verb::Ls { prefix, json } => ls(home, prefix, *json).await,

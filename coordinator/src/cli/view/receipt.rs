@@ -13,7 +13,7 @@ const NODES_SHOWN: usize = 16;
 
 /// The receipt's lines; tables are no wider than `width`.
 #[must_use]
-pub fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
+pub(crate) fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
     let width = width.clamp(20, WIDTH_MAX);
     let cut = |lines: Vec<String>| {
         lines
@@ -36,7 +36,7 @@ pub fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
 
 /// The word for an outcome.
 #[must_use]
-pub fn outcome_word(outcome: Outcome) -> &'static str {
+pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Succeeded => "succeeded",
         Outcome::JobFailed => "job-failed",
@@ -49,7 +49,7 @@ pub fn outcome_word(outcome: Outcome) -> &'static str {
 
 /// The word for a phase.
 #[must_use]
-pub fn phase_word(phase: PhaseName) -> &'static str {
+pub(crate) fn phase_word(phase: PhaseName) -> &'static str {
     match phase {
         PhaseName::Accepted => "accepted",
         PhaseName::Arming => "arming",
