@@ -10,7 +10,7 @@ use serde_json::json;
 use super::download::{self, Item};
 use super::failure::Failure;
 use super::view::units;
-use super::{home, out, plain, runs};
+use super::{home, out, plain, runs, upload};
 use crate::embedded;
 use crate::record::SCHEMA;
 
@@ -97,7 +97,7 @@ async fn put(home: &Path, src: &Path, name: &str, json: bool) -> Result<u8, Fail
     let store = &open.store;
     let uploads = files
         .into_iter()
-        .map(|(file, name)| async move { upload(store, &file, &format!("{DATA}{name}")).await });
+        .map(|(file, name)| async move { upload::file(store, &file, &format!("{DATA}{name}")).await });
     let mut running = futures::stream::iter(uploads).buffer_unordered(AT_ONCE);
     let (mut count, mut bytes) = (0, 0);
     while let Some(size) = running.next().await {
@@ -162,10 +162,6 @@ fn sources(src: &Path, name: &str) -> Result<Vec<(PathBuf, String)>, Failure> {
     }
     found.sort();
     Ok(found)
-}
-
-async fn upload(store: &Store, file: &Path, key: &str) -> Result<u64, Failure> {
-    Ok(super::upload::file(store, file, key).await?)
 }
 
 async fn ls(home: &Path, prefix: &str, json: bool) -> Result<u8, Failure> {

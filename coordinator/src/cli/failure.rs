@@ -50,11 +50,12 @@ impl Failure {
 
     /// Standard output could not be written. When its reader has left, nobody wants to hear of it.
     #[must_use]
-    pub(crate) fn output(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::silent(0),
-            _ => Self::infra(format!("cannot write to standard output: {error}")),
+    pub(crate) fn output(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::silent(0);
         }
+        Self::infra(format!("cannot write to standard output: {error}"))
+    }
     }
 
     /// With the whole chain of causes, as one sentence.

@@ -10,7 +10,7 @@ use super::failure::Failure;
 /// It cannot be written.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}").map_err(Failure::output)
+    writeln!(out, "{text}").map_err(|e| Failure::output(&e))
 }
 
 /// Writes one JSON value as a line.
@@ -18,7 +18,7 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
 /// # Errors
 /// It cannot be written.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(|e| Failure::output(e.into()))?;
+    let text = serde_json::to_string(value).map_err(|e| Failure::output(&e.into()))?;
     line(&text)
 }
 

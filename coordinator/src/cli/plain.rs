@@ -16,9 +16,9 @@ pub(crate) fn line(text: &str) -> String {
             continue;
         }
         if is_unsafe(c) {
-            out.extend(c.escape_unicode())
+            out.extend(c.escape_unicode());
         } else {
-            out.push(c)
+            out.push(c);
         }
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
     }

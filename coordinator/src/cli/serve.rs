@@ -51,7 +51,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         spark,
     };
     let embedded = Embedded::start(options, |step| {
-        out::note(&format!("{} {}", step.name, step.detail))
+        out::note(&format!("{} {}", step.name, step.detail));
     })
     .await?;
     if flags.json {

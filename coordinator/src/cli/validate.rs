@@ -33,7 +33,7 @@ pub(crate) fn run(flags: &Flags) -> Result<u8, Failure> {
         wrong |= checked.is_err();
         match checked {
             Ok(found) if flags.json => {
-                reports.push(json!({ "file": shown, "jobs": names(&found.jobs), "errors": [] }))
+                reports.push(json!({ "file": shown, "jobs": names(&found.jobs), "errors": [] }));
             }
             Err(errors) if flags.json => {
                 reports.push(

@@ -66,7 +66,7 @@ fn a_bad_command_line_is_refused_with_code_2() {
         ),
         (
             &["launch", "--entry", "main.py", "--repo", "--upload-pack=id"],
-            "--repo",
+            "--upload-pack",
         ),
         (
             &["launch", "--entry", "main.py", "--ref=--upload-pack=id"],

@@ -26,7 +26,7 @@ pub(crate) fn view(view: &RunView) -> Value {
 }
 
 fn node(node: &NodeView) -> Value {
-    let usage = node.usage.clone().unwrap_or_default();
+    let usage = node.usage.unwrap_or_default();
     json!({
         "node": node.node_id, "state": node_word(node), "status": node.status, "address": node.address,
         "cores": node.cores, "memory_bytes": node.memory_bytes, "cpu_cores": usage.cpu_cores,

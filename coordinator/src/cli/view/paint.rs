@@ -10,9 +10,6 @@ pub(crate) struct Paint {
 }
 
 impl Paint {
-    /// No colours.
-    pub(crate) const OFF: Self = Self { on: false };
-
     fn with(self, style: Style, text: &str) -> String {
         if self.on {
             style.force_styling(true).apply_to(text).to_string()

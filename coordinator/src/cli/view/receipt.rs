@@ -219,7 +219,7 @@ mod tests {
     fn receipts_at_several_widths() {
         for (name, receipt) in samples::receipts() {
             for width in [40, 80, 200] {
-                let text = render(&receipt, width, Paint::OFF).join("\n");
+                let text = render(&receipt, width, Paint { on: false }).join("\n");
                 insta::assert_snapshot!(format!("{name}_{width}"), text);
             }
         }
@@ -229,7 +229,7 @@ mod tests {
     fn what_is_left_is_never_called_nothing() {
         let (_, mut receipt) = samples::receipts().swap_remove(0);
         receipt.release.machines_gone -= 1;
-        let text = render(&receipt, 80, Paint::OFF).join("\n");
+        let text = render(&receipt, 80, Paint { on: false }).join("\n");
         assert!(
             text.contains("1 may be left") && !text.contains("nothing is left"),
             "{text}"
