@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
 use mayfly_kit::layout::DATA;
-use mayfly_kit::store::Store;
 use serde_json::json;
 
 use super::download::{self, Item};

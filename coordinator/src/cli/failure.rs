@@ -56,7 +56,6 @@ impl Failure {
         }
         Self::infra(format!("cannot write to standard output: {error}"))
     }
-    }
 
     /// With the whole chain of causes, as one sentence.
     #[must_use]
