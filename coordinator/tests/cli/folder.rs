@@ -70,7 +70,7 @@ async fn what_cannot_run_is_refused_with_what_would_be_right() {
         ),
         (here, ".", None, "mian.py", "did you mean \"main.py\""),
         (here, ".", None, "job.py", "did you mean \"src/job.py\"?"),
-        (here, ".", None, "src/none.py", "there is \"src/job.py\""),
+        (here, ".", None, "src/zzzzzzzz.py", "there is \"src/job.py\""),
         (here, ".", None, "empty.py", "is empty"),
         (here, ".", None, "out.py", "leads out of the repository"),
         (here, ".", None, "up.py", "leads out of the repository"),
