@@ -123,6 +123,7 @@ pub async fn commit(store: &Store, request: &Request) -> Result<Committed, Commi
         run: request.run.clone(),
         attempt: request.attempt,
         exit_code: request.exit_code,
+        cause: String::new(),
         committed_at: Timestamp::now(),
         nodes: request.nodes.clone(),
         total_files: files.len() as u64,
