@@ -280,6 +280,7 @@ async fn a_run_is_committed_once() {
         attempt: Attempt::FIRST,
         nodes: vec![NodeId::master(1), NodeId::worker(1)],
         exit_code: Some(0),
+        cause: String::new(),
     };
     manifest(&rig, NodeId::master(1), &uploaded).await;
     let error = commit::commit(&rig.store, &request).await.unwrap_err();
@@ -297,6 +298,7 @@ async fn a_run_is_committed_once() {
     );
     let other = Request {
         exit_code: Some(1),
+        cause: String::new(),
         ..request.clone()
     };
     assert_eq!(
@@ -327,6 +329,7 @@ async fn nothing_is_committed_that_the_store_does_not_hold() {
         attempt: Attempt::FIRST,
         nodes: vec![NodeId::master(1)],
         exit_code: Some(0),
+        cause: String::new(),
     };
     let error = commit::commit(&rig.store, &request).await.unwrap_err();
     assert!(matches!(error, CommitError::Missing { .. }), "{error}");
