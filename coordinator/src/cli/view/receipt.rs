@@ -27,8 +27,10 @@ pub(crate) fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<Strin
     lines.push(String::new());
     lines.extend(cut(times(receipt, width, paint)));
     lines.push(String::new());
-    lines.extend(cut(nodes(receipt, paint)));
-    lines.push(String::new());
+    if !receipt.nodes.is_empty() {
+        lines.extend(cut(nodes(receipt, paint)));
+        lines.push(String::new());
+    }
     lines.extend(places(receipt));
     lines.extend(proof(receipt, paint));
     lines
