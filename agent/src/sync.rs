@@ -156,7 +156,7 @@ impl Sync {
             .ok_or_else(|| Status::data_loss("the answer holds no desired state"))?;
         let interval = Duration::from_millis(desired.sync_interval_ms);
         self.interval = interval.clamp(INTERVAL_MIN, INTERVAL_MAX);
-        let desired = checked(desired)?;
+        let desired = checked(&desired)?;
         let asked = asked.saturating_duration_since(self.boot);
         // A closed channel ends the loop at its next turn.
         let _ = self.events.send(Event::Desired { asked, desired }).await;
@@ -196,7 +196,7 @@ impl Sync {
 }
 
 /// A wire value into a checked one.
-fn checked(wire: v1::Desired) -> Result<Desired, Status> {
+fn checked(wire: &v1::Desired) -> Result<Desired, Status> {
     let bad = |what: &str| Status::data_loss(format!("the answer's {what} cannot be used"));
     let goal = match wire.goal() {
         v1::Goal::Unspecified => return Err(bad("goal")),
@@ -245,7 +245,7 @@ mod tests {
             deadline_ms: u64::MAX,
             ..v1::Desired::default()
         };
-        assert_eq!(checked(good.clone()).unwrap().goal, Goal::Work);
+        assert_eq!(checked(&good).unwrap().goal, Goal::Work);
         for bad in [
             v1::Desired {
                 attempt: 0,
@@ -276,7 +276,7 @@ mod tests {
                 ..good
             },
         ] {
-            assert!(checked(bad.clone()).is_err(), "{bad:?}");
+            assert!(checked(&bad).is_err(), "{bad:?}");
         }
     }
 }
