@@ -1,5 +1,7 @@
 //! Store, upload and commit against our own S3 server over a real socket.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside a test function")]
+
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -298,7 +300,6 @@ async fn a_run_is_committed_once() {
     );
     let other = Request {
         exit_code: Some(1),
-        cause: String::new(),
         ..request.clone()
     };
     assert_eq!(
@@ -329,7 +330,6 @@ async fn nothing_is_committed_that_the_store_does_not_hold() {
         attempt: Attempt::FIRST,
         nodes: vec![NodeId::master(1)],
         exit_code: Some(0),
-        cause: String::new(),
     };
     let error = commit::commit(&rig.store, &request).await.unwrap_err();
     assert!(matches!(error, CommitError::Missing { .. }), "{error}");
