@@ -41,8 +41,9 @@ fn look(folder: &Path) -> Written {
     let mut written = Written::default();
     let mut folders = vec![folder.to_owned()];
     let mut entries = 0;
-    while let Some(entry) = folders.pop().and_then(|folder| std::fs::read_dir(folder).ok()) {
-        for entry in entry.flatten() {
+    while let Some(folder) = folders.pop() {
+        let Ok(listed) = std::fs::read_dir(folder) else { continue };
+        for entry in listed.flatten() {
             entries += 1;
             if entries > ENTRIES_MAX {
                 return written;

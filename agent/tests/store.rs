@@ -330,6 +330,7 @@ async fn nothing_is_committed_that_the_store_does_not_hold() {
         attempt: Attempt::FIRST,
         nodes: vec![NodeId::master(1)],
         exit_code: Some(0),
+        cause: String::new(),
     };
     let error = commit::commit(&rig.store, &request).await.unwrap_err();
     assert!(matches!(error, CommitError::Missing { .. }), "{error}");
