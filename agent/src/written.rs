@@ -42,7 +42,9 @@ fn look(folder: &Path) -> Written {
     let mut folders = vec![folder.to_owned()];
     let mut entries = 0;
     while let Some(folder) = folders.pop() {
-        let Ok(listed) = std::fs::read_dir(folder) else { continue };
+        let Ok(listed) = std::fs::read_dir(folder) else {
+            continue;
+        };
         for entry in listed.flatten() {
             entries += 1;
             if entries > ENTRIES_MAX {

@@ -188,7 +188,10 @@ fn places(receipt: &Receipt) -> Vec<String> {
         lines.push(format!("           coordinator results {run} --to DIR"));
     } else if let Some(folder) = &receipt.results_folder {
         lines.push("  results  not committed; what was saved of them is in".to_owned());
-        lines.push(format!("           {}", plain::line(&folder.display().to_string())));
+        lines.push(format!(
+            "           {}",
+            plain::line(&folder.display().to_string())
+        ));
     } else {
         lines.push("  results  none".to_owned());
     }
