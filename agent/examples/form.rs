@@ -40,6 +40,7 @@ async fn main() -> anyhow::Result<()> {
             cores: 1,
             memory_bytes: MEMORY,
             python_bin: own.join("python/bin"),
+            temporary: own.join("tmp"),
             folder: own,
             secret: "measured".into(),
             conf: BTreeMap::new(),

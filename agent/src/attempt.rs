@@ -211,6 +211,7 @@ impl Running {
             conf: spec.spark_conf.clone().into_iter().collect(),
             env: environment::of_job(config, spec, session, self.attempt, results),
             python_bin: python::bin_folder(&config.folder),
+            temporary: config.shared.join("tmp"),
             lines: self.common.lines.clone(),
         }
     }

@@ -42,6 +42,8 @@ pub struct Context {
     pub env: BTreeMap<String, String>,
     /// Folder of the interpreter that [`crate::python`] makes, before it exists; see [`crate::python::bin_folder`].
     pub python_bin: PathBuf,
+    /// Folder for temporary files, at the same path on every node: what a killed process leaves there goes with the node.
+    pub temporary: PathBuf,
     /// Where the lines of the daemon and of the job go.
     pub lines: mpsc::Sender<Line>,
 }

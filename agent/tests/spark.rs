@@ -56,6 +56,7 @@ async fn form(network: u8, workers: u8) -> Cluster {
         conf: BTreeMap::from([("spark.sql.shuffle.partitions".into(), "2".into())]),
         env: BTreeMap::from([("JOB_SECRET".into(), "canary".into())]),
         python_bin: folder.path().join(format!("node-{n}/python/bin")),
+        temporary: folder.path().join("tmp"),
         lines: sender.clone(),
     };
     let began = Instant::now();

@@ -88,6 +88,7 @@ impl Engine {
         for folder in [paths::work, paths::local, paths::events, paths::recovery] {
             std::fs::create_dir_all(folder(&context.folder))?;
         }
+        std::fs::create_dir_all(&context.temporary)?;
         conf::private_folder(&paths::conf(&context.folder))?;
         let (report, status) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(None);

@@ -107,6 +107,7 @@ async fn record(request: &Request, toolchain: &Toolchain, folder: &Path, lists: 
         conf: BTreeMap::new(),
         env: BTreeMap::new(),
         python_bin: folder.join("none"),
+        temporary: folder.join("tmp"),
         lines,
     };
     let classes = Classes::Record(lists.into());

@@ -19,7 +19,9 @@ pub(super) async fn submit(context: &Context, classes: &Classes, job: &Job) -> R
         )));
     }
     let master = SocketAddr::new(context.address, MASTER_PORT).to_string();
-    let properties = conf::driver(context, job, &master, &classes.options("executor").join(" "));
+    let mut options = classes.options("executor");
+    options.push(jvm::temporary_option(context));
+    let properties = conf::driver(context, job, &master, &options.join(" "));
     let value = |key: &str| properties.get(key).cloned().unwrap_or_default();
     let mut args = jvm::driver_args(
         context,

@@ -101,10 +101,7 @@ pub(super) fn daemon_args(context: &Context, classes: &Classes, what: &str) -> V
     let mut args: Vec<String> = DAEMON_OPTIONS.map(String::from).to_vec();
     args.extend(classes.options(what));
     args.extend(MODULE_OPTIONS.map(String::from));
-    args.extend([format!(
-        "-Dlog4j2.configurationFile={}",
-        logging(context).display()
-    )]);
+    args.extend([logging_option(context), temporary_option(context)]);
     args.extend(["-cp".into(), class_path(&context.toolchain.spark_home)]);
     args.into_iter().map(OsString::from).collect()
 }
@@ -114,13 +111,19 @@ pub(super) fn driver_args(context: &Context, classes: &Classes, heap: &str, opti
     let mut args = vec![format!("-Xmx{heap}")];
     args.extend(classes.options("driver"));
     args.extend(MODULE_OPTIONS.map(String::from));
-    args.extend([format!(
-        "-Dlog4j2.configurationFile={}",
-        logging(context).display()
-    )]);
+    args.extend([logging_option(context), temporary_option(context)]);
     args.extend(options.split_ascii_whitespace().map(String::from));
     args.extend(["-cp".into(), class_path(&context.toolchain.spark_home)]);
     args.into_iter().map(OsString::from).collect()
+}
+
+fn logging_option(context: &Context) -> String {
+    format!("-Dlog4j2.configurationFile={}", logging(context).display())
+}
+
+/// Native libraries are unpacked there, and stay when their JVM is killed.
+pub(super) fn temporary_option(context: &Context) -> String {
+    format!("-Djava.io.tmpdir={}", context.temporary.display())
 }
 
 /// Where the logging configuration is.
@@ -162,7 +165,7 @@ pub(super) fn environment(context: &Context) -> Vec<(OsString, OsString)> {
     }
     path.push(inherited);
     env.push(("PATH".into(), path));
-    for key in ["HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"] {
+    for key in ["HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ"] {
         if let Some(value) = std::env::var_os(key).filter(|_| !context.env.contains_key(key)) {
             env.push((key.into(), value));
         }
@@ -172,6 +175,7 @@ pub(super) fn environment(context: &Context) -> Vec<(OsString, OsString)> {
         ("SPARK_SCALA_VERSION", toolchain.scala_version.clone().into()),
         ("SPARK_LOCAL_IP", context.address.to_string().into()),
         ("SPARK_LOCAL_DIRS", paths::local(&context.folder).into_os_string()),
+        ("TMPDIR", context.temporary.clone().into_os_string()),
         ("PYSPARK_PYTHON", "python3".into()),
         ("PYTHONUNBUFFERED", "1".into()),
         ("PYTHONHASHSEED", "0".into()),
