@@ -20,7 +20,7 @@ async fn what_a_killed_keeper_leaves_is_found_and_killed() {
         keeper: PathBuf::from(env!("CARGO_BIN_EXE_agent")),
     };
     let (tx, mut rx) = mpsc::channel(10);
-    let other = Child::spawn(spec("sleep 1000"), tx.clone()).await.unwrap();
+    let other = Child::spawn(spec("exec sleep 1000"), tx.clone()).await.unwrap();
     let killed = Child::spawn(
         spec("(setsid sh -c 'sleep 1000 & echo $!; wait' &); sleep 1000"),
         tx,

@@ -41,8 +41,10 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 /// A daemon that leaves its session by a double fork and prints its pid.
 const DAEMON: &str = "(setsid sh -c '(sleep 1000 & echo $!) ' &) ; sleep 0.2";
 
-async fn pid_line(lines: &mut mpsc::Receiver<Line>) -> i32 {
-    lines.recv().await.unwrap().text.parse().unwrap()
+macro_rules! pid_line {
+    ($lines:expr) => {
+        $lines.recv().await.unwrap().text.parse::<i32>().unwrap()
+    };
 }
 
 #[tokio::test]
@@ -76,7 +78,7 @@ async fn a_daemon_that_left_its_session_dies_with_the_program() {
     let child = Child::spawn(spec(&format!("{DAEMON}; exit 0")), tx)
         .await
         .unwrap();
-    let daemon = pid_line(&mut rx).await;
+    let daemon = pid_line!(rx);
     assert_eq!(child.wait().await.code, Some(0));
     assert!(!alive(daemon));
 }
@@ -87,7 +89,7 @@ async fn what_ignores_term_is_killed_after_the_grace() {
     let child = Child::spawn(spec("trap '' TERM; echo $$; while :; do sleep 1; done"), tx)
         .await
         .unwrap();
-    assert_eq!(pid_line(&mut rx).await, i32::try_from(child.pid()).unwrap());
+    assert_eq!(pid_line!(rx), i32::try_from(child.pid()).unwrap());
     let exit = child.stop(Duration::from_millis(100)).await;
     assert_eq!((exit.code, exit.signal), (None, Some(9)));
 }
@@ -101,7 +103,7 @@ async fn what_obeys_term_may_finish() {
     )
     .await
     .unwrap();
-    pid_line(&mut rx).await;
+    pid_line!(rx);
     assert_eq!(child.stop(Duration::from_secs(20)).await.code, Some(7));
 }
 
@@ -111,7 +113,7 @@ async fn dropping_it_kills_the_tree() {
     let child = Child::spawn(spec(&format!("{DAEMON}; sleep 1000")), tx)
         .await
         .unwrap();
-    let (daemon, program) = (pid_line(&mut rx).await, i32::try_from(child.pid()).unwrap());
+    let (daemon, program) = (pid_line!(rx), i32::try_from(child.pid()).unwrap());
     assert!(alive(daemon) && alive(program));
     drop(child);
     eventually("tree gone", || !alive(daemon) && !alive(program)).await;

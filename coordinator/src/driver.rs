@@ -40,7 +40,12 @@ pub enum Message {
     /// A node enrolled; the answer is given once it counts.
     Enrol(Box<Node>, oneshot::Sender<()>),
     /// A node's report; the answer is what it shall do.
-    Sync(NodeId, Attempt, Box<Report>, oneshot::Sender<Result<Desired, UnknownAttempt>>),
+    Sync(
+        NodeId,
+        Attempt,
+        Box<Report>,
+        oneshot::Sender<Result<Desired, UnknownAttempt>>,
+    ),
     /// Somebody wants the run to end.
     Cancel(Cancel),
     /// The deadline is moved to so long from now.
@@ -111,7 +116,11 @@ impl Driver {
         let (wanted, watch_wanted) = watch::channel(fleet::Task::Idle);
         children.spawn(fleet::keep(Arc::clone(&context), watch_wanted, outbox.clone()));
         let (view, watch_view) = watch::channel(v1::RunView::default());
-        let handle = Handle { messages: outbox.clone(), view: watch_view, output: Arc::default() };
+        let handle = Handle {
+            messages: outbox.clone(),
+            view: watch_view,
+            output: Arc::default(),
+        };
         let driver = Self {
             context,
             run,
@@ -175,7 +184,10 @@ impl Driver {
 
     fn sync(&mut self, id: &NodeId, said: Attempt, report: Box<Report>) -> Result<Desired, UnknownAttempt> {
         if said > self.run.attempt {
-            return Err(UnknownAttempt { said, current: self.run.attempt });
+            return Err(UnknownAttempt {
+                said,
+                current: self.run.attempt,
+            });
         }
         self.apply(Event::Reported(id.clone(), said, report));
         Ok(self.run.desired(self.now(), id))
@@ -183,7 +195,10 @@ impl Driver {
 
     fn take_machines(&mut self, machines: Vec<Machine>) {
         for ended in machines.iter().filter(|machine| machine.ended.is_some()) {
-            let known = self.machines.iter().any(|machine| machine.id == ended.id && machine.ended.is_some());
+            let known = self
+                .machines
+                .iter()
+                .any(|machine| machine.id == ended.id && machine.ended.is_some());
             if !known {
                 self.apply(Event::MachineGone(ended.node.clone()));
             }
@@ -221,17 +236,30 @@ impl Driver {
             Effect::Save => self.saver.save(self.current_record()),
             Effect::Arm(attempt) => {
                 self.saver.save(self.current_record());
-                let task = effects::arm(Arc::clone(&self.context), self.saver.watcher(), attempt, self.outbox.clone());
+                let task = effects::arm(
+                    Arc::clone(&self.context),
+                    self.saver.watcher(),
+                    attempt,
+                    self.outbox.clone(),
+                );
                 self.children.spawn(task);
             }
             Effect::ReadCommit => {
-                self.children.spawn(effects::read_commit(Arc::clone(&self.context), self.outbox.clone()));
+                self.children.spawn(effects::read_commit(
+                    Arc::clone(&self.context),
+                    self.outbox.clone(),
+                ));
             }
             Effect::WriteReceipt => {
                 let receipt = receipt::Draft::of(&self.run, self.current_record(), self.machines.clone());
                 let context = Arc::clone(&self.context);
                 let slot = self.receipt.clone();
-                self.children.spawn(effects::write_receipt(context, receipt, slot, self.outbox.clone()));
+                self.children.spawn(effects::write_receipt(
+                    context,
+                    receipt,
+                    slot,
+                    self.outbox.clone(),
+                ));
             }
         }
     }
@@ -245,7 +273,11 @@ impl Driver {
             .run
             .marks
             .iter()
-            .map(|mark| PhaseMark { phase: mark.phase, attempt: mark.attempt, began: self.at(mark.at) })
+            .map(|mark| PhaseMark {
+                phase: mark.phase,
+                attempt: mark.attempt,
+                began: self.at(mark.at),
+            })
             .collect();
         record
     }
@@ -256,11 +288,20 @@ impl Driver {
 
     /// The wall clock's time of a moment of the run: for people; nothing is decided by it.
     fn at(&self, from_start: Duration) -> Timestamp {
-        self.record.created.checked_add(from_start).unwrap_or(Timestamp::MAX)
+        self.record
+            .created
+            .checked_add(from_start)
+            .unwrap_or(Timestamp::MAX)
     }
 
     fn publish(&self) {
-        let view = view::of(&self.run, &self.record, &self.context, &self.machines, &self.receipt.borrow());
+        let view = view::of(
+            &self.run,
+            &self.record,
+            &self.context,
+            &self.machines,
+            &self.receipt.borrow(),
+        );
         self.view.send_if_modified(|shown| {
             let changed = *shown != view;
             *shown = view;

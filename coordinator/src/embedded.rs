@@ -94,7 +94,9 @@ pub async fn open_store_at(home: &Home, listen: SocketAddr) -> anyhow::Result<Op
         secret_key: keys.secret_key.clone(),
         region: REGION.into(),
     };
-    let server = mayfly_s3::Server::start(config).await.context("start the embedded store")?;
+    let server = mayfly_s3::Server::start(config)
+        .await
+        .context("start the embedded store")?;
     let endpoint = grpc::url(server.addr());
     let store = Store::open(&StoreConfig {
         endpoint: Some(endpoint.clone()),
@@ -104,10 +106,21 @@ pub async fn open_store_at(home: &Home, listen: SocketAddr) -> anyhow::Result<Op
         access_key: keys.access_key.clone(),
         secret_key: keys.secret_key.clone(),
     });
-    store.ensure_bucket().await.context("make the bucket of the embedded store")?;
+    store
+        .ensure_bucket()
+        .await
+        .context("make the bucket of the embedded store")?;
     let folder = home.store().join(BUCKET);
     let (access_key, secret_key) = (keys.access_key, keys.secret_key);
-    Ok(OpenStore { store, endpoint, access_key, secret_key, region: REGION, folder, server })
+    Ok(OpenStore {
+        store,
+        endpoint,
+        access_key,
+        secret_key,
+        region: REGION,
+        folder,
+        server,
+    })
 }
 
 impl OpenStore {
@@ -133,7 +146,11 @@ impl OpenStore {
 fn agent_program() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("find this program")?;
     let agent = own.with_file_name("agent");
-    anyhow::ensure!(agent.is_file(), "{} is missing: it is built and installed beside `coordinator`", agent.display());
+    anyhow::ensure!(
+        agent.is_file(),
+        "{} is missing: it is built and installed beside `coordinator`",
+        agent.display()
+    );
     Ok(agent)
 }
 
@@ -147,11 +164,17 @@ impl Embedded {
         let home = Home::open(&options.home)?;
         let toolchain = toolchain::ensure(&agent, &home, &options.spark, progress).await?;
         let store = open_store_at(&home, loopback()).await?;
-        let listener = TcpListener::bind(options.listen.unwrap_or_else(loopback)).await.context("listen for agents")?;
+        let listener = TcpListener::bind(options.listen.unwrap_or_else(loopback))
+            .await
+            .context("listen for agents")?;
         let url = grpc::url(listener.local_addr()?);
         let tokens = Tokens::generate().context("draw the coordinator's tokens")?;
         let token = tokens.people().to_owned();
-        let site = Site { agent, store: store.for_nodes(), toolchain };
+        let site = Site {
+            agent,
+            store: store.for_nodes(),
+            toolchain,
+        };
         let server = Server::new(Parts {
             cloud: Arc::new(LocalCloud::new(home.clone(), site)),
             cloud_name: "local",
@@ -164,10 +187,20 @@ impl Embedded {
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_grpc(Arc::clone(&server), listener, stopping.clone()));
-        let admin = TcpListener::bind(options.admin.unwrap_or_else(loopback)).await.context("listen for admin")?;
+        let admin = TcpListener::bind(options.admin.unwrap_or_else(loopback))
+            .await
+            .context("listen for admin")?;
         let admin_addr = admin.local_addr()?;
         tasks.spawn(serve_admin(Arc::clone(&server), admin, stopping));
-        Ok(Self { url, token, store, admin: admin_addr, server, stop, tasks })
+        Ok(Self {
+            url,
+            token,
+            store,
+            admin: admin_addr,
+            server,
+            stop,
+            tasks,
+        })
     }
 
     /// Waits until every run is closed; no new one should be launched meanwhile.
@@ -179,7 +212,10 @@ impl Embedded {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         let drained = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(std::time::Duration::from_secs(5), drained).await.is_err() {
+        if tokio::time::timeout(std::time::Duration::from_secs(5), drained)
+            .await
+            .is_err()
+        {
             self.tasks.shutdown().await;
         }
         self.store.close().await;
@@ -195,7 +231,11 @@ async fn serve_grpc(server: Arc<Server>, listener: TcpListener, stop: watch::Rec
 async fn serve_admin(server: Arc<Server>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
     let admin = Admin::new();
     let metrics = Metrics::register(&admin);
-    let refresh = crate::metrics::refresh(server, metrics, admin.watch("runs", std::time::Duration::from_secs(30)));
+    let refresh = crate::metrics::refresh(
+        server,
+        metrics,
+        admin.watch("runs", std::time::Duration::from_secs(30)),
+    );
     let stopped = async move {
         // The sender is only dropped with the process.
         let _gone = stop.wait_for(|&stop| stop).await;

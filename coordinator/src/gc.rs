@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use mayfly_kit::{layout, records};
 use mayfly_kit::store::{Replaced, Store};
+use mayfly_kit::{layout, records};
 use mayfly_proto::{NodeId, RunId};
 
 use crate::cloud::local::processes;
@@ -50,7 +50,13 @@ pub async fn scan(home: &Path, store: &Store) -> anyhow::Result<Vec<Leftover>> {
         let alive = processes.iter().filter(|process| process.run == run).count();
         drop(lock);
         if open || alive > 0 {
-            found.push(leftover(&home, run, open, alive, record.map(|(record, _)| record)));
+            found.push(leftover(
+                &home,
+                run,
+                open,
+                alive,
+                record.map(|(record, _)| record),
+            ));
         }
     }
     Ok(found)
@@ -66,7 +72,9 @@ pub async fn sweep(home: &Path, store: &Store, found: &[Leftover]) -> anyhow::Re
     let mut closed = Vec::new();
     for left in found {
         // A coordinator may have come back in the meantime: then it is its run.
-        let Some(lock) = home.lock(&left.run)? else { continue };
+        let Some(lock) = home.lock(&left.run)? else {
+            continue;
+        };
         let run = left.run.clone();
         tokio::task::spawn_blocking(move || processes::kill_all_of(&run)).await?;
         close(&home, store, left, &lock).await?;
@@ -76,26 +84,46 @@ pub async fn sweep(home: &Path, store: &Store, found: &[Leftover]) -> anyhow::Re
 }
 
 fn is_closed(record: &RunRecord) -> bool {
-    record.phases.last().is_some_and(|mark| mark.phase == PhaseName::Closed)
+    record
+        .phases
+        .last()
+        .is_some_and(|mark| mark.phase == PhaseName::Closed)
 }
 
-async fn candidates(home: &Home, store: &Store, processes: &[processes::Process]) -> anyhow::Result<Vec<RunId>> {
+async fn candidates(
+    home: &Home,
+    store: &Store,
+    processes: &[processes::Process],
+) -> anyhow::Result<Vec<RunId>> {
     let folders = std::fs::read_dir(home.nodes())?;
-    let of_folders = folders.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let of_folders = folders
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut runs: Vec<RunId> = of_folders.collect();
     for folder in store.list_folders(layout::RUNS, RUNS_MAX).await? {
-        let name = folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let name = folder
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
         runs.extend(name.parse().ok());
     }
     // A process of a run that lives in another `.mayfly` is for the commands there.
-    runs.extend(processes.iter().map(|process| process.run.clone()).filter(|run| home.run(run).is_dir()));
+    runs.extend(
+        processes
+            .iter()
+            .map(|process| process.run.clone())
+            .filter(|run| home.run(run).is_dir()),
+    );
     runs.sort();
     runs.dedup();
     Ok(runs)
 }
 
 async fn record(store: &Store, run: &RunId) -> anyhow::Result<Option<(RunRecord, String)>> {
-    let Some(object) = store.get(&layout::record(run)).await? else { return Ok(None) };
+    let Some(object) = store.get(&layout::record(run)).await? else {
+        return Ok(None);
+    };
     Ok(Some((serde_json::from_slice(&object.bytes)?, object.etag)))
 }
 
@@ -105,11 +133,17 @@ pub fn unsaved_folder(home: &Home, run: &RunId) -> Option<PathBuf> {
     let folder = home.run(run);
     let nodes = std::fs::read_dir(&folder).ok()?;
     let holds = |path: PathBuf| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-    nodes.flatten().any(|node| holds(node.path().join("shared").join("results"))).then_some(folder)
+    nodes
+        .flatten()
+        .any(|node| holds(node.path().join("shared").join("results")))
+        .then_some(folder)
 }
 
 fn leftover(home: &Home, run: RunId, open: bool, alive: usize, record: Option<RunRecord>) -> Leftover {
-    let phase = record.as_ref().and_then(|record| record.phases.last()).map(|mark| mark.phase);
+    let phase = record
+        .as_ref()
+        .and_then(|record| record.phases.last())
+        .map(|mark| mark.phase);
     let what = match (open, phase) {
         (true, Some(phase)) => format!("a run that stopped in phase {phase:?}").to_lowercase(),
         (true, None) => "a run that never began".into(),
@@ -126,7 +160,9 @@ fn leftover(home: &Home, run: RunId, open: bool, alive: usize, record: Option<Ru
 }
 
 async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> anyhow::Result<()> {
-    let Some((mut record, etag)) = record(store, &left.run).await? else { return Ok(()) };
+    let Some((mut record, etag)) = record(store, &left.run).await? else {
+        return Ok(());
+    };
     if is_closed(&record) {
         return Ok(());
     }
@@ -137,7 +173,11 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
         None => died(left),
     });
     record.ended = Some(ended.clone());
-    record.phases.push(PhaseMark { phase: PhaseName::Closed, attempt: record.attempt, began: now });
+    record.phases.push(PhaseMark {
+        phase: PhaseName::Closed,
+        attempt: record.attempt,
+        began: now,
+    });
     let attempt = commit.as_ref().map_or(record.attempt, |commit| commit.attempt);
     let results = layout::results(&left.run, attempt);
     let receipt = Receipt {
@@ -156,10 +196,23 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
         results_folder: Some(home.store().join(BUCKET).join(&results)).filter(|folder| folder.is_dir()),
         results: store.s3_url(&results),
         // No process of the run is left: every machine that had a folder is gone.
-        release: ReleaseProof { machines_started: machines(home, &left.run), machines_gone: machines(home, &left.run), observed: now },
+        release: ReleaseProof {
+            machines_started: machines(home, &left.run),
+            machines_gone: machines(home, &left.run),
+            observed: now,
+        },
     };
-    store.put(&layout::receipt(&left.run), serde_json::to_vec_pretty(&receipt)?).await?;
-    match store.replace(&layout::record(&left.run), serde_json::to_vec_pretty(&record)?, &etag).await? {
+    store
+        .put(&layout::receipt(&left.run), serde_json::to_vec_pretty(&receipt)?)
+        .await?;
+    match store
+        .replace(
+            &layout::record(&left.run),
+            serde_json::to_vec_pretty(&record)?,
+            &etag,
+        )
+        .await?
+    {
         Replaced::Yes(_) => Ok(()),
         Replaced::Conflict => anyhow::bail!("the record of {} changed while it was being closed", left.run),
     }
@@ -167,15 +220,25 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
 
 /// Machines that the run had: each has a folder.
 fn machines(home: &Home, run: &RunId) -> u32 {
-    let Ok(entries) = std::fs::read_dir(home.run(run)) else { return 0 };
-    let nodes = entries.flatten().filter(|e| e.file_name().to_str().is_some_and(|name| name.parse::<NodeId>().is_ok()));
+    let Ok(entries) = std::fs::read_dir(home.run(run)) else {
+        return 0;
+    };
+    let nodes = entries.flatten().filter(|e| {
+        e.file_name()
+            .to_str()
+            .is_some_and(|name| name.parse::<NodeId>().is_ok())
+    });
     u32::try_from(nodes.count()).unwrap_or(u32::MAX)
 }
 
 fn ended_of(commit: &records::Commit) -> Ended {
     let succeeded = commit.exit_code == Some(0);
     Ended {
-        outcome: if succeeded { Outcome::Succeeded } else { Outcome::JobFailed },
+        outcome: if succeeded {
+            Outcome::Succeeded
+        } else {
+            Outcome::JobFailed
+        },
         reason: commit.cause.clone(),
         exit_code: commit.exit_code,
         last_lines: Vec::new(),
@@ -183,7 +246,10 @@ fn ended_of(commit: &records::Commit) -> Ended {
 }
 
 fn died(left: &Leftover) -> Ended {
-    let kept = left.folder.as_ref().map(|folder| format!("; what the job had written is in {}", folder.display()));
+    let kept = left
+        .folder
+        .as_ref()
+        .map(|folder| format!("; what the job had written is in {}", folder.display()));
     Ended {
         outcome: Outcome::InfraFailed,
         reason: format!("the command that ran it died{}", kept.unwrap_or_default()),

@@ -36,8 +36,10 @@ pub async fn serve(
     listener: TcpListener,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), tonic::transport::Error> {
-    let agents = AgentServiceServer::new(agents::Agents::new(Arc::clone(&server))).max_decoding_message_size(LOG_MAX);
-    let people = RunServiceServer::new(people::People::new(server, stop.clone())).max_decoding_message_size(MESSAGE_MAX);
+    let agents =
+        AgentServiceServer::new(agents::Agents::new(Arc::clone(&server))).max_decoding_message_size(LOG_MAX);
+    let people = RunServiceServer::new(people::People::new(server, stop.clone()))
+        .max_decoding_message_size(MESSAGE_MAX);
     Transport::builder()
         .timeout(CALL_LIMIT)
         .concurrency_limit_per_connection(64)
@@ -63,7 +65,11 @@ pub fn url(addr: SocketAddr) -> String {
 }
 
 fn bearer(metadata: &MetadataMap) -> Option<&str> {
-    metadata.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")
+    metadata
+        .get("authorization")?
+        .to_str()
+        .ok()?
+        .strip_prefix("Bearer ")
 }
 
 /// Refuses a caller that does not show `token`.
@@ -71,7 +77,9 @@ fn check_token(metadata: &MetadataMap, token: &str) -> Result<(), Status> {
     match bearer(metadata) {
         Some(shown) if same(shown, token) => Ok(()),
         Some(_) => Err(Status::unauthenticated("the token is not valid here")),
-        None => Err(Status::unauthenticated("no token: send `authorization: Bearer …`")),
+        None => Err(Status::unauthenticated(
+            "no token: send `authorization: Bearer …`",
+        )),
     }
 }
 
@@ -79,7 +87,6 @@ fn run_id(text: &str) -> Result<RunId, Status> {
     text.parse().map_err(bad_id)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
 fn bad_id(error: IdError) -> Status {
     Status::invalid_argument(error.to_string())
 }
@@ -96,7 +103,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
 fn status(error: ServerError) -> Status {
     let code = match &error {
         ServerError::BadJob(_) => Code::InvalidArgument,

@@ -39,7 +39,11 @@ pub struct Keys {
 pub struct RunLock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
 
 fn fail<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> HomeError + 'a {
-    move |source| HomeError { what, path: path.display().to_string(), source }
+    move |source| HomeError {
+        what,
+        path: path.display().to_string(),
+        source,
+    }
 }
 
 fn private_dir(path: &Path) -> io::Result<()> {
@@ -49,7 +53,9 @@ fn private_dir(path: &Path) -> io::Result<()> {
 /// Writes a file that only its owner may read, whole or not at all.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o400)).tempfile_in(parent)?;
+    let mut file = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o400))
+        .tempfile_in(parent)?;
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
@@ -125,7 +131,11 @@ impl Home {
         let folder = self.run(run);
         private_dir(&folder).map_err(fail("cannot make", &folder))?;
         let path = folder.join("coordinator.lock");
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path);
         let file = file.map_err(fail("cannot open", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(RunLock(file))),
@@ -141,7 +151,10 @@ fn read_keys(path: &Path) -> io::Result<Keys> {
 
 /// Two first commands at once must agree: the file is linked into place, and the loser reads the winner's.
 fn make_keys(path: &Path) -> io::Result<Keys> {
-    let keys = Keys { access_key: format!("MAYFLY{}", random_base32(10)?), secret_key: random_base32(25)? };
+    let keys = Keys {
+        access_key: format!("MAYFLY{}", random_base32(10)?),
+        secret_key: random_base32(25)?,
+    };
     let draft = path.with_extension(random_base32(5)?);
     write_private(&draft, &serde_json::to_vec(&keys).map_err(io::Error::other)?)?;
     let linked = std::fs::hard_link(&draft, path);
@@ -174,7 +187,13 @@ mod tests {
         let home = Home::open(&dir.path().join(".mayfly")).unwrap();
         let first = home.keys().unwrap();
         assert_eq!(first.secret_key, home.keys().unwrap().secret_key);
-        let mode = home.path().join("keys.json").metadata().unwrap().permissions().mode();
+        let mode = home
+            .path()
+            .join("keys.json")
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o400);
     }
 

@@ -35,7 +35,10 @@ pub struct Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Self { ring: Mutex::default(), end: watch::Sender::new(0) }
+        Self {
+            ring: Mutex::default(),
+            end: watch::Sender::new(0),
+        }
     }
 }
 
@@ -47,7 +50,10 @@ impl Output {
     /// Takes a batch of the job's output.
     pub fn push(&self, batch: LogBatch) {
         let mut ring = self.ring();
-        let taken = ring.taken.entry((batch.node_id.clone(), batch.attempt)).or_default();
+        let taken = ring
+            .taken
+            .entry((batch.node_id.clone(), batch.attempt))
+            .or_default();
         let known = usize::try_from(taken.saturating_sub(batch.first_line)).unwrap_or(usize::MAX);
         let fresh: Vec<String> = batch.lines.into_iter().skip(known).collect();
         *taken = (*taken).max(batch.first_line + (known + fresh.len()) as u64);
@@ -55,7 +61,11 @@ impl Output {
             return;
         }
         for text in fresh {
-            ring.lines.push_back(Line { node: batch.node_id.clone(), attempt: batch.attempt, text });
+            ring.lines.push_back(Line {
+                node: batch.node_id.clone(),
+                attempt: batch.attempt,
+                text,
+            });
         }
         while ring.lines.len() > LINES_MAX {
             ring.lines.pop_front();
@@ -80,7 +90,13 @@ impl Output {
         let skip = usize::try_from(first - ring.first).unwrap_or(usize::MAX);
         let head = ring.lines.get(skip)?;
         let same = |line: &&Line| line.node == head.node && line.attempt == head.attempt;
-        let lines = ring.lines.iter().skip(skip).take_while(same).take(BATCH_MAX).map(|line| line.text.clone());
+        let lines = ring
+            .lines
+            .iter()
+            .skip(skip)
+            .take_while(same)
+            .take(BATCH_MAX)
+            .map(|line| line.text.clone());
         Some(LogBatch {
             run_id: String::new(),
             node_id: head.node.clone(),
@@ -98,7 +114,13 @@ mod tests {
 
     fn batch(first_line: u64, lines: &[&str]) -> LogBatch {
         let lines = lines.iter().map(ToString::to_string).collect();
-        LogBatch { node_id: "master-1".into(), attempt: 1, first_line, lines, ..LogBatch::default() }
+        LogBatch {
+            node_id: "master-1".into(),
+            attempt: 1,
+            first_line,
+            lines,
+            ..LogBatch::default()
+        }
     }
 
     #[test]

@@ -1,2 +1,7 @@
-//! Skeleton.
-fn main() {}
+//! The program `coordinator`: see [`mayfly_coordinator::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(mayfly_coordinator::cli::main())
+}

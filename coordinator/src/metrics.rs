@@ -37,8 +37,16 @@ impl Metrics {
     pub fn register(admin: &Admin) -> Self {
         let metrics = Self::default();
         admin.register(|registry| {
-            registry.register("mayfly_runs", "Runs of this coordinator by phase", metrics.runs.clone());
-            registry.register("mayfly_nodes", "Nodes of open runs by state", metrics.nodes.clone());
+            registry.register(
+                "mayfly_runs",
+                "Runs of this coordinator by phase",
+                metrics.runs.clone(),
+            );
+            registry.register(
+                "mayfly_nodes",
+                "Nodes of open runs by state",
+                metrics.nodes.clone(),
+            );
         });
         metrics
     }
@@ -47,9 +55,17 @@ impl Metrics {
         self.runs.clear();
         self.nodes.clear();
         for view in views {
-            self.runs.get_or_create(&PhaseLabel { phase: name(view.phase().as_str_name(), "PHASE_") }).inc();
+            self.runs
+                .get_or_create(&PhaseLabel {
+                    phase: name(view.phase().as_str_name(), "PHASE_"),
+                })
+                .inc();
             for node in view.nodes.iter().filter(|node| !node.gone) {
-                let state = if node.lost { "lost".into() } else { name(node.phase().as_str_name(), "NODE_PHASE_") };
+                let state = if node.lost {
+                    "lost".into()
+                } else {
+                    name(node.phase().as_str_name(), "NODE_PHASE_")
+                };
                 self.nodes.get_or_create(&StateLabel { state }).inc();
             }
         }
@@ -66,7 +82,10 @@ pub async fn refresh(server: Arc<Server>, metrics: Metrics, pulse: Loop) {
     loop {
         tick.tick().await;
         let views = server.views().await;
-        let open = views.iter().filter(|view| view.phase() != v1::Phase::Closed).count();
+        let open = views
+            .iter()
+            .filter(|view| view.phase() != v1::Phase::Closed)
+            .count();
         metrics.set(&views);
         pulse.status(format!("{open} open, {} closed", views.len() - open));
         pulse.alive();

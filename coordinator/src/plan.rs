@@ -37,12 +37,22 @@ pub fn plan(wanted: Wanted, machines: &[Machine]) -> Vec<Action> {
 fn plan_role(role: Role, wanted: u32, machines: &[Machine]) -> Vec<Action> {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let started = count(machines.iter().filter(|m| m.role == role).count());
-    let alive = count(machines.iter().filter(|m| m.role == role && m.ended.is_none()).count());
+    let alive = count(
+        machines
+            .iter()
+            .filter(|m| m.role == role && m.ended.is_none())
+            .count(),
+    );
     let missing = wanted.saturating_sub(alive);
     if missing > 0 && started.saturating_add(missing) > starts_max(wanted) {
         return vec![Action::GiveUp { role }];
     }
-    (0..missing).map(|n| Action::Start { role, number: started + n + 1 }).collect()
+    (0..missing)
+        .map(|n| Action::Start {
+            role,
+            number: started + n + 1,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -59,14 +69,37 @@ mod tests {
             Role::Worker => NodeId::worker(n),
         };
         let ended = ended.then_some(Timestamp::UNIX_EPOCH);
-        Machine { id: node.to_string(), node, role, address: None, started: Timestamp::UNIX_EPOCH, ended }
+        Machine {
+            id: node.to_string(),
+            node,
+            role,
+            address: None,
+            started: Timestamp::UNIX_EPOCH,
+            ended,
+        }
     }
 
     #[test]
     fn a_machine_that_ended_is_replaced_under_a_new_number() {
-        let machines = [machine(Role::Master, 1, false), machine(Role::Worker, 1, true), machine(Role::Worker, 2, false)];
-        let actions = plan(Wanted { masters: 1, workers: 2 }, &machines);
-        assert_eq!(actions, [Action::Start { role: Role::Worker, number: 3 }]);
+        let machines = [
+            machine(Role::Master, 1, false),
+            machine(Role::Worker, 1, true),
+            machine(Role::Worker, 2, false),
+        ];
+        let actions = plan(
+            Wanted {
+                masters: 1,
+                workers: 2,
+            },
+            &machines,
+        );
+        assert_eq!(
+            actions,
+            [Action::Start {
+                role: Role::Worker,
+                number: 3
+            }]
+        );
     }
 
     proptest! {

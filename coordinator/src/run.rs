@@ -225,7 +225,11 @@ impl Run {
     /// A run whose record is about to be made.
     #[must_use]
     pub fn new(spec: Spec) -> Self {
-        let mark = Mark { phase: PhaseName::Accepted, attempt: Attempt::FIRST, at: Duration::ZERO };
+        let mark = Mark {
+            phase: PhaseName::Accepted,
+            attempt: Attempt::FIRST,
+            at: Duration::ZERO,
+        };
         Self {
             spec,
             attempt: Attempt::FIRST,
@@ -282,7 +286,11 @@ impl Run {
         self.stage = stage;
         let phase = self.phase();
         if phase != before || phase == PhaseName::Arming {
-            self.marks.push(Mark { phase, attempt: self.attempt, at: now });
+            self.marks.push(Mark {
+                phase,
+                attempt: self.attempt,
+                at: now,
+            });
         }
         effects.push(Effect::Save);
     }

@@ -144,19 +144,30 @@ impl Server {
     /// # Errors
     /// The record cannot be made.
     pub async fn launch(&self, launch: Launch) -> Result<(RunId, bool), ServerError> {
-        let name = launch.job.name.as_str().parse().map_err(|error| ServerError::BadJob(format!("{error}")))?;
+        let name = launch
+            .job
+            .name
+            .as_str()
+            .parse()
+            .map_err(|error| ServerError::BadJob(format!("{error}")))?;
         let run = RunId::derive(&name, &launch.request_id, &launch.job_json, &launch.commit);
         let _one_at_a_time = self.launching.lock().await;
         if self.runs.read().await.contains_key(&run) {
             return Ok((run, false));
         }
-        let Some(lock) = self.parts.home.lock(&run)? else { return Err(ServerError::Foreign(run)) };
+        let Some(lock) = self.parts.home.lock(&run)? else {
+            return Err(ServerError::Foreign(run));
+        };
         let record = self.record(&run, &launch);
-        let text = serde_json::to_vec_pretty(&record).map_err(|error| ServerError::BadJob(error.to_string()))?;
+        let text =
+            serde_json::to_vec_pretty(&record).map_err(|error| ServerError::BadJob(error.to_string()))?;
         match self.parts.store.put_new(&layout::record(&run), text).await? {
             Created::Exists => Ok((run, false)),
             Created::Yes(etag) => {
-                self.write_control(&run).map_err(|source| ServerError::Io { what: "write coordinator.json", source })?;
+                self.write_control(&run).map_err(|source| ServerError::Io {
+                    what: "write coordinator.json",
+                    source,
+                })?;
                 self.drive(run.clone(), launch, record, etag, lock).await;
                 Ok((run, true))
             }
@@ -165,7 +176,9 @@ impl Server {
 
     fn record(&self, run: &RunId, launch: &Launch) -> RunRecord {
         let created = Timestamp::now();
-        let deadline = created.checked_add(launch.job.limits.deadline.as_duration()).unwrap_or(Timestamp::MAX);
+        let deadline = created
+            .checked_add(launch.job.limits.deadline.as_duration())
+            .unwrap_or(Timestamp::MAX);
         RunRecord {
             schema: SCHEMA,
             run: run.clone(),
@@ -180,14 +193,21 @@ impl Server {
             created,
             deadline,
             attempt: Attempt::FIRST,
-            phases: vec![PhaseMark { phase: PhaseName::Accepted, attempt: Attempt::FIRST, began: created }],
+            phases: vec![PhaseMark {
+                phase: PhaseName::Accepted,
+                attempt: Attempt::FIRST,
+                began: created,
+            }],
             ended: None,
         }
     }
 
     /// Lets another command on this machine find the coordinator of a run, and nobody else.
     fn write_control(&self, run: &RunId) -> std::io::Result<()> {
-        let control = Control { url: self.parts.url.clone(), token: self.parts.tokens.people().into() };
+        let control = Control {
+            url: self.parts.url.clone(),
+            token: self.parts.tokens.people().into(),
+        };
         crate::home::write_private(&self.parts.home.control(run), &serde_json::to_vec(&control)?)
     }
 
@@ -210,7 +230,11 @@ impl Server {
             etag,
         };
         let (driver, handle) = Driver::new(context, state, record);
-        let entry = Entry { handle, spec, sessions: Mutex::default() };
+        let entry = Entry {
+            handle,
+            spec,
+            sessions: Mutex::default(),
+        };
         self.runs.write().await.insert(run, Arc::new(entry));
         self.drivers.spawn(async move {
             driver.drive().await;
@@ -224,12 +248,19 @@ impl Server {
     /// There is none of this id.
     pub async fn run(&self, run: &RunId) -> Result<Arc<Entry>, ServerError> {
         let runs = self.runs.read().await;
-        runs.get(run).cloned().ok_or_else(|| ServerError::NoSuchRun(run.clone()))
+        runs.get(run)
+            .cloned()
+            .ok_or_else(|| ServerError::NoSuchRun(run.clone()))
     }
 
     /// Views of all runs of this coordinator.
     pub async fn views(&self) -> Vec<v1::RunView> {
-        self.runs.read().await.values().map(|entry| entry.handle.view.borrow().clone()).collect()
+        self.runs
+            .read()
+            .await
+            .values()
+            .map(|entry| entry.handle.view.borrow().clone())
+            .collect()
     }
 
     /// Asks the owner of a run to end it.
@@ -263,7 +294,13 @@ impl Entry {
     /// Remembers a node's session; the same process of its agent may enrol again, another one may not.
     pub async fn open_session(&self, node: &NodeId, boot_id: &str, role: Role) -> Option<Arc<Session>> {
         let mut sessions = self.sessions.lock().await;
-        let fresh = || Arc::new(Session { boot_id: boot_id.into(), role, last_seq: AtomicU64::new(0) });
+        let fresh = || {
+            Arc::new(Session {
+                boot_id: boot_id.into(),
+                role,
+                last_seq: AtomicU64::new(0),
+            })
+        };
         let session = sessions.entry(node.clone()).or_insert_with(fresh);
         (session.boot_id == boot_id && session.role == role).then(|| Arc::clone(session))
     }
@@ -323,7 +360,12 @@ fn node_spec(launch: &Launch, engine_secret: String) -> v1::NodeSpec {
             entry: job.code.entry.as_str().into(),
             class: job.code.class.clone().unwrap_or_default(),
             args: job.code.args.clone(),
-            requirements: job.code.requirements.as_ref().map(|r| r.as_str().to_owned()).unwrap_or_default(),
+            requirements: job
+                .code
+                .requirements
+                .as_ref()
+                .map(|r| r.as_str().to_owned())
+                .unwrap_or_default(),
         }),
         env: job.env.values.clone().into_iter().collect(),
         spark_conf: job.spark.conf.clone().into_iter().collect(),

@@ -20,7 +20,10 @@ impl Tokens {
     /// # Errors
     /// The system gives no random bytes.
     pub fn generate() -> io::Result<Self> {
-        Ok(Self { secret: random_base32(32)?, people: random_base32(32)? })
+        Ok(Self {
+            secret: random_base32(32)?,
+            people: random_base32(32)?,
+        })
     }
 
     /// What people and their programs show.
@@ -64,7 +67,10 @@ impl Tokens {
 #[must_use]
 pub fn same(a: &str, b: &str) -> bool {
     let (a, b) = (Sha256::digest(a), Sha256::digest(b));
-    a.iter().zip(b.iter()).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
+    a.iter()
+        .zip(b.iter())
+        .fold(0, |difference, (x, y)| difference | (x ^ y))
+        == 0
 }
 
 #[cfg(test)]
@@ -75,10 +81,22 @@ mod tests {
     fn tokens_are_bound_to_run_role_node_and_process() {
         let tokens = Tokens::generate().unwrap();
         let (a, b): (RunId, RunId) = ("a-abcdefgh".parse().unwrap(), "b-abcdefgh".parse().unwrap());
-        assert!(same(&tokens.join(&a, Role::Master), &tokens.join(&a, Role::Master)));
-        assert!(!same(&tokens.join(&a, Role::Master), &tokens.join(&a, Role::Worker)));
-        assert!(!same(&tokens.join(&a, Role::Master), &tokens.join(&b, Role::Master)));
-        assert!(!same(&tokens.session(&a, "worker-1", "x"), &tokens.session(&a, "worker-1", "y")));
+        assert!(same(
+            &tokens.join(&a, Role::Master),
+            &tokens.join(&a, Role::Master)
+        ));
+        assert!(!same(
+            &tokens.join(&a, Role::Master),
+            &tokens.join(&a, Role::Worker)
+        ));
+        assert!(!same(
+            &tokens.join(&a, Role::Master),
+            &tokens.join(&b, Role::Master)
+        ));
+        assert!(!same(
+            &tokens.session(&a, "worker-1", "x"),
+            &tokens.session(&a, "worker-1", "y")
+        ));
         assert!(!same(tokens.people(), Tokens::generate().unwrap().people()));
     }
 }

@@ -26,7 +26,11 @@ const MESSAGE_MAX: u64 = 16 * 1024;
 
 /// Where downloads are kept: shared by all projects of a user where there is a home folder, else in `.mayfly`.
 fn cache(home: &Home) -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let shared = set("MAYFLY_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|folder| folder.join("mayfly")))
         .or_else(|| set("HOME").map(|folder| folder.join(".cache").join("mayfly")));
@@ -44,7 +48,12 @@ fn is_writable(folder: &Path) -> bool {
 ///
 /// # Errors
 /// Something is missing and cannot be installed; the message says what and how to mend it.
-pub async fn ensure(agent: &Path, home: &Home, spark: &str, mut progress: impl FnMut(Step)) -> anyhow::Result<Value> {
+pub async fn ensure(
+    agent: &Path,
+    home: &Home,
+    spark: &str,
+    mut progress: impl FnMut(Step),
+) -> anyhow::Result<Value> {
     let mut child = Command::new(agent)
         .args(["toolchain", "--json", "--spark", spark, "--cache"])
         .arg(cache(home))
@@ -70,7 +79,8 @@ pub async fn ensure(agent: &Path, home: &Home, spark: &str, mut progress: impl F
         }
         std::io::Result::Ok(last)
     };
-    let (last, _) = tokio::try_join!(steps, stderr.read_to_string(&mut complaint)).context("read from `agent toolchain`")?;
+    let (last, _) = tokio::try_join!(steps, stderr.read_to_string(&mut complaint))
+        .context("read from `agent toolchain`")?;
     let status = child.wait().await.context("wait for `agent toolchain`")?;
     anyhow::ensure!(status.success(), "{}", complaint.trim());
     last.context("`agent toolchain` ended without saying what it found")

@@ -63,7 +63,10 @@ mod tests {
         let (signals, mut level) = Signals::listen().unwrap();
         let me = std::process::id().to_string();
         let kill = async |name: &str| {
-            let kill = tokio::process::Command::new("kill").args([name, &me]).status().await;
+            let kill = tokio::process::Command::new("kill")
+                .args([name, &me])
+                .status()
+                .await;
             assert!(kill.unwrap().success());
         };
         let sending = async {

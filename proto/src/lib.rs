@@ -1,10 +1,8 @@
 //! The wire protocol of Mayfly.
 //!
 //! * [`v1`]: code generated from `mayfly/v1/*.proto` (messages, clients, servers);
-//! * [`ids`]: checked newtypes for the ids that travel as strings;
-//! * [`convert`]: wire values into checked values, at the edge and nowhere else.
+//! * [`ids`]: checked newtypes for the ids that travel as strings.
 
-pub mod convert;
 pub mod ids;
 
 /// Messages, clients and servers generated from `mayfly/v1/*.proto`.

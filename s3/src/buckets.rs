@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dirs::{self, Kind};
 use crate::page::Query;
-use crate::store::{Store, internal, no_such_bucket};
+use crate::store::{Store, gone_or, internal, no_such_bucket};
 use crate::walk::After;
 
 /// The lock of a bucket's settings: no key is empty.
@@ -64,10 +64,12 @@ impl Store {
             return Err(not_empty());
         }
         // Where a file appeared meanwhile, or one that is no object lies there, the folder cannot be removed.
-        dirs::remove_empty_tree(&self.root, bucket).map_err(|error| match error.kind() {
-            ErrorKind::DirectoryNotEmpty => not_empty(),
-            ErrorKind::NotFound => no_such_bucket(bucket),
-            _ => internal(error),
+        dirs::remove_empty_tree(&self.root, bucket).map_err(|error| {
+            if error.kind() == ErrorKind::DirectoryNotEmpty {
+                not_empty()
+            } else {
+                gone_or(error, || no_such_bucket(bucket))
+            }
         })?;
         for folder in [&self.odd, &self.uploads] {
             dirs::remove_tree(folder, bucket).map_err(internal)?;

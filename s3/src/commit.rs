@@ -13,7 +13,7 @@ use crate::dirs;
 use crate::meta::{Meta, Stamp};
 use crate::place;
 use crate::scratch::Temporary;
-use crate::store::{Object, Store, internal, is_unplaceable, no_such_bucket, open_plain};
+use crate::store::{Object, Store, gone_or, internal, is_unplaceable, no_such_bucket, open_plain};
 
 /// Folders may vanish between making and using them, when the last object in them is deleted.
 const TRIES: usize = 16;
@@ -124,10 +124,12 @@ impl Store {
             }
             let exclusive = *condition == Condition::Absent;
             let placed = self.place(&folder, bucket, key, &mut file, exclusive);
-            placed.map_err(|error| match error.kind() {
-                ErrorKind::AlreadyExists => s3_error!(PreconditionFailed, "the key {key:?} exists already"),
-                ErrorKind::NotFound => no_such_bucket(bucket),
-                _ => internal(error),
+            placed.map_err(|error| {
+                if error.kind() == ErrorKind::AlreadyExists {
+                    s3_error!(PreconditionFailed, "the key {key:?} exists already")
+                } else {
+                    gone_or(error, || no_such_bucket(bucket))
+                }
             })?
         };
         if *condition == Condition::None {

@@ -59,10 +59,10 @@ pub(crate) fn open_file(dir: impl AsFd, name: &str) -> io::Result<File> {
         Err(Errno::LOOP | Errno::NXIO) => return Err(io::ErrorKind::NotFound.into()),
         Err(error) => return Err(error.into()),
     };
-    match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
-        FileType::RegularFile => Ok(file),
-        FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
-        _ => Err(io::ErrorKind::NotFound.into()),
+    match Kind::of(FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode)) {
+        Some(Kind::File) => Ok(file),
+        Some(Kind::Folder) => Err(io::ErrorKind::IsADirectory.into()),
+        None => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
@@ -86,6 +86,16 @@ pub(crate) enum Kind {
     Folder,
 }
 
+impl Kind {
+    fn of(found: FileType) -> Option<Self> {
+        if found == FileType::RegularFile {
+            Some(Self::File)
+        } else {
+            (found == FileType::Directory).then_some(Self::Folder)
+        }
+    }
+}
+
 /// Calls `each` for every file and folder of `dir` whose name is UTF-8, as every key is, in no order.
 pub(crate) fn for_each(dir: impl AsFd, mut each: impl FnMut(&str, Kind)) -> io::Result<()> {
     for entry in Dir::read_from(dir.as_fd())? {
@@ -96,17 +106,15 @@ pub(crate) fn for_each(dir: impl AsFd, mut each: impl FnMut(&str, Kind)) -> io::
         if matches!(name, "." | "..") {
             continue;
         }
-        let kind = match entry.file_type() {
-            FileType::Unknown => match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
-                Err(_) => continue,
-            },
-            known => known,
-        };
-        match kind {
-            FileType::RegularFile => each(name, Kind::File),
-            FileType::Directory => each(name, Kind::Folder),
-            _ => {}
+        let mut found = entry.file_type();
+        // Some file systems tell only when asked for each file.
+        if found == FileType::Unknown
+            && let Ok(stat) = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)
+        {
+            found = FileType::from_raw_mode(stat.st_mode);
+        }
+        if let Some(kind) = Kind::of(found) {
+            each(name, kind);
         }
     }
     Ok(())

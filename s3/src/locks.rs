@@ -81,6 +81,6 @@ mod tests {
             stripe_of("bucket", "runs/a/run.json"),
             stripe_of("bucket", "runs/a/run.json")
         );
-        assert_eq!(stripe_of("", ""), 46);
+        assert_eq!(stripe_of("", ""), 62);
     }
 }

@@ -24,15 +24,22 @@ pub(crate) struct Query<'a> {
 
 /// One line of a listing.
 pub(crate) enum Row {
-    Object { key: String, stat: Metadata, meta: Meta },
+    Object(Box<Listed>),
     Prefix(String),
+}
+
+/// An object in a listing.
+pub(crate) struct Listed {
+    pub(crate) key: String,
+    pub(crate) stat: Metadata,
+    pub(crate) meta: Meta,
 }
 
 impl Row {
     /// Where the next page starts if this is the last line of one.
     pub(crate) fn mark(&self) -> After {
         match self {
-            Self::Object { key, .. } => After::Key(key.clone()),
+            Self::Object(object) => After::Key(object.key.clone()),
             Self::Prefix(prefix) => After::Prefix(prefix.clone()),
         }
     }
@@ -89,11 +96,11 @@ impl Store {
             return Ok(None);
         };
         let object = self.load(file).map_err(internal)?;
-        Ok(Some(Row::Object {
+        Ok(Some(Row::Object(Box::new(Listed {
             key: found.key.clone(),
             stat: object.stat,
             meta: object.meta,
-        }))
+        }))))
     }
 }
 

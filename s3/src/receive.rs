@@ -115,7 +115,7 @@ struct Sink {
 
 impl Sink {
     /// Hashes and writes a batch.
-    fn take(mut self, batch: &[Bytes]) -> S3Result<Self> {
+    fn take(mut self: Box<Self>, batch: &[Bytes]) -> S3Result<Box<Self>> {
         let file = match self.file.take() {
             Some(file) => file,
             None => self.store.scratch.create().map_err(internal)?,
@@ -138,7 +138,7 @@ pub(crate) async fn receive(
         hasher: Hasher::new(&claims.algos),
         file: None,
     };
-    let mut state = State::Idle(sink);
+    let mut state = State::Idle(Box::new(sink));
     let mut batch = Vec::new();
     let mut gathered = 0;
     if let Some(mut body) = body {
@@ -151,29 +151,29 @@ pub(crate) async fn receive(
             }
         }
     }
-    let sink = state.settle().await?;
-    let (hasher, batch) = hash_rest(sink.hasher, batch, gathered).await?;
+    let Sink { hasher, file, .. } = *state.settle().await?;
+    let (hasher, batch) = hash_rest(hasher, batch, gathered).await?;
     let digests = hasher.finish();
     claims.check(&digests)?;
     Ok(Staged {
         digests,
         bytes: batch,
-        file: sink.file,
+        file,
     })
 }
 
 /// While one batch is hashed and written, the next one is gathered.
 enum State {
-    Idle(Sink),
-    Writing(JoinHandle<S3Result<Sink>>),
+    Idle(Box<Sink>),
+    Writing(JoinHandle<S3Result<Box<Sink>>>),
 }
 
 impl State {
-    fn write(sink: Sink, batch: Vec<Bytes>) -> Self {
+    fn write(sink: Box<Sink>, batch: Vec<Bytes>) -> Self {
         Self::Writing(tokio::task::spawn_blocking(move || sink.take(&batch)))
     }
 
-    async fn settle(self) -> S3Result<Sink> {
+    async fn settle(self) -> S3Result<Box<Sink>> {
         match self {
             Self::Idle(sink) => Ok(sink),
             Self::Writing(task) => task.await.map_err(S3Error::internal_error)?,

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -17,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::service::Service;
+use crate::service::{Keys, Service};
 use crate::store::Store;
 
 /// Connections served at once; more wait in the kernel's queue.
@@ -106,7 +105,10 @@ impl Server {
         let addr = listener.local_addr().map_err(failed)?;
 
         let mut builder = S3ServiceBuilder::new(Service::new(store.clone(), region));
-        builder.set_auth(SimpleAuth::from_single(access_key, secret_key));
+        builder.set_auth(Keys {
+            access_key,
+            secret_key: secret_key.into(),
+        });
         let (stopping, killing) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
         let acceptor = Acceptor {

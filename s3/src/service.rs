@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
     CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CreateBucketInput, CreateBucketOutput,
@@ -66,6 +67,25 @@ impl Service {
     {
         self.run(move |store| store.change_settings(&bucket, change))
             .await
+    }
+}
+
+/// The one user there is.
+pub(crate) struct Keys {
+    pub(crate) access_key: String,
+    pub(crate) secret_key: SecretKey,
+}
+
+#[async_trait::async_trait]
+impl S3Auth for Keys {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        if access_key == self.access_key {
+            return Ok(self.secret_key.clone());
+        }
+        Err(s3_error!(
+            InvalidAccessKeyId,
+            "the access key id you provided does not exist in our records"
+        ))
     }
 }
 
@@ -194,7 +214,7 @@ impl S3 for Service {
             ..
         } = req.input;
         self.change(bucket, move |settings| {
-            settings.lifecycle = lifecycle_configuration
+            settings.lifecycle = lifecycle_configuration;
         })
         .await?;
         done(PutBucketLifecycleConfigurationOutput::default())

@@ -74,10 +74,7 @@ impl Store {
 
     /// Opens the folder of a bucket, or says `NoSuchBucket`.
     pub(crate) fn bucket(&self, bucket: &str) -> S3Result<OwnedFd> {
-        dirs::open_dir(&self.root, bucket).map_err(|error| match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => no_such_bucket(bucket),
-            _ => internal(error),
-        })
+        dirs::open_dir(&self.root, bucket).map_err(|error| gone_or(error, || no_such_bucket(bucket)))
     }
 
     /// Opens the object of a key, or says `NoSuchBucket` or `NoSuchKey`.
@@ -177,6 +174,15 @@ pub(crate) fn internal(error: io::Error) -> S3Error {
     let mut answer = S3Error::with_message(S3ErrorCode::InternalError, format!("storage failed: {error}"));
     answer.set_source(Box::new(error));
     answer
+}
+
+/// What is missing has an answer of its own; every other failure is ours.
+pub(crate) fn gone_or(error: io::Error, missing: impl FnOnce() -> S3Error) -> S3Error {
+    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
+        missing()
+    } else {
+        internal(error)
+    }
 }
 
 pub(crate) fn no_such_bucket(bucket: &str) -> S3Error {

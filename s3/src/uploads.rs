@@ -11,7 +11,7 @@ use crate::digest::Algo;
 use crate::dirs::{self, Kind};
 use crate::meta::{Headers, Meta};
 use crate::scratch::Temporary;
-use crate::store::{Object, Store, internal};
+use crate::store::{Object, Store, gone_or, internal};
 
 const BEGUN: &str = "upload.json";
 const BEGUN_MAX: u64 = 1 << 20;
@@ -125,11 +125,8 @@ impl Store {
     ) -> S3Result<()> {
         self.attrs.store(file.file(), meta).map_err(internal)?;
         file.replace(folder, &part_name(number))
-            .map_err(|error| match error.kind() {
-                // Aborted or completed while the part was on its way.
-                ErrorKind::NotFound => s3_error!(NoSuchUpload, "the upload has ended"),
-                _ => internal(error),
-            })
+            // Aborted or completed while the part was on its way.
+            .map_err(|error| gone_or(error, || s3_error!(NoSuchUpload, "the upload has ended")))
     }
 
     /// Opens a part; `None` if it was never uploaded.

@@ -43,8 +43,7 @@ pub struct Line {
 pub(super) async fn forward(source: impl AsyncRead + Unpin, stream: Stream, lines: mpsc::Sender<Line>) {
     let mut source = BufReader::with_capacity(LINE_MAX_BYTES, source);
     let mut line: Vec<u8> = Vec::new();
-    loop {
-        let Ok(chunk) = source.fill_buf().await else { break };
+    while let Ok(chunk) = source.fill_buf().await {
         if chunk.is_empty() {
             break;
         }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -96,4 +96,13 @@ pub struct Listen {
     /// Address to listen on [default: a free port of 127.0.0.1]
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<SocketAddr>,
+}
+
+impl Listen {
+    /// The address given, or a free port of this machine alone.
+    #[must_use]
+    pub fn or_free(&self) -> SocketAddr {
+        self.listen
+            .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
 }

@@ -37,15 +37,20 @@ pub type Client = RunServiceClient<InterceptedService<Channel, Bearer>>;
 /// The address or token is not one, or nobody answers.
 pub async fn connect(url: &str, token: &str) -> Result<Client, Failure> {
     let bad = |why: String| Failure::usage(format!("the coordinator {url:?} cannot be used: {why}"));
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|e| bad(format!("{e}; write http://host:port")))?;
+    let endpoint =
+        Endpoint::from_shared(url.to_owned()).map_err(|e| bad(format!("{e}; write http://host:port")))?;
     let endpoint = endpoint
         .connect_timeout(CONNECT_LIMIT)
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(10));
-    let mut bearer: MetadataValue<Ascii> =
-        format!("Bearer {token}").parse().map_err(|_| bad("its token is not plain ASCII".to_owned()))?;
+    let mut bearer: MetadataValue<Ascii> = format!("Bearer {token}")
+        .parse()
+        .map_err(|_| bad("its token is not plain ASCII".to_owned()))?;
     bearer.set_sensitive(true);
-    let channel = endpoint.connect().await.map_err(|e| Failure::chain(&format!("cannot connect to {url}"), &e))?;
+    let channel = endpoint
+        .connect()
+        .await
+        .map_err(|e| Failure::chain(&format!("cannot connect to {url}"), &e))?;
     Ok(RunServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(MESSAGE_MAX))
 }
 
@@ -54,9 +59,11 @@ pub async fn connect(url: &str, token: &str) -> Result<Client, Failure> {
 pub fn refused(what: &str, status: &Status) -> Failure {
     let message = format!("{what}: {}", status.message());
     match status.code() {
-        Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition | Code::AlreadyExists | Code::OutOfRange => {
-            Failure::usage(message)
-        }
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::FailedPrecondition
+        | Code::AlreadyExists
+        | Code::OutOfRange => Failure::usage(message),
         Code::Unauthenticated | Code::PermissionDenied => {
             Failure::usage(format!("{message} (the token is read from {TOKEN_VAR})"))
         }

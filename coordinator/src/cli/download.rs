@@ -54,7 +54,9 @@ pub async fn all(store: &Store, items: Vec<Item>, to: &Path) -> Result<Done, Fai
             Ok(meta) if meta.is_file() && is_same(&item, &target, meta.len())? => done.same += 1,
             Ok(_) => {
                 let target = plain::line(&target.display().to_string());
-                return Err(Failure::usage(format!("{target} is there and differs: move it away or use another folder")));
+                return Err(Failure::usage(format!(
+                    "{target} is there and differs: move it away or use another folder"
+                )));
             }
         }
     }
@@ -69,21 +71,37 @@ pub async fn all(store: &Store, items: Vec<Item>, to: &Path) -> Result<Done, Fai
 
 async fn one(store: &Store, item: Item, target: PathBuf) -> Result<u64, Failure> {
     let parent = target.parent().unwrap_or(Path::new("."));
-    tokio::fs::create_dir_all(parent).await.map_err(|e| file_error(parent, &e))?;
-    let draft = tempfile::Builder::new().prefix(".mayfly-").tempfile_in(parent).map_err(|e| file_error(parent, &e))?;
+    tokio::fs::create_dir_all(parent)
+        .await
+        .map_err(|e| file_error(parent, &e))?;
+    let draft = tempfile::Builder::new()
+        .prefix(".mayfly-")
+        .tempfile_in(parent)
+        .map_err(|e| file_error(parent, &e))?;
     let found = store.get_to_file(&item.key, draft.path()).await?;
     if found.is_none() {
-        return Err(Failure::infra(format!("{} is gone from the store", plain::line(&item.key))));
+        return Err(Failure::infra(format!(
+            "{} is gone from the store",
+            plain::line(&item.key)
+        )));
     }
     let (path, hash) = (draft.path().to_owned(), item.sha256.clone());
-    let check = tokio::task::spawn_blocking(move || digest(&path).map(|(size, hex)| (size, hash.is_none_or(|h| h == hex))));
-    let checked = check.await.map_err(|e| Failure::infra(format!("cannot check a download: {e}")))?;
+    let check = tokio::task::spawn_blocking(move || {
+        digest(&path).map(|(size, hex)| (size, hash.is_none_or(|h| h == hex)))
+    });
+    let checked = check
+        .await
+        .map_err(|e| Failure::infra(format!("cannot check a download: {e}")))?;
     let (size, right) = checked.map_err(|e| file_error(&target, &e))?;
     if !right || size != item.size {
         let key = plain::line(&item.key);
-        return Err(Failure::infra(format!("{key} in the store is not what the run committed: size or SHA-256 differ")));
+        return Err(Failure::infra(format!(
+            "{key} in the store is not what the run committed: size or SHA-256 differ"
+        )));
     }
-    draft.persist_noclobber(&target).map_err(|e| file_error(&target, &e.error))?;
+    draft
+        .persist_noclobber(&target)
+        .map_err(|e| file_error(&target, &e.error))?;
     Ok(size)
 }
 
@@ -91,7 +109,9 @@ fn is_same(item: &Item, path: &Path, size: u64) -> Result<bool, Failure> {
     if size != item.size {
         return Ok(false);
     }
-    let Some(wanted) = &item.sha256 else { return Ok(false) };
+    let Some(wanted) = &item.sha256 else {
+        return Ok(false);
+    };
     let (_, hex) = digest(path).map_err(|e| file_error(path, &e))?;
     Ok(*wanted == hex)
 }
@@ -103,7 +123,9 @@ fn digest(path: &Path) -> io::Result<(u64, String)> {
     let mut buffer = vec![0; 256 << 10];
     loop {
         let n = file.read(&mut buffer)?;
-        let Some(read) = buffer.get(..n).filter(|read| !read.is_empty()) else { break };
+        let Some(read) = buffer.get(..n).filter(|read| !read.is_empty()) else {
+            break;
+        };
         hash.update(read);
         size += n as u64;
     }
@@ -114,10 +136,16 @@ fn digest(path: &Path) -> io::Result<(u64, String)> {
 fn inside(path: &str) -> Result<PathBuf, Failure> {
     let relative = Path::new(path);
     let plain_parts = relative.components().all(|c| matches!(c, Component::Normal(_)));
-    let as_written = relative.components().map(|c| c.as_os_str().len() + 1).sum::<usize>() == path.len() + 1;
+    let as_written = relative
+        .components()
+        .map(|c| c.as_os_str().len() + 1)
+        .sum::<usize>()
+        == path.len() + 1;
     if path.is_empty() || path.contains('\0') || !plain_parts || !as_written {
         let shown = plain::line(path);
-        return Err(Failure::infra(format!("the store names a file {shown:?}, which would leave the folder: refused")));
+        return Err(Failure::infra(format!(
+            "the store names a file {shown:?}, which would leave the folder: refused"
+        )));
     }
     Ok(relative.to_owned())
 }
@@ -128,7 +156,9 @@ fn no_links(to: &Path, target: &Path) -> Result<(), Failure> {
     for folder in inner {
         if folder.is_symlink() {
             let shown = folder.display();
-            return Err(Failure::usage(format!("{shown} is a symbolic link: nothing is written through it")));
+            return Err(Failure::usage(format!(
+                "{shown} is a symbolic link: nothing is written through it"
+            )));
         }
     }
     Ok(())
@@ -144,7 +174,18 @@ mod tests {
 
     #[test]
     fn nothing_leaves_the_folder() {
-        for bad in ["", "../x", "a/../../x", "/etc/passwd", "a//b", "./a", "a/", "a/./b", "a\0b", ".."] {
+        for bad in [
+            "",
+            "../x",
+            "a/../../x",
+            "/etc/passwd",
+            "a//b",
+            "./a",
+            "a/",
+            "a/./b",
+            "a\0b",
+            "..",
+        ] {
             assert!(inside(bad).is_err(), "{bad:?}");
         }
         for good in ["a", "a/b c/ü.csv", "..a", "a\\b"] {

@@ -24,19 +24,28 @@ impl Failure {
     /// A mistake in the command line or the configuration.
     #[must_use]
     pub fn usage(message: impl Display) -> Self {
-        Self { code: USAGE, message: message.to_string() }
+        Self {
+            code: USAGE,
+            message: message.to_string(),
+        }
     }
 
     /// Something of ours, the machine's or the network's.
     #[must_use]
     pub fn infra(message: impl Display) -> Self {
-        Self { code: Outcome::InfraFailed.exit_code(), message: message.to_string() }
+        Self {
+            code: Outcome::InfraFailed.exit_code(),
+            message: message.to_string(),
+        }
     }
 
     /// An end without words.
     #[must_use]
     pub fn silent(code: u8) -> Self {
-        Self { code, message: String::new() }
+        Self {
+            code,
+            message: String::new(),
+        }
     }
 
     /// Standard output could not be written. When its reader has left, nobody wants to hear of it.
@@ -79,7 +88,10 @@ fn join(what: &str, error: &dyn std::error::Error) -> String {
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         // Whatever is wrong with the code was found before anything began.
-        Self { code: USAGE, message: join("", &error) }
+        Self {
+            code: USAGE,
+            message: join("", &error),
+        }
     }
 }
 
@@ -98,5 +110,14 @@ impl From<mayfly_kit::store::StoreError> for Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::chain("", error.as_ref())
+    }
+}
+
+impl From<crate::home::HomeError> for Failure {
+    fn from(error: crate::home::HomeError) -> Self {
+        Self {
+            code: USAGE,
+            message: join("", &error),
+        }
     }
 }

@@ -16,7 +16,7 @@ pub struct Flags {
     /// Remove what is found
     #[arg(long)]
     yes: bool,
-    /// One JSON object: {schema, removed, leftovers: [{run, what, folder, evidence}]}
+    /// One JSON object: {schema, removed, leftovers: [{run, what, folder, evidence, …}]}
     #[arg(long)]
     json: bool,
 }
@@ -37,8 +37,7 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         Vec::new()
     };
     if flags.json {
-        let leftovers: Vec<_> = found.iter().map(as_json).collect();
-        out::json(&json!({ "schema": SCHEMA, "removed": flags.yes, "leftovers": leftovers }))?;
+        out::json(&json!({ "schema": SCHEMA, "removed": flags.yes, "leftovers": found }))?;
         return Ok(0);
     }
     found.iter().try_for_each(|leftover| out::line(&text(leftover)))?;
@@ -50,13 +49,15 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn as_json(leftover: &Leftover) -> serde_json::Value {
-    let Leftover { run, what, folder, evidence } = leftover;
-    json!({ "run": run, "what": what, "folder": folder, "evidence": evidence })
-}
-
 fn text(leftover: &Leftover) -> String {
-    let folder = leftover.folder.as_ref().map(|f| format!(" in {}", f.display())).unwrap_or_default();
-    let line = format!("{}  {}{folder}  ({})", leftover.run, leftover.what, leftover.evidence);
+    let folder = leftover
+        .folder
+        .as_ref()
+        .map(|f| format!(" in {}", f.display()))
+        .unwrap_or_default();
+    let line = format!(
+        "{}  {}{folder}  ({})",
+        leftover.run, leftover.what, leftover.evidence
+    );
     plain::line(&line)
 }

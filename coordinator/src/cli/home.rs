@@ -28,7 +28,9 @@ pub fn current() -> Result<PathBuf, Failure> {
 }
 
 fn nearest(from: &Path) -> Option<PathBuf> {
-    from.ancestors().map(|folder| folder.join(NAME)).find(|folder| folder.is_dir())
+    from.ancestors()
+        .map(|folder| folder.join(NAME))
+        .find(|folder| folder.is_dir())
 }
 
 #[cfg(test)]

@@ -35,8 +35,17 @@ fn variable(name: &str) -> Option<String> {
 /// A flag is wrong.
 pub fn of_flags(flags: &AdHoc, cwd: &Path) -> Result<Found, Failure> {
     let job = ad_hoc(flags, &variable)?;
-    let path_from = if flags.path.is_some() { PathFrom::Top } else { PathFrom::Folder };
-    Ok(Found { job, base: cwd.to_owned(), path_from, file: None })
+    let path_from = if flags.path.is_some() {
+        PathFrom::Top
+    } else {
+        PathFrom::Folder
+    };
+    Ok(Found {
+        job,
+        base: cwd.to_owned(),
+        path_from,
+        file: None,
+    })
 }
 
 /// A job of a file; `named` is what the user wrote after `launch`: `[FILE] [JOB]`.
@@ -61,7 +70,12 @@ fn load(file: &Path, job: Option<&str>, sets: &[(String, String)]) -> Result<Fou
     let text = read_text(file)?;
     let job = parse_job(&shown, &text, &variable, job, sets)?;
     let base = file.parent().unwrap_or(Path::new(".")).to_owned();
-    Ok(Found { job, base, path_from: PathFrom::Top, file: Some(file.to_owned()) })
+    Ok(Found {
+        job,
+        base,
+        path_from: PathFrom::Top,
+        file: Some(file.to_owned()),
+    })
 }
 
 /// A path as a person would write it.
@@ -74,22 +88,34 @@ fn shorten(file: &Path) -> String {
 fn search(job: &str, cwd: &Path) -> Result<PathBuf, Failure> {
     let files = nearby(cwd);
     for (_, level) in &files {
-        let having: Vec<&Candidate> = level.iter().filter(|c| c.names.iter().any(|n| n == job)).collect();
+        let having: Vec<&Candidate> = level
+            .iter()
+            .filter(|c| c.names.iter().any(|n| n == job))
+            .collect();
         match having.as_slice() {
             [] => {}
             [one] => return Ok(one.file.clone()),
             [one, two, ..] => {
                 let (one, two) = (shorten(&one.file), shorten(&two.file));
-                return Err(Failure::usage(format!("both {one} and {two} have a job {job:?}: name the file too")));
+                return Err(Failure::usage(format!(
+                    "both {one} and {two} have a job {job:?}: name the file too"
+                )));
             }
         }
     }
-    let all: Vec<String> = files.iter().flat_map(|(_, l)| l).flat_map(|c| c.names.clone()).collect();
+    let all: Vec<String> = files
+        .iter()
+        .flat_map(|(_, l)| l)
+        .flat_map(|c| c.names.clone())
+        .collect();
     let shown: String = job.chars().take(60).collect();
     if all.is_empty() {
         return Err(no_file(&format!("there is no job {shown:?}")));
     }
-    Err(Failure::usage(format!("there is no job {shown:?} in configs/jobs/*.yml or *.yml{}", hint(job, &all))))
+    Err(Failure::usage(format!(
+        "there is no job {shown:?} in configs/jobs/*.yml or *.yml{}",
+        hint(job, &all)
+    )))
 }
 
 /// The only file with jobs nearby.
@@ -100,7 +126,10 @@ fn only(cwd: &Path) -> Result<PathBuf, Failure> {
         [] => Err(no_file("there is no job file")),
         [one] => Ok(one.file.clone()),
         several => {
-            let names: Vec<&str> = several.iter().flat_map(|c| c.names.iter().map(String::as_str)).collect();
+            let names: Vec<&str> = several
+                .iter()
+                .flat_map(|c| c.names.iter().map(String::as_str))
+                .collect();
             Err(Failure::usage(format!("say which job: {}", names.join(", "))))
         }
     }
@@ -119,7 +148,10 @@ struct Candidate {
 
 /// Files with jobs, by folder from here up to the top of the repository.
 fn nearby(cwd: &Path) -> Vec<(PathBuf, Vec<Candidate>)> {
-    let top = cwd.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(cwd);
+    let top = cwd
+        .ancestors()
+        .find(|folder| folder.join(".git").exists())
+        .unwrap_or(cwd);
     let mut left = FILES_MAX;
     let mut levels = Vec::new();
     for folder in cwd.ancestors().take_while(|folder| folder.starts_with(top)) {
@@ -127,15 +159,24 @@ fn nearby(cwd: &Path) -> Vec<(PathBuf, Vec<Candidate>)> {
         files.extend(yaml_files(folder));
         files.truncate(left);
         left -= files.len();
-        levels.push((folder.to_owned(), files.into_iter().filter_map(candidate).collect()));
+        levels.push((
+            folder.to_owned(),
+            files.into_iter().filter_map(candidate).collect(),
+        ));
     }
     levels
 }
 
 fn yaml_files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|e| e == "yml" || e == "yaml") && path.is_file();
-    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(is_yaml).collect();
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let is_yaml =
+        |path: &PathBuf| path.extension().is_some_and(|e| e == "yml" || e == "yaml") && path.is_file();
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter(is_yaml)
+        .collect();
     files.sort();
     files
 }
@@ -157,7 +198,9 @@ fn top_keys(text: &str) -> Vec<String> {
     let key = |line: &str| {
         let (name, _) = line.split_once(':')?;
         let plain = name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+            && name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         (plain && name != "defaults").then(|| name.to_owned())
     };
     text.lines().filter_map(key).collect()
@@ -187,8 +230,22 @@ mod tests {
         let found = of_file(&named(&["iris"]), &[], &deep).unwrap();
         assert_eq!(found.job.name.as_str(), "iris");
         assert_eq!(found.base, dir.path().join("configs/jobs"));
-        assert_eq!(of_file(&named(&["flights.yml"]), &[], dir.path()).unwrap().job.name.as_str(), "flights");
-        assert_eq!(of_file(&named(&["flights.yml", "flights"]), &[], dir.path()).unwrap().job.name.as_str(), "flights");
+        assert_eq!(
+            of_file(&named(&["flights.yml"]), &[], dir.path())
+                .unwrap()
+                .job
+                .name
+                .as_str(),
+            "flights"
+        );
+        assert_eq!(
+            of_file(&named(&["flights.yml", "flights"]), &[], dir.path())
+                .unwrap()
+                .job
+                .name
+                .as_str(),
+            "flights"
+        );
     }
 
     #[test]
@@ -198,8 +255,16 @@ mod tests {
             let named: Vec<String> = n.iter().map(|&s| s.to_owned()).collect();
             of_file(&named, &[], dir.path()).unwrap_err().message
         };
-        assert!(fail(&["irsi"]).contains("did you mean \"iris\"?"), "{}", fail(&["irsi"]));
-        assert!(fail(&[]).contains("say which job: iris, flights"), "{}", fail(&[]));
+        assert!(
+            fail(&["irsi"]).contains("did you mean \"iris\"?"),
+            "{}",
+            fail(&["irsi"])
+        );
+        assert!(
+            fail(&[]).contains("say which job: iris, flights"),
+            "{}",
+            fail(&[])
+        );
         assert!(fail(&["flights.yml", "x"]).contains("holds no job"));
         assert!(fail(&["none.yml"]).contains("none.yml"));
         std::fs::copy(dir.path().join("flights.yml"), dir.path().join("second.yml")).unwrap();
@@ -209,8 +274,15 @@ mod tests {
     #[test]
     fn a_file_with_a_mistake_tells_it() {
         let dir = folder();
-        std::fs::write(dir.path().join("bad.yml"), "bad:\n  code: {entry: main.py}\n  worker: {count: 2}\n").unwrap();
+        std::fs::write(
+            dir.path().join("bad.yml"),
+            "bad:\n  code: {entry: main.py}\n  worker: {count: 2}\n",
+        )
+        .unwrap();
         let message = of_file(&["bad".to_owned()], &[], dir.path()).unwrap_err().message;
-        assert!(message.contains("worker") && message.contains("bad.yml"), "{message}");
+        assert!(
+            message.contains("worker") && message.contains("bad.yml"),
+            "{message}"
+        );
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use comfy_table::{Table, presets};
 use serde_json::json;
 
 use super::failure::Failure;
@@ -32,7 +31,9 @@ pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure
     } else {
         (Vec::new(), Vec::new())
     };
-    broken.iter().for_each(|line| out::note(&format!("not readable: {line}")));
+    broken
+        .iter()
+        .for_each(|line| out::note(&format!("not readable: {line}")));
     let all = records.len();
     records.truncate(flags.max);
     if flags.json {
@@ -53,12 +54,23 @@ pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure
 /// What a record says in one word: its outcome, else its phase.
 #[must_use]
 pub fn state(record: &RunRecord, paint: Paint) -> String {
-    let phase = record.phases.last().map_or(PhaseName::Accepted, |mark| mark.phase);
+    let phase = record
+        .phases
+        .last()
+        .map_or(PhaseName::Accepted, |mark| mark.phase);
     match &record.ended {
         Some(ended) => {
             let word = receipt::outcome_word(ended.outcome);
-            let word = if ended.outcome.exit_code() == 0 { paint.good(word) } else { paint.bad(word) };
-            if phase == PhaseName::Closed { word } else { format!("{word} ({})", receipt::phase_word(phase)) }
+            let word = if ended.outcome.exit_code() == 0 {
+                paint.good(word)
+            } else {
+                paint.bad(word)
+            };
+            if phase == PhaseName::Closed {
+                word
+            } else {
+                format!("{word} ({})", receipt::phase_word(phase))
+            }
         }
         None => paint.warn(receipt::phase_word(phase)),
     }
@@ -75,18 +87,49 @@ pub fn age_secs(record: &RunRecord) -> f64 {
 }
 
 fn table(records: &[RunRecord], paint: Paint) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["RUN", "STATE", "CREATED", "TIME", "COMMIT", "OWNER"]);
-    for record in records {
-        table.add_row([
+    let head = ["RUN", "STATE", "CREATED", "TIME", "COMMIT", "OWNER"].map(str::to_owned);
+    let mut rows = vec![head.map(|title| paint.dim(&title))];
+    rows.extend(records.iter().map(|record| {
+        [
             record.run.to_string(),
             state(record, paint),
             record.created.strftime("%Y-%m-%d %H:%M UTC").to_string(),
             units::secs(age_secs(record)),
             record.commit.chars().take(10).collect(),
             super::plain::line(&record.owner),
-        ]);
+        ]
+    }));
+    aligned(&rows)
+}
+
+/// Columns as wide as their widest cell, colours not counted.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let widest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells
+            .map(|cell| console::measure_text_width(cell))
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(widest);
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| {
+            let gap = width.saturating_sub(console::measure_text_width(cell));
+            format!("{cell}{}", " ".repeat(gap))
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_whatever_their_colours() {
+        let red = Paint { on: true }.bad("x");
+        let rows = [["run".to_owned(), "b".to_owned()], [red.clone(), "ü".to_owned()]];
+        assert_eq!(aligned(&rows), format!("run  b\n{red}    ü"));
     }
-    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }

@@ -23,7 +23,9 @@ const CHUNK_MAX: u64 = 64 << 20;
 
 /// Flags of `logs`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  coordinator logs last -f\n  coordinator logs last --node worker-1 --stream engine")]
+#[command(
+    after_help = "Examples:\n  coordinator logs last -f\n  coordinator logs last --node worker-1 --stream engine"
+)]
 pub struct Flags {
     #[command(flatten)]
     run: RunArg,
@@ -85,8 +87,14 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     loop {
         let record = runs::record(&open.store, &id).await?;
         // Asked before the chunks are: what was written before the end is then seen for sure.
-        let closed = record.phases.last().is_some_and(|mark| mark.phase == PhaseName::Closed);
-        let attempt = flags.attempt.map_or(Ok(record.attempt), Attempt::try_from).map_err(Failure::usage)?;
+        let closed = record
+            .phases
+            .last()
+            .is_some_and(|mark| mark.phase == PhaseName::Closed);
+        let attempt = flags
+            .attempt
+            .map_or(Ok(record.attempt), Attempt::try_from)
+            .map_err(Failure::usage)?;
         for chunk in chunks(&open.store, &id, attempt, flags).await? {
             if shown.insert(chunk.key.clone()) {
                 print(&open.store, &id, attempt, flags, &chunk).await?;
@@ -98,7 +106,10 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         tokio::time::sleep(PERIOD).await;
     }
     if shown.is_empty() {
-        out::note(&format!("no {} output of {id} is in the store", flags.stream.name()));
+        out::note(&format!(
+            "no {} output of {id} is in the store",
+            flags.stream.name()
+        ));
     }
     Ok(0)
 }
@@ -106,8 +117,10 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
 async fn chunks(store: &Store, run: &RunId, attempt: Attempt, flags: &Flags) -> Result<Vec<Chunk>, Failure> {
     let prefix = layout::logs(run, attempt);
     let keys = runs::keys(store, &prefix).await?;
-    let mut chunks: Vec<Chunk> =
-        keys.into_iter().filter_map(|(key, _)| chunk(&prefix, key, flags.stream.name())).collect();
+    let mut chunks: Vec<Chunk> = keys
+        .into_iter()
+        .filter_map(|(key, _)| chunk(&prefix, key, flags.stream.name()))
+        .collect();
     chunks.retain(|chunk| flags.node.as_ref().is_none_or(|node| node.as_str() == chunk.node));
     chunks.sort();
     Ok(chunks)
@@ -116,15 +129,29 @@ async fn chunks(store: &Store, run: &RunId, attempt: Attempt, flags: &Flags) -> 
 /// `<node>/<stream>-<number>.log.gz` below the prefix.
 fn chunk(prefix: &str, key: String, stream: &str) -> Option<Chunk> {
     let (node, file) = key.strip_prefix(prefix)?.split_once('/')?;
-    let number = file.strip_suffix(".log.gz")?.strip_prefix(stream)?.strip_prefix('-')?.parse().ok()?;
+    let number = file
+        .strip_suffix(".log.gz")?
+        .strip_prefix(stream)?
+        .strip_prefix('-')?
+        .parse()
+        .ok()?;
     let node = node.parse::<NodeId>().ok()?.to_string();
     Some(Chunk { node, number, key })
 }
 
-async fn print(store: &Store, run: &RunId, attempt: Attempt, flags: &Flags, chunk: &Chunk) -> Result<(), Failure> {
+async fn print(
+    store: &Store,
+    run: &RunId,
+    attempt: Attempt,
+    flags: &Flags,
+    chunk: &Chunk,
+) -> Result<(), Failure> {
     // Removed between the listing and now: nothing to show.
-    let Some(object) = store.get_capped(&chunk.key, CHUNK_MAX).await? else { return Ok(()) };
-    let text = unpack(&object.bytes).map_err(|e| Failure::infra(format!("{} cannot be unpacked: {e}", chunk.key)))?;
+    let Some(object) = store.get_capped(&chunk.key, CHUNK_MAX).await? else {
+        return Ok(());
+    };
+    let text = unpack(&object.bytes)
+        .map_err(|e| Failure::infra(format!("{} cannot be unpacked: {e}", chunk.key)))?;
     let many = flags.node.is_none() && flags.stream != Stream::Job;
     for line in text.lines() {
         if flags.json {
@@ -143,7 +170,9 @@ async fn print(store: &Store, run: &RunId, attempt: Attempt, flags: &Flags, chun
 
 fn unpack(bytes: &[u8]) -> std::io::Result<String> {
     let mut text = Vec::new();
-    MultiGzDecoder::new(bytes).take(CHUNK_MAX).read_to_end(&mut text)?;
+    MultiGzDecoder::new(bytes)
+        .take(CHUNK_MAX)
+        .read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
@@ -154,8 +183,17 @@ mod tests {
     #[test]
     fn chunks_are_told_from_what_else_is_there() {
         let of = |key: &str| chunk("p/", key.to_owned(), "job").map(|c| (c.node, c.number));
-        assert_eq!(of("p/master-1/job-000012.log.gz"), Some(("master-1".to_owned(), 12)));
-        for other in ["p/master-1/engine-000001.log.gz", "p/x/job-000001.log.gz", "p/master-1/job-x.log.gz", "q/a", "p/a"] {
+        assert_eq!(
+            of("p/master-1/job-000012.log.gz"),
+            Some(("master-1".to_owned(), 12))
+        );
+        for other in [
+            "p/master-1/engine-000001.log.gz",
+            "p/x/job-000001.log.gz",
+            "p/master-1/job-x.log.gz",
+            "q/a",
+            "p/a",
+        ] {
             assert_eq!(of(other), None, "{other}");
         }
     }

@@ -15,7 +15,11 @@ pub fn line(text: &str) -> String {
             rest = after;
             continue;
         }
-        if is_unsafe(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+        if is_unsafe(c) {
+            out.extend(c.escape_unicode())
+        } else {
+            out.push(c)
+        }
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
     }
     match out.char_indices().nth(LINE_MAX) {
@@ -46,7 +50,8 @@ fn after_colour(text: &str) -> Option<&str> {
 }
 
 fn is_unsafe(c: char) -> bool {
-    let reorders = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let reorders =
+        matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}') || reorders
 }
 

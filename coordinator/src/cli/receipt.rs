@@ -26,7 +26,9 @@ pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure
     let open = runs::open(home).await?;
     let id = runs::find(&open.store, &flags.run.run).await?;
     let Some(receipt) = runs::receipt(&open.store, &id).await? else {
-        return Err(Failure::usage(format!("{id} has no receipt yet: `coordinator status {id}` says how far it is")));
+        return Err(Failure::usage(format!(
+            "{id} has no receipt yet: `coordinator status {id}` says how far it is"
+        )));
     };
     if flags.json {
         out::json(&receipt)?;
@@ -41,6 +43,10 @@ pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure
 /// # Errors
 /// Standard output cannot be written.
 pub fn print(receipt: &Receipt, paint: Paint) -> Result<(), Failure> {
-    let width = console::Term::stdout().size_checked().map_or(100, |(_, columns)| usize::from(columns));
-    receipt::render(receipt, width, paint).iter().try_for_each(|line| out::line(line))
+    let width = console::Term::stdout()
+        .size_checked()
+        .map_or(100, |(_, columns)| usize::from(columns));
+    receipt::render(receipt, width, paint)
+        .iter()
+        .try_for_each(|line| out::line(line))
 }

@@ -10,8 +10,8 @@ use super::download::{self, Item};
 use super::failure::Failure;
 use super::view::units;
 use super::{home, out, plain, runs};
-use crate::commit::CommitFile;
 use crate::record::SCHEMA;
+use mayfly_kit::records::Commit;
 
 /// Flags of `results`.
 #[derive(Debug, clap::Args)]
@@ -34,13 +34,20 @@ pub struct Flags {
 pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let open = runs::open(home).await?;
     let id = runs::find(&open.store, &flags.run.run).await?;
-    let Some(commit) = runs::read::<CommitFile>(&open.store, &layout::commit(&id)).await? else {
-        return Err(Failure::usage(format!("{id} has committed nothing: `coordinator status {id}` says why")));
+    let Some(commit) = runs::read::<Commit>(&open.store, &layout::commit(&id)).await? else {
+        return Err(Failure::usage(format!(
+            "{id} has committed nothing: `coordinator status {id}` says why"
+        )));
     };
     if commit.run != id {
-        return Err(Failure::infra(format!("the commit of {id} belongs to {}: refused", commit.run)));
+        return Err(Failure::infra(format!(
+            "the commit of {id} belongs to {}: refused",
+            commit.run
+        )));
     }
-    let Some(to) = &flags.to else { return list(&commit, flags.json) };
+    let Some(to) = &flags.to else {
+        return list(&commit, flags.json);
+    };
     let prefix = layout::results(&id, commit.attempt);
     let items = commit.files.iter().map(|file| Item {
         key: format!("{prefix}{}", file.path),
@@ -56,22 +63,41 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
             "schema": SCHEMA, "run": id, "files": files, "written": done.written, "same": done.same, "bytes": done.bytes,
         }))?;
     } else {
-        let same = if done.same > 0 { format!(", {} were there already", done.same) } else { String::new() };
+        let same = if done.same > 0 {
+            format!(", {} were there already", done.same)
+        } else {
+            String::new()
+        };
         let files = units::count(done.written, "file");
-        out::line(&format!("{files}, {} into {}{same}", units::bytes(done.bytes), to.display()))?;
+        out::line(&format!(
+            "{files}, {} into {}{same}",
+            units::bytes(done.bytes),
+            to.display()
+        ))?;
     }
     Ok(0)
 }
 
-fn list(commit: &CommitFile, json: bool) -> Result<u8, Failure> {
+fn list(commit: &Commit, json: bool) -> Result<u8, Failure> {
     if json {
         out::json(&json!({ "schema": SCHEMA, "run": commit.run, "files": commit.files }))?;
         return Ok(0);
     }
     for file in &commit.files {
-        out::line(&format!("{:>12}  {}", units::bytes(file.size), plain::line(&file.path)))?;
+        out::line(&format!(
+            "{:>12}  {}",
+            units::bytes(file.size),
+            plain::line(&file.path)
+        ))?;
     }
-    let (files, bytes) = (commit.files.len() as u64, commit.files.iter().map(|f| f.size).sum());
-    out::note(&format!("{}, {}", units::count(files, "file"), units::bytes(bytes)));
+    let (files, bytes) = (
+        commit.files.len() as u64,
+        commit.files.iter().map(|f| f.size).sum(),
+    );
+    out::note(&format!(
+        "{}, {}",
+        units::count(files, "file"),
+        units::bytes(bytes)
+    ));
     Ok(0)
 }

@@ -29,7 +29,10 @@ const NAMED: usize = 5;
 pub async fn open(home: &Path) -> Result<OpenStore, Failure> {
     if !home.join("store").is_dir() {
         let why = "there are no runs here; `coordinator launch` makes one, --home names another folder";
-        return Err(Failure::usage(format!("{} does not exist: {why}", home.join("store").display())));
+        return Err(Failure::usage(format!(
+            "{} does not exist: {why}",
+            home.join("store").display()
+        )));
     }
     Ok(embedded::open_store(home).await?)
 }
@@ -50,7 +53,11 @@ pub async fn ids(store: &Store) -> Result<Vec<RunId>, Failure> {
 /// The store cannot be read.
 pub async fn records(store: &Store) -> Result<(Vec<RunRecord>, Vec<String>), Failure> {
     let read = |id: RunId| async move { (id.clone(), record(store, &id).await) };
-    let all: Vec<_> = futures::stream::iter(ids(store).await?).map(read).buffered(READS).collect().await;
+    let all: Vec<_> = futures::stream::iter(ids(store).await?)
+        .map(read)
+        .buffered(READS)
+        .collect()
+        .await;
     let (mut records, mut broken) = (Vec::new(), Vec::new());
     for (id, result) in all {
         match result {
@@ -70,12 +77,16 @@ pub async fn find(store: &Store, named: &str) -> Result<RunId, Failure> {
     if named == "last" {
         let (records, _) = records(store).await?;
         let first = records.into_iter().next();
-        return first.map(|r| r.run).ok_or_else(|| Failure::usage("there is no run yet"));
+        return first
+            .map(|r| r.run)
+            .ok_or_else(|| Failure::usage("there is no run yet"));
     }
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if named.is_empty() || named.len() > 60 || named.starts_with('-') || !named.chars().all(plain) {
         let shown: String = named.chars().take(60).collect();
-        return Err(Failure::usage(format!("{shown:?} is no run: give its id, the beginning of it, or `last`")));
+        return Err(Failure::usage(format!(
+            "{shown:?} is no run: give its id, the beginning of it, or `last`"
+        )));
     }
     choose(named, &ids(store).await?)
 }
@@ -87,11 +98,16 @@ fn choose(named: &str, ids: &[RunId]) -> Result<RunId, Failure> {
     let matching: Vec<&RunId> = ids.iter().filter(|id| id.as_str().starts_with(named)).collect();
     match matching.as_slice() {
         [one] => Ok((*one).clone()),
-        [] => Err(Failure::usage(format!("there is no run {named:?}: `coordinator list` shows what there is"))),
+        [] => Err(Failure::usage(format!(
+            "there is no run {named:?}: `coordinator list` shows what there is"
+        ))),
         several => {
             let some: Vec<&str> = several.iter().take(NAMED).map(|id| id.as_str()).collect();
             let count = several.len();
-            Err(Failure::usage(format!("{named:?} begins {count} runs: {}; give more of it", some.join(", "))))
+            Err(Failure::usage(format!(
+                "{named:?} begins {count} runs: {}; give more of it",
+                some.join(", ")
+            )))
         }
     }
 }
@@ -102,7 +118,9 @@ fn choose(named: &str, ids: &[RunId]) -> Result<RunId, Failure> {
 /// There is none, or it is not one.
 pub async fn record(store: &Store, run: &RunId) -> Result<RunRecord, Failure> {
     let key = layout::record(run);
-    read(store, &key).await?.ok_or_else(|| Failure::usage(format!("run {run} has no record ({key} is missing)")))
+    read(store, &key)
+        .await?
+        .ok_or_else(|| Failure::usage(format!("run {run} has no record ({key} is missing)")))
 }
 
 /// The receipt of a run; `None` while it is not closed.
@@ -118,7 +136,9 @@ pub async fn receipt(store: &Store, run: &RunId) -> Result<Option<Receipt>, Fail
 /// # Errors
 /// It is newer, or not of that shape.
 pub async fn read<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Option<T>, Failure> {
-    let Some(object) = store.get_capped(key, RECORD_MAX).await? else { return Ok(None) };
+    let Some(object) = store.get_capped(key, RECORD_MAX).await? else {
+        return Ok(None);
+    };
     parse(key, &object.bytes).map(Some)
 }
 
@@ -131,10 +151,15 @@ pub fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, Failure>
     struct Head {
         schema: u32,
     }
-    let broken = |e: serde_json::Error| Failure::infra(format!("{key} cannot be read: {}", plain::line(&e.to_string())));
+    let broken = |e: serde_json::Error| {
+        Failure::infra(format!("{key} cannot be read: {}", plain::line(&e.to_string())))
+    };
     let head: Head = serde_json::from_slice(bytes).map_err(broken)?;
     if head.schema > SCHEMA {
-        let newer = format!("{key} has schema {}, this program knows {SCHEMA}: use a newer one", head.schema);
+        let newer = format!(
+            "{key} has schema {}, this program knows {SCHEMA}: use a newer one",
+            head.schema
+        );
         return Err(Failure::infra(newer));
     }
     serde_json::from_slice(bytes).map_err(broken)
@@ -155,10 +180,17 @@ mod tests {
 
     #[test]
     fn a_beginning_is_enough_when_it_is_unique() {
-        let ids: Vec<RunId> = ["iris-aaaaaaaa", "iris-aaaabbbb", "flights-abcdefgh"].map(|s| s.parse().unwrap()).to_vec();
+        let ids: Vec<RunId> = ["iris-aaaaaaaa", "iris-aaaabbbb", "flights-abcdefgh"]
+            .map(|s| s.parse().unwrap())
+            .to_vec();
         assert_eq!(choose("fl", &ids).unwrap().as_str(), "flights-abcdefgh");
         assert_eq!(choose("iris-aaaaaaaa", &ids).unwrap().as_str(), "iris-aaaaaaaa");
-        assert!(choose("iris", &ids).unwrap_err().message.contains("begins 2 runs"));
+        assert!(
+            choose("iris", &ids)
+                .unwrap_err()
+                .message
+                .contains("begins 2 runs")
+        );
         assert!(choose("x", &ids).unwrap_err().message.contains("no run"));
     }
 
@@ -172,7 +204,11 @@ mod tests {
             (b"[1]", "cannot be read"),
         ] {
             let failure = parse::<Receipt>("runs/x/receipt.json", bytes).unwrap_err();
-            assert!(failure.message.contains(says) && failure.message.contains("receipt.json"), "{}", failure.message);
+            assert!(
+                failure.message.contains(says) && failure.message.contains("receipt.json"),
+                "{}",
+                failure.message
+            );
         }
     }
 }

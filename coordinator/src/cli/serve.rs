@@ -1,7 +1,9 @@
 //! `serve`: the coordinator for several people or runs, in the foreground.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
+use mayfly_configs::{AdHoc, ad_hoc};
 use mayfly_kit::shutdown::{self, Signals};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -19,12 +21,18 @@ MAYFLY_TOKEN=… coordinator launch log-reg-iris --coordinator http://127.0.0.1:
 pub struct Flags {
     #[command(flatten)]
     listen: Listen,
-    /// One JSON object: {schema, url, token}
+    /// Address of the admin pages (/live, /ready, /metrics, /status) [default: a free port of 127.0.0.1]
+    #[arg(long, value_name = "IP:PORT")]
+    admin: Option<SocketAddr>,
+    /// Release of Spark that its nodes run [default: that of the job file's defaults]
+    #[arg(long, value_name = "VERSION")]
+    spark: Option<String>,
+    /// One JSON object: {schema, url, token, admin}
     #[arg(long)]
     json: bool,
 }
 
-/// Serves until it is told to stop; runs that go on are told to end first.
+/// Serves until it is told to stop; runs that go on are waited for.
 ///
 /// # Errors
 /// The coordinator cannot be started.
@@ -32,18 +40,49 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(signals.count());
-    let options = Options { home: home.to_owned(), listen: flags.listen.listen };
-    let embedded = Embedded::start(options, |step| out::note(&step.to_string())).await?;
+    let spark = match &flags.spark {
+        Some(version) => version.clone(),
+        None => default_spark()?,
+    };
+    let options = Options {
+        home: home.to_owned(),
+        listen: flags.listen.listen,
+        admin: flags.admin,
+        spark,
+    };
+    let embedded = Embedded::start(options, |step| {
+        out::note(&format!("{} {}", step.name, step.detail))
+    })
+    .await?;
     if flags.json {
-        out::json(&json!({ "schema": SCHEMA, "url": embedded.url, "token": embedded.token }))?;
+        out::json(
+            &json!({ "schema": SCHEMA, "url": embedded.url, "token": embedded.token, "admin": embedded.admin }),
+        )?;
     } else {
         out::line(&format!("export MAYFLY_TOKEN={}", embedded.token))?;
-        out::line(&format!("# coordinator launch JOB --coordinator {}", embedded.url))?;
+        out::line(&format!("# admin pages: http://{}/status", embedded.admin))?;
+        out::line(&format!(
+            "# coordinator launch JOB --coordinator {}",
+            embedded.url
+        ))?;
     }
     shutdown::reached(&mut level, 1).await;
-    out::note("stopping; a second signal stops at once");
+    out::note("stopping when the runs that go on are closed; a second signal stops at once");
+    tokio::select! {
+        () = embedded.drained() => {}
+        () = shutdown::reached(&mut level, 2) => {}
+    }
     tokio::select! {
         () = embedded.stop() => Ok(0),
-        () = shutdown::reached(&mut level, 2) => Err(Failure::silent(130)),
+        () = shutdown::reached(&mut level, 3) => Err(Failure::silent(130)),
     }
+}
+
+/// The release that a job file has when it names none.
+fn default_spark() -> Result<String, Failure> {
+    let any = AdHoc {
+        entry: "main.py".to_owned(),
+        ..AdHoc::default()
+    };
+    Ok(ad_hoc(&any, &|_| None)?.spark.version)
 }

@@ -29,28 +29,54 @@ pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure
     if flags.json {
         out::json(&record)?;
     } else {
-        lines(&record, paint).iter().try_for_each(|line| out::line(line))?;
+        lines(&record, paint)
+            .iter()
+            .try_for_each(|line| out::line(line))?;
     }
     Ok(0)
 }
 
 fn lines(record: &RunRecord, paint: Paint) -> Vec<String> {
     let commit: String = record.commit.chars().take(10).collect();
-    let head = format!("{}  {}  attempt {}", paint.bold(record.run.as_str()), list::state(record, paint), record.attempt);
-    let mut lines = vec![head, format!("  commit    {commit}, launched by {}", plain::line(&record.owner))];
+    let head = format!(
+        "{}  {}  attempt {}",
+        paint.bold(record.run.as_str()),
+        list::state(record, paint),
+        record.attempt
+    );
+    let mut lines = vec![
+        head,
+        format!("  commit    {commit}, launched by {}", plain::line(&record.owner)),
+    ];
     let mut marks = record.phases.iter().peekable();
     while let Some(mark) = marks.next() {
         let until = marks.peek().map_or_else(jiff::Timestamp::now, |next| next.began);
         let took = units::secs(until.duration_since(mark.began).as_secs_f64());
-        let took = if mark.phase == PhaseName::Closed { String::new() } else { took };
-        lines.push(format!("  {:<9} {took}", receipt::phase_word(mark.phase)).trim_end().to_owned());
+        let took = if mark.phase == PhaseName::Closed {
+            String::new()
+        } else {
+            took
+        };
+        lines.push(
+            format!("  {:<9} {took}", receipt::phase_word(mark.phase))
+                .trim_end()
+                .to_owned(),
+        );
     }
-    lines.push(format!("  deadline  {}", record.deadline.strftime("%Y-%m-%d %H:%M:%S UTC")));
+    lines.push(format!(
+        "  deadline  {}",
+        record.deadline.strftime("%Y-%m-%d %H:%M:%S UTC")
+    ));
     if let Some(ended) = &record.ended {
         if !ended.reason.is_empty() {
             lines.push(format!("  reason    {}", plain::line(&ended.reason)));
         }
-        lines.extend(ended.last_lines.iter().map(|line| format!("  │ {}", plain::line(line))));
+        lines.extend(
+            ended
+                .last_lines
+                .iter()
+                .map(|line| format!("  │ {}", plain::line(line))),
+        );
     }
     if let Some(folder) = &record.folder {
         lines.push(format!("  folder    {}", folder.display()));

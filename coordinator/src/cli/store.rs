@@ -10,6 +10,7 @@ use super::args::Listen;
 use super::failure::Failure;
 use super::out;
 use crate::embedded;
+use crate::home::Home;
 use crate::record::SCHEMA;
 
 /// Flags of `store`.
@@ -40,7 +41,7 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(signals.count());
-    let open = embedded::open_store_at(home, listen.listen).await?;
+    let open = embedded::open_store_at(&Home::open(home)?, listen.or_free()).await?;
     if *json {
         out::json(&json!({
             "schema": SCHEMA, "endpoint": open.endpoint, "bucket": open.store.bucket(), "folder": open.folder,
@@ -50,9 +51,14 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         out::line(&format!("export AWS_ENDPOINT_URL={}", open.endpoint))?;
         out::line(&format!("export AWS_ACCESS_KEY_ID={}", open.access_key))?;
         out::line(&format!("export AWS_SECRET_ACCESS_KEY={}", open.secret_key))?;
-        out::line("export AWS_REGION=us-east-1")?;
-        out::line(&format!("# {} is the folder {}", open.store.s3_url(""), open.folder.display()))?;
+        out::line(&format!("export AWS_REGION={}", open.region))?;
+        out::line(&format!(
+            "# {} is the folder {}",
+            open.store.s3_url(""),
+            open.folder.display()
+        ))?;
     }
     shutdown::reached(&mut level, 1).await;
+    open.close().await;
     Ok(0)
 }

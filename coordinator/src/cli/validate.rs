@@ -32,11 +32,18 @@ pub fn run(flags: &Flags) -> Result<u8, Failure> {
         let checked = load(file);
         wrong |= checked.is_err();
         match checked {
-            Ok(found) if flags.json => reports.push(json!({ "file": shown, "jobs": names(&found.jobs), "errors": [] })),
-            Err(errors) if flags.json => {
-                reports.push(json!({ "file": shown, "jobs": [], "errors": errors.to_json(), "more": errors.more() }));
+            Ok(found) if flags.json => {
+                reports.push(json!({ "file": shown, "jobs": names(&found.jobs), "errors": [] }))
             }
-            Ok(found) => found.jobs.iter().try_for_each(|job| out::line(&format!("{shown}: {}", summary(job))))?,
+            Err(errors) if flags.json => {
+                reports.push(
+                    json!({ "file": shown, "jobs": [], "errors": errors.to_json(), "more": errors.more() }),
+                );
+            }
+            Ok(found) => found
+                .jobs
+                .iter()
+                .try_for_each(|job| out::line(&format!("{shown}: {}", summary(job))))?,
             Err(errors) => out::note(&Failure::from(errors).text()),
         }
     }
@@ -52,5 +59,9 @@ fn names(jobs: &[Job]) -> Vec<&str> {
 
 fn summary(job: &Job) -> String {
     let deadline = super::launch::plan::duration(job.limits.deadline.0);
-    format!("{} is right: {}, at most {deadline}", job.name, super::launch::plan::fleet(job))
+    format!(
+        "{} is right: {}, at most {deadline}",
+        job.name,
+        super::launch::plan::fleet(job)
+    )
 }

@@ -69,7 +69,11 @@ impl LocalCloud {
     /// A cloud whose machines live in `home`.
     #[must_use]
     pub fn new(home: Home, site: Site) -> Self {
-        Self { home, site, groups: Mutex::new(HashMap::new()) }
+        Self {
+            home,
+            site,
+            groups: Mutex::new(HashMap::new()),
+        }
     }
 
     async fn start(&self, run: &RunId, group: &mut Group, role: Role, number: u32) -> Result<(), CloudError> {
@@ -81,7 +85,10 @@ impl LocalCloud {
         let folder = self.home.run(run);
         let machine = LocalMachine::start(&self.site, &folder, &node, role, index, &group.order)
             .await
-            .map_err(|source| CloudError::Transient { what: format!("start {node}"), source })?;
+            .map_err(|source| CloudError::Transient {
+                what: format!("start {node}"),
+                source,
+            })?;
         tracing::debug!(%run, %node, pid = machine.pid(), "machine started");
         group.machines.push(machine);
         Ok(())
@@ -94,21 +101,34 @@ impl Cloud for LocalCloud {
         let folder = self.home.run(&order.run);
         tokio::fs::create_dir_all(&folder)
             .await
-            .map_err(|source| CloudError::Transient { what: format!("make {}", folder.display()), source })?;
-        let group = Group { order: order.clone(), machines: Vec::new(), released: false };
+            .map_err(|source| CloudError::Transient {
+                what: format!("make {}", folder.display()),
+                source,
+            })?;
+        let group = Group {
+            order: order.clone(),
+            machines: Vec::new(),
+            released: false,
+        };
         self.groups.lock().await.entry(order.run.clone()).or_insert(group);
         Ok(())
     }
 
     async fn scale(&self, run: &RunId, wanted: Wanted) -> Result<(), CloudError> {
         let mut groups = self.groups.lock().await;
-        let Some(group) = groups.get_mut(run).filter(|group| !group.released) else { return Ok(()) };
+        let Some(group) = groups.get_mut(run).filter(|group| !group.released) else {
+            return Ok(());
+        };
         let machines = group.observe();
         for action in plan(wanted, &machines) {
             match action {
                 Action::Start { role, number } => self.start(run, group, role, number).await?,
                 Action::GiveUp { role } => {
-                    let role = if role == Role::Master { "masters" } else { "workers" };
+                    let role = if role == Role::Master {
+                        "masters"
+                    } else {
+                        "workers"
+                    };
                     return Err(CloudError::Permanent(format!(
                         "{role} keep ending as soon as they are started; see agent.log in {}",
                         self.home.run(run).display()
@@ -126,7 +146,9 @@ impl Cloud for LocalCloud {
 
     async fn release(&self, run: &RunId) -> Result<(), CloudError> {
         let mut groups = self.groups.lock().await;
-        let Some(group) = groups.get_mut(run) else { return Ok(()) };
+        let Some(group) = groups.get_mut(run) else {
+            return Ok(());
+        };
         if !group.released {
             group.released = true;
             group.machines.iter().for_each(LocalMachine::ask_to_leave);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mayfly_kit::{layout, records};
 use mayfly_kit::store::{Store, StoreError};
+use mayfly_kit::{layout, records};
 use mayfly_proto::{Attempt, RunId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
@@ -27,7 +27,12 @@ async fn done(outbox: &mpsc::Sender<Message>, event: Event) {
 }
 
 /// The killer exists before the first machine, and the record of the attempt before its killer.
-pub(super) async fn arm(context: Arc<Context>, saved: Saved, attempt: Attempt, outbox: mpsc::Sender<Message>) {
+pub(super) async fn arm(
+    context: Arc<Context>,
+    saved: Saved,
+    attempt: Attempt,
+    outbox: mpsc::Sender<Message>,
+) {
     saved.wait().await;
     loop {
         match context.cloud.arm(&context.order).await {
@@ -44,7 +49,9 @@ pub(super) async fn arm(context: Arc<Context>, saved: Saved, attempt: Attempt, o
 /// # Errors
 /// The store does not answer, or what it holds there is not a commit.
 pub async fn commit_of(store: &Store, run: &RunId) -> Result<Option<records::Commit>, StoreError> {
-    let Some(object) = store.get(&layout::commit(run)).await? else { return Ok(None) };
+    let Some(object) = store.get(&layout::commit(run)).await? else {
+        return Ok(None);
+    };
     match serde_json::from_slice::<records::Commit>(&object.bytes) {
         Ok(commit) if commit.run == *run => Ok(Some(commit)),
         Ok(commit) => {
@@ -94,10 +101,17 @@ async fn try_receipt(context: &Context, draft: &Draft) -> Result<String, StoreEr
     let commit = commit_of(&context.store, &context.order.run).await?;
     let receipt = draft.finish(context, commit.as_ref());
     let text = serde_json::to_string_pretty(&receipt).unwrap_or_default();
-    context.store.put(&layout::receipt(&context.order.run), text.clone().into_bytes()).await?;
+    context
+        .store
+        .put(&layout::receipt(&context.order.run), text.clone().into_bytes())
+        .await?;
     Ok(text)
 }
 
 fn known(commit: records::Commit) -> Commit {
-    Commit { attempt: commit.attempt, exit_code: commit.exit_code, cause: commit.cause }
+    Commit {
+        attempt: commit.attempt,
+        exit_code: commit.exit_code,
+        cause: commit.cause,
+    }
 }

@@ -32,21 +32,34 @@ impl Task {
     pub(super) fn of(run: &Run) -> Self {
         match run.stage {
             Stage::Accepted => Self::Idle,
-            Stage::Arming | Stage::Forming { .. } | Stage::Working { .. } | Stage::Collecting { .. } | Stage::Held { .. } => {
-                match run.wanted() {
-                    Wanted { masters: 0, workers: 0 } => Self::Idle,
-                    wanted => Self::Keep(wanted),
-                }
-            }
+            Stage::Arming
+            | Stage::Forming { .. }
+            | Stage::Working { .. }
+            | Stage::Collecting { .. }
+            | Stage::Held { .. } => match run.wanted() {
+                Wanted {
+                    masters: 0,
+                    workers: 0,
+                } => Self::Idle,
+                wanted => Self::Keep(wanted),
+            },
             Stage::Releasing { .. } | Stage::Closed => Self::Release,
         }
     }
 }
 
-pub(super) async fn keep(context: Arc<Context>, mut task: watch::Receiver<Task>, outbox: mpsc::Sender<Message>) {
+pub(super) async fn keep(
+    context: Arc<Context>,
+    mut task: watch::Receiver<Task>,
+    outbox: mpsc::Sender<Message>,
+) {
     loop {
         let now = *task.borrow_and_update();
-        let period = if now == Task::Release { PERIOD_RELEASING } else { PERIOD };
+        let period = if now == Task::Release {
+            PERIOD_RELEASING
+        } else {
+            PERIOD
+        };
         match now {
             Task::Stop => return,
             Task::Idle => {}
@@ -78,7 +91,9 @@ async fn round(
         Err(CloudError::Permanent(reason)) if task != Task::Release => {
             outbox.send(Message::Done(Event::CloudFailed(reason))).await?;
         }
-        Err(error) => tracing::warn!(%run, %error, source = ?std::error::Error::source(&error), "the cloud failed; trying again"),
+        Err(error) => {
+            tracing::warn!(%run, %error, source = ?std::error::Error::source(&error), "the cloud failed; trying again");
+        }
     }
     match context.cloud.observe(run).await {
         Ok(machines) => outbox.send(Message::Machines(machines)).await,

@@ -10,7 +10,9 @@ use mayfly_proto::Attempt;
 use super::Context;
 use crate::cloud::Machine;
 use crate::home::BUCKET;
-use crate::record::{Ended, NodeUse, Outcome, PhaseName, PhaseTime, Receipt, ReleaseProof, RunRecord, SCHEMA};
+use crate::record::{
+    Ended, NodeUse, Outcome, PhaseName, PhaseTime, Receipt, ReleaseProof, RunRecord, SCHEMA,
+};
 use crate::run::Run;
 
 /// A receipt but for what the store says.
@@ -23,7 +25,12 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn of(run: &Run, record: RunRecord, machines: Vec<Machine>) -> Self {
-        Self { run: run.clone(), record, machines, observed: Timestamp::now() }
+        Self {
+            run: run.clone(),
+            record,
+            machines,
+            observed: Timestamp::now(),
+        }
     }
 
     pub(super) fn finish(&self, context: &Context, commit: Option<&records::Commit>) -> Receipt {
@@ -39,7 +46,11 @@ impl Draft {
             attempts: self.record.attempt.number(),
             phases: phase_times(&self.record, self.observed),
             total_secs: secs(self.record.created, self.observed),
-            nodes: self.machines.iter().map(|machine| self.node_use(machine)).collect(),
+            nodes: self
+                .machines
+                .iter()
+                .map(|machine| self.node_use(machine))
+                .collect(),
             results_files: commit.map_or(0, |commit| commit.total_files),
             results_bytes: commit.map_or(0, |commit| commit.total_bytes),
             results: context.store.s3_url(&results),
@@ -47,7 +58,12 @@ impl Draft {
             results_folder: existing(folder),
             release: ReleaseProof {
                 machines_started: count(self.machines.len()),
-                machines_gone: count(self.machines.iter().filter(|machine| machine.ended.is_some()).count()),
+                machines_gone: count(
+                    self.machines
+                        .iter()
+                        .filter(|machine| machine.ended.is_some())
+                        .count(),
+                ),
                 observed: self.observed,
             },
         }
@@ -55,7 +71,7 @@ impl Draft {
 
     fn node_use(&self, machine: &Machine) -> NodeUse {
         let node = self.run.nodes.get(&machine.node);
-        let usage = node.map(|node| node.report.usage.clone()).unwrap_or_default();
+        let usage = node.map(|node| node.report.usage).unwrap_or_default();
         NodeUse {
             node: machine.node.clone(),
             cores: node.map_or(0, |node| node.cores),
@@ -77,7 +93,9 @@ fn count(n: usize) -> u32 {
 }
 
 fn secs(from: Timestamp, to: Timestamp) -> f64 {
-    Duration::try_from(to.duration_since(from)).unwrap_or_default().as_secs_f64()
+    Duration::try_from(to.duration_since(from))
+        .unwrap_or_default()
+        .as_secs_f64()
 }
 
 fn unknown_end() -> Ended {
@@ -98,7 +116,11 @@ pub(crate) fn phase_times(record: &RunRecord, end: Timestamp) -> Vec<PhaseTime> 
             continue;
         }
         let attempt: Attempt = mark.attempt;
-        times.push(PhaseTime { phase: mark.phase, attempt, secs: secs(mark.began, until) });
+        times.push(PhaseTime {
+            phase: mark.phase,
+            attempt,
+            secs: secs(mark.began, until),
+        });
     }
     times
 }

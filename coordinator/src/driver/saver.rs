@@ -44,7 +44,11 @@ impl Saver {
         let (latest, pending) = watch::channel(None);
         let (done, saved) = watch::channel(0);
         children.spawn(keep_saving(Arc::clone(context), pending, done));
-        Self { latest, saved, version: 0 }
+        Self {
+            latest,
+            saved,
+            version: 0,
+        }
     }
 
     pub(super) fn save(&mut self, record: RunRecord) {
@@ -53,7 +57,10 @@ impl Saver {
     }
 
     pub(super) fn watcher(&self) -> Saved {
-        Saved { version: self.version, saved: self.saved.clone() }
+        Saved {
+            version: self.version,
+            saved: self.saved.clone(),
+        }
     }
 
     pub(super) async fn flush(&self) {
@@ -67,7 +74,9 @@ async fn keep_saving(context: Arc<Context>, mut pending: watch::Receiver<Pending
     let key = layout::record(&context.order.run);
     let mut etag = context.etag.clone();
     while pending.changed().await.is_ok() {
-        let Some((version, record)) = pending.borrow_and_update().clone() else { continue };
+        let Some((version, record)) = pending.borrow_and_update().clone() else {
+            continue;
+        };
         match serde_json::to_vec_pretty(&*record) {
             Ok(text) => {
                 if !save_one(&context.store, &key, text, &mut etag).await {
@@ -95,7 +104,10 @@ async fn save_one(store: &Store, key: &str, text: Vec<u8>, etag: &mut String) ->
                     return true;
                 }
                 Ok(_) => {
-                    tracing::error!(key, "another coordinator has changed this record; this one stops writing it");
+                    tracing::error!(
+                        key,
+                        "another coordinator has changed this record; this one stops writing it"
+                    );
                     return false;
                 }
                 Err(error) => tracing::warn!(%error, key, "cannot read the record back"),

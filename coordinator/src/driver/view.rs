@@ -36,7 +36,9 @@ pub(super) fn of(
                 began_ms: at_ms(record, mark.at),
             })
             .collect(),
-        outcome: ended.map_or(v1::Outcome::Unspecified, |ended| outcome(ended.outcome)).into(),
+        outcome: ended
+            .map_or(v1::Outcome::Unspecified, |ended| outcome(ended.outcome))
+            .into(),
         reason: ended.map(|ended| ended.reason.clone()).unwrap_or_default(),
         exit_code: ended.and_then(|ended| ended.exit_code),
         last_lines: ended.map(|ended| ended.last_lines.clone()).unwrap_or_default(),
@@ -49,7 +51,11 @@ pub(super) fn of(
         now_ms: Timestamp::now().as_millisecond() / STEP_MS * STEP_MS,
         deadline_ms: at_ms(record, run.spec.deadline),
         // Only a closed run shows its receipt: before that it may still change hands.
-        receipt_json: if run.stage == Stage::Closed { receipt.to_owned() } else { String::new() },
+        receipt_json: if run.stage == Stage::Closed {
+            receipt.to_owned()
+        } else {
+            String::new()
+        },
         notices: run.notices.clone(),
         cloud: record.cloud.clone(),
     }
@@ -58,14 +64,26 @@ pub(super) fn of(
 /// Nodes that enrolled, and machines that have not yet.
 fn nodes(run: &Run, machines: &[Machine]) -> Vec<v1::NodeView> {
     let mut views: Vec<_> = run.nodes.values().map(node).collect();
-    let booting = machines.iter().filter(|machine| !run.nodes.contains_key(&machine.node));
-    views.extend(booting.map(|machine| v1::NodeView {
-        node_id: machine.node.to_string(),
-        role: role(machine.role).into(),
-        status: if machine.ended.is_some() { "ended before it enrolled" } else { "boots" }.into(),
-        address: machine.address.map(|address| address.to_string()).unwrap_or_default(),
-        gone: machine.ended.is_some(),
-        ..v1::NodeView::default()
+    let booting = machines
+        .iter()
+        .filter(|machine| !run.nodes.contains_key(&machine.node));
+    views.extend(booting.map(|machine| {
+        v1::NodeView {
+            node_id: machine.node.to_string(),
+            role: role(machine.role).into(),
+            status: if machine.ended.is_some() {
+                "ended before it enrolled"
+            } else {
+                "boots"
+            }
+            .into(),
+            address: machine
+                .address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
+            gone: machine.ended.is_some(),
+            ..v1::NodeView::default()
+        }
     }));
     views.sort_by(|a, b| a.node_id.cmp(&b.node_id));
     views
@@ -80,17 +98,21 @@ fn node(node: &Node) -> v1::NodeView {
         address: node.address.clone(),
         cores: node.cores,
         memory_bytes: node.memory_bytes,
-        usage: Some(node.report.usage.clone()),
+        usage: Some(node.report.usage),
         lost: node.lost,
         gone: node.gone_at.is_some(),
         attempt: node.attempt.number(),
-        collected: node.report.collected.clone(),
+        collected: node.report.collected,
         engine_ui: node.report.engine_ui.clone(),
     }
 }
 
 fn at_ms(record: &RunRecord, from_start: Duration) -> i64 {
-    record.created.checked_add(from_start).unwrap_or(Timestamp::MAX).as_millisecond()
+    record
+        .created
+        .checked_add(from_start)
+        .unwrap_or(Timestamp::MAX)
+        .as_millisecond()
 }
 
 fn role(role: Role) -> v1::Role {

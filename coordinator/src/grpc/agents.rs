@@ -42,8 +42,15 @@ impl Agents {
         let node: NodeId = node.parse().map_err(bad_id)?;
         let entry = self.server.run(&run).await.map_err(status)?;
         let session = entry.session(&node).await;
-        let session = session.ok_or_else(|| Status::unauthenticated(format!("{node} has not enrolled here")))?;
-        check_token(metadata, &self.server.tokens().session(&run, node.as_str(), &session.boot_id))?;
+        let session =
+            session.ok_or_else(|| Status::unauthenticated(format!("{node} has not enrolled here")))?;
+        check_token(
+            metadata,
+            &self
+                .server
+                .tokens()
+                .session(&run, node.as_str(), &session.boot_id),
+        )?;
         Ok((entry, session, run, node))
     }
 }
@@ -59,17 +66,27 @@ fn role(wire: i32) -> Result<Role, Status> {
 /// The node's name is its machine's name where the cloud numbers machines itself.
 fn node_id(machine_id: &str, role: Role) -> Result<NodeId, Status> {
     let id: NodeId = machine_id.parse().map_err(bad_id)?;
-    let prefix = if role == Role::Master { "master-" } else { "worker-" };
+    let prefix = if role == Role::Master {
+        "master-"
+    } else {
+        "worker-"
+    };
     if id.as_str().starts_with(prefix) {
         Ok(id)
     } else {
-        Err(Status::invalid_argument(format!("machine {id} cannot enrol as {}", prefix.trim_end_matches('-'))))
+        Err(Status::invalid_argument(format!(
+            "machine {id} cannot enrol as {}",
+            prefix.trim_end_matches('-')
+        )))
     }
 }
 
 fn check_enrolment(request: &v1::EnrollRequest) -> Result<(), Status> {
     if request.protocol + 1 < PROTOCOL_VERSION || request.protocol == 0 {
-        let text = format!("protocol {} is too old: this coordinator speaks {PROTOCOL_VERSION}", request.protocol);
+        let text = format!(
+            "protocol {} is too old: this coordinator speaks {PROTOCOL_VERSION}",
+            request.protocol
+        );
         return Err(Status::unimplemented(text));
     }
     if request.boot_id.is_empty() || request.boot_id.len() > BOOT_ID_MAX {
@@ -79,7 +96,9 @@ fn check_enrolment(request: &v1::EnrollRequest) -> Result<(), Status> {
         return Err(Status::invalid_argument("address must be an IP address"));
     }
     if request.cores == 0 || request.cores > CORES_MAX || request.memory_bytes == 0 {
-        return Err(Status::invalid_argument("cores must be 1 to 4096 and memory_bytes more than 0"));
+        return Err(Status::invalid_argument(
+            "cores must be 1 to 4096 and memory_bytes more than 0",
+        ));
     }
     Ok(())
 }
@@ -136,13 +155,17 @@ impl AgentService for Agents {
         let entry = self.server.run(&run).await.map_err(status)?;
         if !same(&request.join_token, &self.server.tokens().join(&run, role)) {
             tracing::warn!(%run, ?role, "a node showed a join token that is not of this run and role: refused");
-            return Err(Status::unauthenticated("the join token is not of this run and role"));
+            return Err(Status::unauthenticated(
+                "the join token is not of this run and role",
+            ));
         }
         check_enrolment(&request)?;
         let id = node_id(&request.machine_id, role)?;
         if entry.open_session(&id, &request.boot_id, role).await.is_none() {
             tracing::warn!(%run, node = %id, "a second agent wants to be this node: refused");
-            return Err(Status::already_exists(format!("{id} is enrolled by another process")));
+            return Err(Status::already_exists(format!(
+                "{id} is enrolled by another process"
+            )));
         }
         let (reply, enrolled) = oneshot::channel();
         let node = Box::new(new_node(&request, id.clone(), role));
@@ -165,10 +188,15 @@ impl AgentService for Agents {
         let (metadata, _, request) = request.into_parts();
         let (entry, session, run, node) = self.node(&metadata, &request.run_id, &request.node_id).await?;
         let attempt = Attempt::try_from(request.attempt).map_err(bad_id)?;
-        let report = request.report.ok_or_else(|| Status::invalid_argument("a Sync without a report"))?;
+        let report = request
+            .report
+            .ok_or_else(|| Status::invalid_argument("a Sync without a report"))?;
         let report = Report::try_from(report).map_err(|error| Status::invalid_argument(error.to_string()))?;
         if !session.is_new(request.seq) {
-            return Err(Status::aborted(format!("report {} of {node} is older than one that was taken", request.seq)));
+            return Err(Status::aborted(format!(
+                "report {} of {node} is older than one that was taken",
+                request.seq
+            )));
         }
         let (reply, answer) = oneshot::channel();
         let message = Message::Sync(node, attempt, Box::new(report), reply);
@@ -176,10 +204,16 @@ impl AgentService for Agents {
         entry.handle.messages.send(message).await.map_err(|_| closed())?;
         let desired = answer.await.map_err(|_| closed())?;
         let desired = desired.map_err(|error| Status::invalid_argument(error.to_string()))?;
-        Ok(Response::new(v1::SyncReply { seq: request.seq, desired: Some(wire(desired)) }))
+        Ok(Response::new(v1::SyncReply {
+            seq: request.seq,
+            desired: Some(wire(desired)),
+        }))
     }
 
-    async fn push_logs(&self, request: Request<Streaming<v1::LogBatch>>) -> Result<Response<v1::PushLogsReply>, Status> {
+    async fn push_logs(
+        &self,
+        request: Request<Streaming<v1::LogBatch>>,
+    ) -> Result<Response<v1::PushLogsReply>, Status> {
         let (metadata, _, mut batches) = request.into_parts();
         while let Some(batch) = batches.message().await? {
             let (entry, _, _, _) = self.node(&metadata, &batch.run_id, &batch.node_id).await?;

@@ -41,21 +41,30 @@ impl People {
 }
 
 fn is_commit(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    matches!(text.len(), 40 | 64)
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 fn launch(request: v1::LaunchRequest) -> Result<Launch, Status> {
     if request.request_id.is_empty() || request.request_id.len() > REQUEST_ID_MAX {
-        return Err(Status::invalid_argument("request_id must have 1 to 128 characters"));
+        return Err(Status::invalid_argument(
+            "request_id must have 1 to 128 characters",
+        ));
     }
     if !is_commit(&request.commit) {
-        return Err(Status::invalid_argument("commit must be a full commit id, 40 or 64 hex digits"));
+        return Err(Status::invalid_argument(
+            "commit must be a full commit id, 40 or 64 hex digits",
+        ));
     }
     if request.owner.len() > OWNER_MAX {
         return Err(Status::invalid_argument("owner may have 256 characters"));
     }
     if !request.bundle_key.is_empty() && request.bundle_key != mayfly_kit::layout::bundle(&request.commit) {
-        return Err(Status::invalid_argument("bundle_key is not the key of this commit's bundle"));
+        return Err(Status::invalid_argument(
+            "bundle_key is not the key of this commit's bundle",
+        ));
     }
     let job = serde_json::from_str(&request.job_json)
         .map_err(|error| Status::invalid_argument(format!("job_json is not a checked job: {error}")))?;
@@ -90,7 +99,9 @@ impl Watcher {
     fn log(&mut self) -> Option<v1::RunEvent> {
         let batch = self.handle.output.read(self.next_line)?;
         self.next_line = batch.first_line + batch.lines.len() as u64;
-        Some(v1::RunEvent { event: Some(v1::run_event::Event::Log(batch)) })
+        Some(v1::RunEvent {
+            event: Some(v1::run_event::Event::Log(batch)),
+        })
     }
 
     /// Lines before views, so that the last view of a run comes after its last line.
@@ -132,7 +143,9 @@ impl Watcher {
                 self.ready.push_back(event);
             }
         }
-        self.ready.push_back(v1::RunEvent { event: Some(v1::run_event::Event::View(view)) });
+        self.ready.push_back(v1::RunEvent {
+            event: Some(v1::run_event::Event::View(view)),
+        });
     }
 }
 
@@ -144,7 +157,10 @@ impl RunService for People {
         self.check(request.metadata())?;
         let launch = launch(request.into_inner())?;
         let (run, created) = self.server.launch(launch).await.map_err(status)?;
-        Ok(Response::new(v1::LaunchReply { run_id: run.into(), created }))
+        Ok(Response::new(v1::LaunchReply {
+            run_id: run.into(),
+            created,
+        }))
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::RunView>, Status> {
@@ -155,7 +171,9 @@ impl RunService for People {
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListReply>, Status> {
         self.check(request.metadata())?;
-        Ok(Response::new(v1::ListReply { runs: self.server.views().await }))
+        Ok(Response::new(v1::ListReply {
+            runs: self.server.views().await,
+        }))
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
@@ -186,7 +204,9 @@ impl RunService for People {
             v1::CancelLevel::Fast => Cancel::Fast,
         };
         let run = run_id(&request.run_id)?;
-        Ok(Response::new(self.server.cancel(&run, level).await.map_err(status)?))
+        Ok(Response::new(
+            self.server.cancel(&run, level).await.map_err(status)?,
+        ))
     }
 
     async fn extend(&self, request: Request<v1::ExtendRequest>) -> Result<Response<v1::RunView>, Status> {
@@ -196,7 +216,9 @@ impl RunService for People {
         let request = request.into_inner();
         let from_now = Duration::from_secs(request.deadline_secs);
         if from_now.is_zero() || from_now > CAP {
-            return Err(Status::invalid_argument("deadline_secs must be 1 s to 7 days from now"));
+            return Err(Status::invalid_argument(
+                "deadline_secs must be 1 s to 7 days from now",
+            ));
         }
         let handle = self.handle(&request.run_id).await?;
         let sent = handle.messages.send(Message::Extend(from_now)).await;

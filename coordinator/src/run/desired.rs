@@ -63,8 +63,16 @@ impl Run {
             attempt: self.attempt,
             goal,
             master_address: self.master_address(),
-            commit_nodes: if goal == Goal::Commit { self.commit_nodes() } else { Vec::new() },
-            grace: if self.cancel == Some(Cancel::Fast) { Duration::ZERO } else { self.spec.timing.grace },
+            commit_nodes: if goal == Goal::Commit {
+                self.commit_nodes()
+            } else {
+                Vec::new()
+            },
+            grace: if self.cancel == Some(Cancel::Fast) {
+                Duration::ZERO
+            } else {
+                self.spec.timing.grace
+            },
             lease: self.spec.timing.lease,
             deadline: (self.spec.deadline + self.spec.timing.overtime).saturating_sub(now),
             sync: self.sync_interval(),
@@ -76,23 +84,35 @@ impl Run {
     #[must_use]
     pub fn wanted(&self) -> Wanted {
         match self.stage {
-            Stage::Forming { .. } | Stage::Working { .. } => Wanted { masters: 1, workers: self.spec.workers },
+            Stage::Forming { .. } | Stage::Working { .. } => Wanted {
+                masters: 1,
+                workers: self.spec.workers,
+            },
             // Nobody new can help any more; those that are there are kept.
             Stage::Collecting { .. } | Stage::Held { .. } => Wanted {
                 masters: u32::from(self.master().is_some()),
                 workers: u32::try_from(self.workers().count()).unwrap_or(u32::MAX),
             },
             Stage::Arming => self.wanted_while_arming(),
-            Stage::Accepted | Stage::Releasing { .. } | Stage::Closed => Wanted { masters: 0, workers: 0 },
+            Stage::Accepted | Stage::Releasing { .. } | Stage::Closed => Wanted {
+                masters: 0,
+                workers: 0,
+            },
         }
     }
 
     /// The first attempt has no machine before its killer is armed; a later one keeps those it has.
     fn wanted_while_arming(&self) -> Wanted {
         if self.attempt == Attempt::FIRST {
-            Wanted { masters: 0, workers: 0 }
+            Wanted {
+                masters: 0,
+                workers: 0,
+            }
         } else {
-            Wanted { masters: 1, workers: self.spec.workers }
+            Wanted {
+                masters: 1,
+                workers: self.spec.workers,
+            }
         }
     }
 
@@ -100,7 +120,10 @@ impl Run {
         match &self.stage {
             Stage::Accepted | Stage::Arming | Stage::Forming { .. } => Goal::Form,
             Stage::Working { .. } => Goal::Work,
-            Stage::Collecting { what: Collection::Commit { committing: true, .. }, .. } => match node.role {
+            Stage::Collecting {
+                what: Collection::Commit { committing: true, .. },
+                ..
+            } => match node.role {
                 Role::Master => Goal::Commit,
                 Role::Worker => Goal::Collect,
             },
@@ -138,7 +161,10 @@ impl Run {
 
     fn saves_results(&self) -> bool {
         match &self.stage {
-            Stage::Collecting { what: Collection::Salvage { results }, .. } => *results,
+            Stage::Collecting {
+                what: Collection::Salvage { results },
+                ..
+            } => *results,
             Stage::Accepted
             | Stage::Arming
             | Stage::Forming { .. }

@@ -168,7 +168,10 @@ fn failure(wire: v1::NodeFailure) -> Failure {
         Ok(v1::FailureKind::Job) => FailureKind::Job,
         Ok(v1::FailureKind::Infra | v1::FailureKind::Unspecified) | Err(_) => FailureKind::Infra,
     };
-    Failure { kind, message: text(wire.message) }
+    Failure {
+        kind,
+        message: text(wire.message),
+    }
 }
 
 impl TryFrom<v1::NodeReport> for Report {
@@ -198,7 +201,12 @@ impl TryFrom<v1::NodeReport> for Report {
             usage: wire.usage.unwrap_or_default(),
             progress: wire.progress,
             collected: wire.collected,
-            step_secs: wire.step_secs.into_iter().take(LINES_MAX).map(|(k, v)| (text(k), v)).collect(),
+            step_secs: wire
+                .step_secs
+                .into_iter()
+                .take(LINES_MAX)
+                .map(|(k, v)| (text(k), v))
+                .collect(),
         })
     }
 }

@@ -61,7 +61,9 @@ impl Run {
 
     fn reported(&mut self, now: Duration, id: &NodeId, attempt: Attempt, report: Report) {
         let current = self.attempt;
-        let Some(node) = self.nodes.get_mut(id) else { return };
+        let Some(node) = self.nodes.get_mut(id) else {
+            return;
+        };
         if node.gone_at.is_some() || attempt > current || attempt < node.attempt {
             return;
         }
@@ -81,7 +83,9 @@ impl Run {
 
     fn machine_gone(&mut self, now: Duration, id: &NodeId) {
         let releasing = matches!(self.stage, Stage::Releasing { .. } | Stage::Closed);
-        let Some(node) = self.nodes.get_mut(id).filter(|node| node.gone_at.is_none()) else { return };
+        let Some(node) = self.nodes.get_mut(id).filter(|node| node.gone_at.is_none()) else {
+            return;
+        };
         node.gone_at = Some(now);
         if !releasing && !node.lost {
             node.lost = true;
@@ -93,15 +97,33 @@ impl Run {
         self.cancel = self.cancel.max(Some(level));
         match &self.stage {
             // The job has ended by itself: its results are saved unless that is refused too.
-            Stage::Collecting { what: Collection::Commit { committing, .. }, .. } => {
+            Stage::Collecting {
+                what: Collection::Commit { committing, .. },
+                ..
+            } => {
                 if level == Cancel::Fast && !committing {
-                    self.conclude(now, Outcome::Cancelled, "cancelled while results were being uploaded", effects);
+                    self.conclude(
+                        now,
+                        Outcome::Cancelled,
+                        "cancelled while results were being uploaded",
+                        effects,
+                    );
                 }
             }
-            Stage::Collecting { what: Collection::Salvage { .. }, since } => {
+            Stage::Collecting {
+                what: Collection::Salvage { .. },
+                since,
+            } => {
                 if level == Cancel::Fast {
                     let since = *since;
-                    self.enter(now, Stage::Collecting { since, what: Collection::Salvage { results: false } }, effects);
+                    self.enter(
+                        now,
+                        Stage::Collecting {
+                            since,
+                            what: Collection::Salvage { results: false },
+                        },
+                        effects,
+                    );
                 }
             }
             Stage::Held { .. } => self.enter(now, Stage::Releasing { gone: false }, effects),
@@ -120,10 +142,16 @@ impl Run {
     }
 
     fn commit_read(&mut self, now: Duration, commit: Option<Commit>, effects: &mut Effects) {
-        let Some(reason) = self.giving_up.take() else { return };
+        let Some(reason) = self.giving_up.take() else {
+            return;
+        };
         match commit {
             Some(commit) => {
-                let end = JobEnd { exit_code: commit.exit_code, cause: commit.cause, ..JobEnd::default() };
+                let end = JobEnd {
+                    exit_code: commit.exit_code,
+                    cause: commit.cause,
+                    ..JobEnd::default()
+                };
                 self.job_done(now, &end, effects);
             }
             None if self.ended.is_none() && self.may_retry(now) => self.next_attempt(now, &reason, effects),
@@ -157,10 +185,16 @@ impl Run {
             Stage::Arming => self.check_deadline(now, effects),
             Stage::Forming { since } => self.forming(now, since, effects),
             Stage::Working { no_workers_since } => self.working(now, no_workers_since, effects),
-            Stage::Collecting { since, what: Collection::Commit { end, committing } } => {
+            Stage::Collecting {
+                since,
+                what: Collection::Commit { end, committing },
+            } => {
                 self.committing(now, since, &end, committing, effects);
             }
-            Stage::Collecting { since, what: Collection::Salvage { results } } => {
+            Stage::Collecting {
+                since,
+                what: Collection::Salvage { results },
+            } => {
                 self.salvaging(now, since, results, effects);
             }
             Stage::Held { until } => {
@@ -215,7 +249,13 @@ impl Run {
                 && master.report.alive_workers >= self.spec.min_workers
         });
         if ready {
-            return self.enter(now, Stage::Working { no_workers_since: None }, effects);
+            return self.enter(
+                now,
+                Stage::Working {
+                    no_workers_since: None,
+                },
+                effects,
+            );
         }
         self.check_deadline(now, effects);
         if self.ended.is_none() && now.saturating_sub(since) >= self.spec.form {
@@ -227,7 +267,10 @@ impl Run {
     fn why_not_formed(&self) -> String {
         let alive = self.master().map_or(0, |master| master.report.alive_workers);
         let limit = self.spec.form.as_secs();
-        let head = format!("the fleet did not form within {limit} s: {alive} of {} workers ready", self.spec.min_workers);
+        let head = format!(
+            "the fleet did not form within {limit} s: {alive} of {} workers ready",
+            self.spec.min_workers
+        );
         match (self.master(), self.notices.last()) {
             (None, Some(notice)) => format!("{head}, no master ({notice})"),
             (None, None) => format!("{head}, no master enrolled"),
@@ -240,9 +283,15 @@ impl Run {
         if self.node_failed(now, effects) || self.master_missing(effects) {
             return;
         }
-        let ended = self.master().filter(|master| master.attempt == self.attempt).and_then(|m| m.report.job.clone());
+        let ended = self
+            .master()
+            .filter(|master| master.attempt == self.attempt)
+            .and_then(|m| m.report.job.clone());
         if let Some(end) = ended {
-            let what = Collection::Commit { end, committing: false };
+            let what = Collection::Commit {
+                end,
+                committing: false,
+            };
             return self.enter(now, Stage::Collecting { since: now, what }, effects);
         }
         self.check_deadline(now, effects);
@@ -252,15 +301,31 @@ impl Run {
     }
 
     fn mind_workers(&mut self, now: Duration, since: Option<Duration>, effects: &mut Effects) {
-        let since = if self.workers().next().is_some() { None } else { Some(since.unwrap_or(now)) };
-        self.stage = Stage::Working { no_workers_since: since };
+        let since = if self.workers().next().is_some() {
+            None
+        } else {
+            Some(since.unwrap_or(now))
+        };
+        self.stage = Stage::Working {
+            no_workers_since: since,
+        };
         if since.is_some_and(|since| now.saturating_sub(since) >= self.spec.timing.without_workers) {
             let secs = self.spec.timing.without_workers.as_secs();
-            self.give_up(format!("all workers were lost and none came back within {secs} s"), effects);
+            self.give_up(
+                format!("all workers were lost and none came back within {secs} s"),
+                effects,
+            );
         }
     }
 
-    fn committing(&mut self, now: Duration, since: Duration, end: &JobEnd, committing: bool, effects: &mut Effects) {
+    fn committing(
+        &mut self,
+        now: Duration,
+        since: Duration,
+        end: &JobEnd,
+        committing: bool,
+        effects: &mut Effects,
+    ) {
         if self.node_failed(now, effects) || self.master_missing(effects) {
             return;
         }
@@ -276,21 +341,35 @@ impl Run {
             if let Some(reason) = self.results_may_be_missing() {
                 return self.give_up(reason, effects);
             }
-            let what = Collection::Commit { end: end.clone(), committing: true };
+            let what = Collection::Commit {
+                end: end.clone(),
+                committing: true,
+            };
             self.enter(now, Stage::Collecting { since, what }, effects);
         }
     }
 
     fn all_collected(&self) -> bool {
-        let mut nodes = self.present().filter(|node| node.attempt == self.attempt || node.role == Role::Master);
-        nodes.all(|node| matches!(node.phase_in(self.attempt), Some(NodePhase::Collected | NodePhase::Committed)))
+        let mut nodes = self
+            .present()
+            .filter(|node| node.attempt == self.attempt || node.role == Role::Master);
+        nodes.all(|node| {
+            matches!(
+                node.phase_in(self.attempt),
+                Some(NodePhase::Collected | NodePhase::Committed)
+            )
+        })
     }
 
     /// A worker that is gone may have held files that exist nowhere else. Unless it is plain that executors wrote
     /// none, the results are not complete and must not be committed as if they were.
     fn results_may_be_missing(&self) -> Option<String> {
-        let executors_wrote = self.workers().any(|node| node.attempt == self.attempt && node.results_files > 0)
-            || self.master().is_some_and(|master| master.report.success_markers > 0);
+        let executors_wrote = self
+            .workers()
+            .any(|node| node.attempt == self.attempt && node.results_files > 0)
+            || self
+                .master()
+                .is_some_and(|master| master.report.success_markers > 0);
         self.nodes
             .values()
             .filter(|node| !node.is_present() && node.role == Role::Worker && node.private_results)
@@ -305,7 +384,11 @@ impl Run {
                 Some(NodePhase::Collected | NodePhase::Committed | NodePhase::Failed | NodePhase::Leaving)
             )
         });
-        let limit = if results { self.spec.timing.salvage } else { self.spec.timing.lost_after };
+        let limit = if results {
+            self.spec.timing.salvage
+        } else {
+            self.spec.timing.lost_after
+        };
         if saved || now.saturating_sub(since) >= limit {
             self.let_go(now, effects);
         }
@@ -317,7 +400,9 @@ impl Run {
             .present()
             .filter(|node| node.attempt == self.attempt)
             .find_map(|node| Some((node.id.clone(), node.role, node.report.failure.clone()?)));
-        let Some((id, role, failure)) = failed else { return false };
+        let Some((id, role, failure)) = failed else {
+            return false;
+        };
         match (failure.kind, role) {
             (FailureKind::Job, _) => {
                 self.conclude(now, Outcome::JobFailed, &failure.message, effects);
@@ -346,9 +431,17 @@ impl Run {
         if self.master().is_some() {
             return false;
         }
-        let lost = self.nodes.values().rfind(|node| node.role == Role::Master && node.attempt == self.attempt);
-        let Some(id) = lost.map(|node| node.id.clone()) else { return false };
-        let why = self.notices.iter().rfind(|notice| notice.starts_with(id.as_str()));
+        let lost = self
+            .nodes
+            .values()
+            .rfind(|node| node.role == Role::Master && node.attempt == self.attempt);
+        let Some(id) = lost.map(|node| node.id.clone()) else {
+            return false;
+        };
+        let why = self
+            .notices
+            .iter()
+            .rfind(|notice| notice.starts_with(id.as_str()));
         let reason = why.cloned().unwrap_or_else(|| format!("{id} was lost"));
         self.give_up(reason, effects);
         true
@@ -378,7 +471,11 @@ impl Run {
         if end.exit_code == Some(0) && end.signal.is_none() {
             self.end(Outcome::Succeeded, "", Some(end));
         } else {
-            let cause = if end.cause.is_empty() { "the job failed" } else { end.cause.as_str() };
+            let cause = if end.cause.is_empty() {
+                "the job failed"
+            } else {
+                end.cause.as_str()
+            };
             self.end(Outcome::JobFailed, cause, Some(end));
         }
         self.let_go(now, effects);
@@ -391,21 +488,40 @@ impl Run {
         }
         self.giving_up = None;
         self.end(outcome, reason, None);
-        let salvaged = matches!(self.stage, Stage::Collecting { what: Collection::Salvage { .. }, .. });
+        let salvaged = matches!(
+            self.stage,
+            Stage::Collecting {
+                what: Collection::Salvage { .. },
+                ..
+            }
+        );
         let overtime = now >= self.spec.deadline + self.spec.timing.overtime;
         if salvaged || overtime || self.present().next().is_none() {
             return self.let_go(now, effects);
         }
         let results = self.cancel != Some(Cancel::Fast);
-        self.enter(now, Stage::Collecting { since: now, what: Collection::Salvage { results } }, effects);
+        self.enter(
+            now,
+            Stage::Collecting {
+                since: now,
+                what: Collection::Salvage { results },
+            },
+            effects,
+        );
     }
 
     /// Everything that can be saved is saved.
     fn let_go(&mut self, now: Duration, effects: &mut Effects) {
-        let failed = self.ended.as_ref().is_some_and(|ended| ended.outcome == Outcome::JobFailed);
+        let failed = self
+            .ended
+            .as_ref()
+            .is_some_and(|ended| ended.outcome == Outcome::JobFailed);
         let hold = self.spec.hold;
         if failed && hold > Duration::ZERO && self.cancel.is_none() && self.present().next().is_some() {
-            self.notice(format!("held for {} s for a look; cancel the run to release it", hold.as_secs()));
+            self.notice(format!(
+                "held for {} s for a look; cancel the run to release it",
+                hold.as_secs()
+            ));
             return self.enter(now, Stage::Held { until: now + hold }, effects);
         }
         self.enter(now, Stage::Releasing { gone: false }, effects);

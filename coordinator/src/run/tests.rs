@@ -34,7 +34,11 @@ fn spec() -> Spec {
 }
 
 fn node(id: &NodeId, now: Duration) -> Node {
-    let role = if id.as_str().starts_with("master") { Role::Master } else { Role::Worker };
+    let role = if id.as_str().starts_with("master") {
+        Role::Master
+    } else {
+        Role::Worker
+    };
     Node {
         id: id.clone(),
         role,
@@ -53,10 +57,21 @@ fn node(id: &NodeId, now: Duration) -> Node {
 }
 
 fn report(phase: NodePhase) -> Report {
-    let job = matches!(phase, NodePhase::Ended | NodePhase::Committed)
-        .then(|| JobEnd { exit_code: Some(0), ..JobEnd::default() });
-    let failure = (phase == NodePhase::Failed).then(|| Failure { kind: FailureKind::Infra, message: "disk".into() });
-    Report { phase, job, failure, alive_workers: 2, ..Report::default() }
+    let job = matches!(phase, NodePhase::Ended | NodePhase::Committed).then(|| JobEnd {
+        exit_code: Some(0),
+        ..JobEnd::default()
+    });
+    let failure = (phase == NodePhase::Failed).then(|| Failure {
+        kind: FailureKind::Infra,
+        message: "disk".into(),
+    });
+    Report {
+        phase,
+        job,
+        failure,
+        alive_workers: 2,
+        ..Report::default()
+    }
 }
 
 /// A run and the world it knows of, driven by hand.
@@ -69,7 +84,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut world = Self { run: Run::new(spec()), now: Duration::ZERO, effects: Vec::new(), commit: None };
+        let mut world = Self {
+            run: Run::new(spec()),
+            now: Duration::ZERO,
+            effects: Vec::new(),
+            commit: None,
+        };
         world.apply(Event::Recorded);
         world
     }
@@ -86,15 +106,32 @@ impl World {
         if before.is_some() {
             assert_eq!(self.run.ended, before, "an outcome changed");
         }
-        assert!(self.run.attempt >= attempt && self.run.attempt.number() <= 2, "attempts are bounded");
+        assert!(
+            self.run.attempt >= attempt && self.run.attempt.number() <= 2,
+            "attempts are bounded"
+        );
         if self.run.stage == Stage::Closed {
-            assert!(self.run.nodes.values().all(|node| node.gone_at.is_some()), "closed with a live node");
+            assert!(
+                self.run.nodes.values().all(|node| node.gone_at.is_some()),
+                "closed with a live node"
+            );
             assert!(self.run.ended.is_some(), "closed without an outcome");
-            assert!(self.effects.contains(&Effect::WriteReceipt), "closed without a receipt");
+            assert!(
+                self.effects.contains(&Effect::WriteReceipt),
+                "closed without a receipt"
+            );
         }
-        let succeeded = self.run.ended.as_ref().is_some_and(|ended| ended.outcome == Outcome::Succeeded);
+        let succeeded = self
+            .run
+            .ended
+            .as_ref()
+            .is_some_and(|ended| ended.outcome == Outcome::Succeeded);
         assert!(!succeeded || self.commit.is_some(), "success without a commit");
-        let committers = self.run.nodes.keys().filter(|id| self.run.desired(self.now, id).goal == Goal::Commit);
+        let committers = self
+            .run
+            .nodes
+            .keys()
+            .filter(|id| self.run.desired(self.now, id).goal == Goal::Commit);
         assert!(committers.count() <= 1, "two nodes may commit");
     }
 
@@ -110,7 +147,11 @@ impl World {
             if self.run.desired(self.now, id).goal != Goal::Commit {
                 return;
             }
-            self.commit.get_or_insert(Commit { attempt, exit_code: Some(0), cause: String::new() });
+            self.commit.get_or_insert(Commit {
+                attempt,
+                exit_code: Some(0),
+                cause: String::new(),
+            });
         }
         self.apply(Event::Reported(id.clone(), attempt, Box::new(report(phase))));
     }
@@ -159,7 +200,14 @@ impl World {
 #[test]
 fn a_good_run_is_committed_before_it_is_released() {
     let mut world = World::new();
-    assert_eq!(world.run.wanted(), Wanted { masters: 0, workers: 0 }, "no machine before its killer");
+    assert_eq!(
+        world.run.wanted(),
+        Wanted {
+            masters: 0,
+            workers: 0
+        },
+        "no machine before its killer"
+    );
     let (master, one, two) = world.form();
     assert_eq!(world.run.phase(), PhaseName::Working);
     world.say(&master, NodePhase::Ended);
@@ -175,7 +223,10 @@ fn a_good_run_is_committed_before_it_is_released() {
     let desired = world.run.desired(world.now, &master);
     assert_eq!((desired.goal, desired.commit_nodes.len()), (Goal::Commit, 3));
     world.say(&master, NodePhase::Committed);
-    assert_eq!((world.run.phase(), world.outcome()), (PhaseName::Releasing, Some(Outcome::Succeeded)));
+    assert_eq!(
+        (world.run.phase(), world.outcome()),
+        (PhaseName::Releasing, Some(Outcome::Succeeded))
+    );
     world.settle();
 }
 
@@ -185,7 +236,10 @@ fn a_lost_master_is_a_new_attempt_and_the_second_loss_the_end() {
     let (master, ..) = world.form();
     world.apply(Event::MachineGone(master));
     world.apply(Event::CommitRead(None));
-    assert_eq!((world.run.attempt.number(), world.run.phase()), (2, PhaseName::Arming));
+    assert_eq!(
+        (world.run.attempt.number(), world.run.phase()),
+        (2, PhaseName::Arming)
+    );
     world.apply(Event::Armed(world.run.attempt));
     let second = NodeId::master(2);
     world.enrol(&second);
@@ -200,10 +254,17 @@ fn a_lost_master_is_a_new_attempt_and_the_second_loss_the_end() {
 fn a_master_lost_after_its_commit_is_no_second_attempt() {
     let mut world = World::new();
     let (master, ..) = world.form();
-    world.commit = Some(Commit { attempt: Attempt::FIRST, exit_code: Some(0), cause: String::new() });
+    world.commit = Some(Commit {
+        attempt: Attempt::FIRST,
+        exit_code: Some(0),
+        cause: String::new(),
+    });
     world.apply(Event::MachineGone(master));
     world.apply(Event::CommitRead(world.commit.clone()));
-    assert_eq!((world.run.attempt, world.outcome()), (Attempt::FIRST, Some(Outcome::Succeeded)));
+    assert_eq!(
+        (world.run.attempt, world.outcome()),
+        (Attempt::FIRST, Some(Outcome::Succeeded))
+    );
     world.settle();
 }
 
@@ -211,13 +272,19 @@ fn a_master_lost_after_its_commit_is_no_second_attempt() {
 fn results_that_may_lack_the_part_of_a_lost_worker_are_not_committed() {
     let mut world = World::new();
     let (master, one, two) = world.form();
-    let held = Report { results_files: 3, ..report(NodePhase::Ready) };
+    let held = Report {
+        results_files: 3,
+        ..report(NodePhase::Ready)
+    };
     world.apply(Event::Reported(one.clone(), Attempt::FIRST, Box::new(held)));
     world.apply(Event::MachineGone(one));
     world.say(&master, NodePhase::Ended);
     world.say(&two, NodePhase::Collected);
     world.say(&master, NodePhase::Collected);
-    assert!(world.effects.contains(&Effect::ReadCommit), "the attempt was not given up");
+    assert!(
+        world.effects.contains(&Effect::ReadCommit),
+        "the attempt was not given up"
+    );
     world.apply(Event::CommitRead(None));
     assert_eq!(world.run.attempt.number(), 2);
 }

@@ -8,7 +8,11 @@ use super::bundle::Scratch;
 use super::folder::Repository;
 
 /// A commit on top of `head` of everything in the work tree that is not ignored. The same work gives the same id.
-pub(crate) async fn snapshot(repository: &Repository, head: &str, scratch: &Scratch) -> Result<String, SourceError> {
+pub(crate) async fn snapshot(
+    repository: &Repository,
+    head: &str,
+    scratch: &Scratch,
+) -> Result<String, SourceError> {
     let index = scratch.folder.join("index");
     copy_index(&repository.git_dir.join("index"), &index)?;
     let git = repository
@@ -20,10 +24,18 @@ pub(crate) async fn snapshot(repository: &Repository, head: &str, scratch: &Scra
         .env("GIT_OBJECT_DIRECTORY", &scratch.objects);
     git.must(&["add", "-A", "--", "."]).await?;
     let tree = git.must(&["write-tree"]).await?.text();
-    if tree == git.must(&["rev-parse", &format!("{head}^{{tree}}")]).await?.text() {
+    if tree
+        == git
+            .must(&["rev-parse", &format!("{head}^{{tree}}")])
+            .await?
+            .text()
+    {
         return Ok(head.to_owned());
     }
-    let date = git.must(&["show", "-s", "--format=@%ct +0000", head]).await?.text();
+    let date = git
+        .must(&["show", "-s", "--format=@%ct +0000", head])
+        .await?
+        .text();
     let mut signed = git;
     for who in ["AUTHOR", "COMMITTER"] {
         signed = signed
@@ -32,17 +44,27 @@ pub(crate) async fn snapshot(repository: &Repository, head: &str, scratch: &Scra
             .env(format!("GIT_{who}_DATE"), &date);
     }
     let message = format!("Uncommitted work on top of {head}");
-    Ok(signed.must(&["commit-tree", "--no-gpg-sign", "-p", head, "-m", &message, &tree]).await?.text())
+    Ok(signed
+        .must(&["commit-tree", "--no-gpg-sign", "-p", head, "-m", &message, &tree])
+        .await?
+        .text())
 }
 
 /// The copy keeps the time of the original: by it Git tells which entries it cannot trust to be unchanged.
 fn copy_index(from: &Path, to: &Path) -> Result<(), SourceError> {
-    let failed = |source| SourceError::Scratch { path: to.to_owned(), source };
+    let failed = |source| SourceError::Scratch {
+        path: to.to_owned(),
+        source,
+    };
     let modified = match std::fs::metadata(from) {
         Ok(meta) => meta.modified().map_err(failed)?,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(failed(e)),
     };
     std::fs::copy(from, to).map_err(failed)?;
-    File::options().write(true).open(to).and_then(|file| file.set_modified(modified)).map_err(failed)
+    File::options()
+        .write(true)
+        .open(to)
+        .and_then(|file| file.set_modified(modified))
+        .map_err(failed)
 }

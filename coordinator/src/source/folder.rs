@@ -53,7 +53,13 @@ pub(crate) async fn resolve(folder: &Path, code: &Code, options: Options<'_>) ->
     let top = tree::join(prefix, code.path.as_str());
     tree::check(&scratch.git, &commit, &top, code).await?;
     let bundle = scratch.bundle(&commit).await?;
-    Ok(Source { commit, bundle: Some(bundle), path: top, repo: repository.shown(), warnings })
+    Ok(Source {
+        commit,
+        bundle: Some(bundle),
+        path: top,
+        repo: repository.shown(),
+        warnings,
+    })
 }
 
 async fn open(folder: &Path) -> Result<Repository, SourceError> {
@@ -62,8 +68,16 @@ async fn open(folder: &Path) -> Result<Repository, SourceError> {
         return Err(SourceError::NoFolder(folder));
     }
     let git = Git::local(&folder);
-    let asked = ["rev-parse", "--is-bare-repository", "--is-shallow-repository", "--path-format=absolute", "--git-path"];
-    let done = git.run(&[&asked[..], &["objects", "--absolute-git-dir"][..]].concat()).await?;
+    let asked = [
+        "rev-parse",
+        "--is-bare-repository",
+        "--is-shallow-repository",
+        "--path-format=absolute",
+        "--git-path",
+    ];
+    let done = git
+        .run(&[&asked[..], &["objects", "--absolute-git-dir"][..]].concat())
+        .await?;
     if !done.ok {
         return Err(not_a_repository(folder, &done.stderr));
     }
@@ -76,9 +90,20 @@ async fn open(folder: &Path) -> Result<Repository, SourceError> {
         (git_dir.clone(), String::new())
     } else {
         let top = git.must(&["rev-parse", "--show-toplevel"]).await?.text();
-        (PathBuf::from(top), git.must(&["rev-parse", "--show-prefix"]).await?.text())
+        (
+            PathBuf::from(top),
+            git.must(&["rev-parse", "--show-prefix"]).await?.text(),
+        )
     };
-    Ok(Repository { git: Git::local(&top), top, git_dir, objects, prefix, bare, shallow })
+    Ok(Repository {
+        git: Git::local(&top),
+        top,
+        git_dir,
+        objects,
+        prefix,
+        bare,
+        shallow,
+    })
 }
 
 fn not_a_repository(folder: PathBuf, stderr: &str) -> SourceError {
@@ -88,27 +113,44 @@ fn not_a_repository(folder: PathBuf, stderr: &str) -> SourceError {
     if stderr.contains("not a git repository") {
         return SourceError::NotRepository(folder);
     }
-    super::GitError::Failed { what: "rev-parse".to_owned(), message: last_line(stderr) }.into()
+    super::GitError::Failed {
+        what: "rev-parse".to_owned(),
+        message: last_line(stderr),
+    }
+    .into()
 }
 
 async fn commit_of(repository: &Repository, reference: &str) -> Result<String, SourceError> {
     let commit = format!("{reference}^{{commit}}");
-    let done = repository.git.run(&["rev-parse", "--verify", "-q", "--end-of-options", &commit]).await?;
+    let done = repository
+        .git
+        .run(&["rev-parse", "--verify", "-q", "--end-of-options", &commit])
+        .await?;
     let sha = done.text();
     if done.ok && is_full_sha(&sha) {
         return Ok(sha);
     }
-    let list = repository.git.must(&["for-each-ref", "--format=%(refname:short)"]).await?;
+    let list = repository
+        .git
+        .must(&["for-each-ref", "--format=%(refname:short)"])
+        .await?;
     let names: Vec<String> = list.text().lines().map(str::to_owned).collect();
     if names.is_empty() {
         return Err(SourceError::Empty(repository.shown()));
     }
     let near = hint(reference, &names);
-    Err(SourceError::NoRef { reference: reference.to_owned(), repo: repository.shown(), near })
+    Err(SourceError::NoRef {
+        reference: reference.to_owned(),
+        repo: repository.shown(),
+        near,
+    })
 }
 
 async fn is_checked_out(repository: &Repository, commit: &str) -> Result<bool, SourceError> {
-    let head = repository.git.run(&["rev-parse", "--verify", "-q", "HEAD^{commit}"]).await?;
+    let head = repository
+        .git
+        .run(&["rev-parse", "--verify", "-q", "HEAD^{commit}"])
+        .await?;
     Ok(!repository.bare && head.text() == commit)
 }
 
@@ -116,7 +158,11 @@ async fn only_head(repository: &Repository, commit: &str, code: &Code) -> Result
     if is_checked_out(repository, commit).await? {
         return Ok(());
     }
-    let what = if repository.bare { repository.shown() } else { code.git_ref.to_string() };
+    let what = if repository.bare {
+        repository.shown()
+    } else {
+        code.git_ref.to_string()
+    };
     Err(SourceError::DirtyElsewhere(what, "is not what is checked out"))
 }
 
@@ -125,13 +171,26 @@ async fn uncommitted(repository: &Repository, commit: &str) -> Result<Option<Str
     if !is_checked_out(repository, commit).await? {
         return Ok(None);
     }
-    let done = repository.git.must(&["status", "--porcelain=v1", "--no-renames", "-z", "--ignore-submodules"]).await?;
+    let done = repository
+        .git
+        .must(&[
+            "status",
+            "--porcelain=v1",
+            "--no-renames",
+            "-z",
+            "--ignore-submodules",
+        ])
+        .await?;
     let changed: Vec<&[u8]> = done.stdout.split(|b| *b == 0).filter(|e| e.len() > 3).collect();
-    let Some(first) = changed.first().and_then(|e| e.get(3..)) else { return Ok(None) };
+    let Some(first) = changed.first().and_then(|e| e.get(3..)) else {
+        return Ok(None);
+    };
     let more = match changed.len() {
         1 => String::new(),
         n => format!(" and {} more", n - 1),
     };
     let first = String::from_utf8_lossy(first).into_owned();
-    Ok(Some(format!("not committed, so not part of the run: {first}{more} (use --dirty to take it along)")))
+    Ok(Some(format!(
+        "not committed, so not part of the run: {first}{more} (use --dirty to take it along)"
+    )))
 }

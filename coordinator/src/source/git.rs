@@ -22,8 +22,23 @@ const LOCAL_LIMIT: Duration = Duration::from_secs(600);
 
 /// Variables that git may see; everything else of the caller's environment is dropped, `GIT_DIR` above all.
 const KEPT: &[&str] = &[
-    "PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "GIT_SSL_CAINFO", "https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "ALL_PROXY",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "XDG_CONFIG_HOME",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "HTTP_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "ALL_PROXY",
     "all_proxy",
 ];
 
@@ -66,7 +81,9 @@ pub(crate) struct Done {
 impl Done {
     /// Standard output as one trimmed line of text.
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.stdout).trim_end_matches(['\n', '\r']).to_owned()
+        String::from_utf8_lossy(&self.stdout)
+            .trim_end_matches(['\n', '\r'])
+            .to_owned()
     }
 }
 
@@ -179,7 +196,10 @@ impl Git {
         if done.ok {
             return Ok(done);
         }
-        Err(GitError::Failed { what: name_of(args), message: last_line(&done.stderr) })
+        Err(GitError::Failed {
+            what: name_of(args),
+            message: last_line(&done.stderr),
+        })
     }
 
     /// Runs a command with something on its standard input.
@@ -192,13 +212,20 @@ impl Git {
         let work = talk(&mut child, input);
         match tokio::time::timeout(self.limit, work).await {
             Ok(done) => done.map_err(GitError::Io),
-            Err(_) => Err(GitError::Slow { what: name_of(args), secs: self.limit.as_secs() }),
+            Err(_) => Err(GitError::Slow {
+                what: name_of(args),
+                secs: self.limit.as_secs(),
+            }),
         }
     }
 
     fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
         let mut command = Command::new("git");
-        command.env_clear().current_dir(&self.dir).process_group(0).kill_on_drop(true);
+        command
+            .env_clear()
+            .current_dir(&self.dir)
+            .process_group(0)
+            .kill_on_drop(true);
         for key in KEPT {
             if let Some(value) = std::env::var_os(key) {
                 command.env(key, value);
@@ -209,7 +236,10 @@ impl Git {
             command.arg("-c").arg(option);
         }
         command.args(args.iter().map(AsRef::as_ref));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 }
@@ -219,7 +249,12 @@ struct Group(Option<Pid>);
 
 impl Group {
     fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
+        Self(
+            child
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .map(Pid::from_raw),
+        )
     }
 }
 
@@ -244,11 +279,17 @@ async fn talk(child: &mut Child, input: &[u8]) -> std::io::Result<Done> {
     let ((), stdout, stderr) = tokio::join!(feed, read(stdout, STDOUT_MAX), read(stderr, STDERR_MAX));
     let status = child.wait().await?;
     let stderr = crate::cli::plain::lines(&String::from_utf8_lossy(&stderr?));
-    Ok(Done { ok: status.success(), stdout: stdout?, stderr })
+    Ok(Done {
+        ok: status.success(),
+        stdout: stdout?,
+        stderr,
+    })
 }
 
 async fn read(from: Option<impl AsyncRead + Unpin>, max: usize) -> std::io::Result<Vec<u8>> {
-    let Some(mut from) = from else { return Ok(Vec::new()) };
+    let Some(mut from) = from else {
+        return Ok(Vec::new());
+    };
     let mut kept = Vec::new();
     (&mut from).take(max as u64).read_to_end(&mut kept).await?;
     tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
@@ -256,15 +297,28 @@ async fn read(from: Option<impl AsyncRead + Unpin>, max: usize) -> std::io::Resu
 }
 
 fn name_of<S: AsRef<OsStr>>(args: &[S]) -> String {
-    args.first().map(|a| a.as_ref().to_string_lossy().into_owned()).unwrap_or_default()
+    args.first()
+        .map(|a| a.as_ref().to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// The line of git's complaint that says most: the last `fatal:` or `error:`, without that word.
 pub(crate) fn last_line(stderr: &str) -> String {
-    let told = |line: &&str| ["fatal: ", "error: ", "remote: ", "ERROR: "].iter().any(|p| line.starts_with(p));
-    let line = stderr.lines().rev().find(told).or_else(|| stderr.lines().rev().find(|l| !l.trim().is_empty()));
+    let told = |line: &&str| {
+        ["fatal: ", "error: ", "remote: ", "ERROR: "]
+            .iter()
+            .any(|p| line.starts_with(p))
+    };
+    let line = stderr
+        .lines()
+        .rev()
+        .find(told)
+        .or_else(|| stderr.lines().rev().find(|l| !l.trim().is_empty()));
     let line = line.unwrap_or("it said nothing").trim();
-    let line = line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line);
+    let line = line
+        .strip_prefix("fatal: ")
+        .or_else(|| line.strip_prefix("error: "))
+        .unwrap_or(line);
     redact(line)
 }
 
@@ -276,7 +330,9 @@ pub fn redact(text: &str) -> String {
     while let Some((before, after)) = rest.split_once("://") {
         out.push_str(before);
         out.push_str("://");
-        let end = after.find(|c: char| c == '/' || c.is_whitespace() || c == '\'' || c == '"').unwrap_or(after.len());
+        let end = after
+            .find(|c: char| c == '/' || c.is_whitespace() || c == '\'' || c == '"')
+            .unwrap_or(after.len());
         let (authority, tail) = after.split_at(end);
         match authority.rsplit_once('@') {
             Some((_, host)) => out.push_str(&format!("***@{host}")),
@@ -296,7 +352,10 @@ mod tests {
     fn userinfo_never_gets_through() {
         for (given, shown) in [
             ("https://user:pw@host/x.git", "https://***@host/x.git"),
-            ("access 'https://tok@h/a': no; see https://h/b", "access 'https://***@h/a': no; see https://h/b"),
+            (
+                "access 'https://tok@h/a': no; see https://h/b",
+                "access 'https://***@h/a': no; see https://h/b",
+            ),
             ("https://a@b:c@host", "https://***@host"),
             ("nothing here", "nothing here"),
         ] {
@@ -314,7 +373,9 @@ mod tests {
     #[tokio::test]
     async fn a_slow_command_is_stopped_with_its_children() {
         let dir = tempfile::tempdir().unwrap();
-        let git = Git::local(dir.path()).option("alias.nap=!sleep 600").limit(Duration::from_millis(300));
+        let git = Git::local(dir.path())
+            .option("alias.nap=!sleep 600")
+            .limit(Duration::from_millis(300));
         let error = git.run(&["nap"]).await.unwrap_err();
         assert!(matches!(error, GitError::Slow { .. }), "{error}");
     }
@@ -322,10 +383,21 @@ mod tests {
     #[tokio::test]
     async fn the_callers_repository_variables_do_not_count() {
         let dir = tempfile::tempdir().unwrap();
-        let done = Git::local(dir.path()).option("alias.show=!env").run(&["show-env"]).await.unwrap();
+        let done = Git::local(dir.path())
+            .option("alias.show=!env")
+            .run(&["show-env"])
+            .await
+            .unwrap();
         assert!(!done.ok);
-        let done = Git::local(dir.path()).option("alias.envs=!env").run(&["envs"]).await.unwrap();
+        let done = Git::local(dir.path())
+            .option("alias.envs=!env")
+            .run(&["envs"])
+            .await
+            .unwrap();
         let text = done.text();
-        assert!(text.contains("GIT_TERMINAL_PROMPT=0") && !text.contains("CARGO_MANIFEST_DIR"), "{text}");
+        assert!(
+            text.contains("GIT_TERMINAL_PROMPT=0") && !text.contains("CARGO_MANIFEST_DIR"),
+            "{text}"
+        );
     }
 }

@@ -19,8 +19,14 @@ pub(crate) async fn check(url: &GitUrl) -> Result<Option<String>, SourceError> {
         return Ok(None);
     }
     let shown = url.to_string();
-    let unreachable = |message: String| SourceError::Unreachable { url: shown.clone(), message };
-    let port = Url::parse(&shown).ok().and_then(|u| u.port_or_known_default()).unwrap_or(443);
+    let unreachable = |message: String| SourceError::Unreachable {
+        url: shown.clone(),
+        message,
+    };
+    let port = Url::parse(&shown)
+        .ok()
+        .and_then(|u| u.port_or_known_default())
+        .unwrap_or(443);
     let lookup = tokio::net::lookup_host((url.host(), port));
     let found: Vec<IpAddr> = match tokio::time::timeout(LOOKUP_LIMIT, lookup).await {
         Err(_) => return Err(unreachable("the name service does not answer".to_owned())),
@@ -28,7 +34,9 @@ pub(crate) async fn check(url: &GitUrl) -> Result<Option<String>, SourceError> {
         Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
     };
     if let Some(ip) = found.iter().find(|ip| forbidden(**ip)) {
-        return Err(unreachable(format!("its host is at {ip}, an address that no repository has")));
+        return Err(unreachable(format!(
+            "its host is at {ip}, an address that no repository has"
+        )));
     }
     let list: Vec<String> = found.iter().map(ToString::to_string).collect();
     Ok(Some(format!("{}:{port}:{}", url.host(), list.join(","))))
@@ -47,9 +55,15 @@ fn forbidden(ip: IpAddr) -> bool {
 }
 
 fn proxied() -> bool {
-    ["https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"]
-        .iter()
-        .any(|key| std::env::var_os(key).is_some_and(|v| !v.is_empty()))
+    [
+        "https_proxy",
+        "HTTPS_PROXY",
+        "http_proxy",
+        "all_proxy",
+        "ALL_PROXY",
+    ]
+    .iter()
+    .any(|key| std::env::var_os(key).is_some_and(|v| !v.is_empty()))
 }
 
 #[cfg(test)]
@@ -58,7 +72,14 @@ mod tests {
 
     #[test]
     fn metadata_addresses_are_no_repositories() {
-        for bad in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "fe80::1", "0.0.0.0", "224.0.0.1"] {
+        for bad in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "fd00:ec2::254",
+            "fe80::1",
+            "0.0.0.0",
+            "224.0.0.1",
+        ] {
             assert!(forbidden(bad.parse().unwrap()), "{bad}");
         }
         for good in ["127.0.0.1", "10.0.0.7", "140.82.121.4", "2606:50c0::1"] {

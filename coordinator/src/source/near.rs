@@ -22,7 +22,11 @@ fn distance(wanted: &str, name: &str) -> usize {
     let base = |s: &str| s.rsplit('/').next().unwrap_or(s).to_lowercase();
     let whole = strsim::damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase());
     // The right file in another folder is a near miss too.
-    if base(wanted) == base(name) { whole.min(1) } else { whole }
+    if base(wanted) == base(name) {
+        whole.min(1)
+    } else {
+        whole
+    }
 }
 
 /// `; did you mean "a" or "b"?`; without anything near, `; there is "x", "y"`; else nothing.
@@ -44,7 +48,10 @@ pub fn hint(wanted: &str, names: &[String]) -> String {
     match (some.is_empty(), more) {
         (true, _) => String::new(),
         (false, 0) => format!("; there is {}", quote(some, "and")),
-        (false, _) => format!("; there is {}, and {more} more", quote(some, ",").replace(" , ", ", ")),
+        (false, _) => format!(
+            "; there is {}, and {more} more",
+            quote(some, ",").replace(" , ", ", ")
+        ),
     }
 }
 
@@ -55,9 +62,18 @@ mod tests {
     #[test]
     fn what_is_near_is_offered_and_else_what_there_is() {
         let names = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>();
-        assert_eq!(hint("mian", &names(&["main", "release"])), "; did you mean \"main\"?");
-        assert_eq!(hint("main.py", &names(&["src/main.py"])), "; did you mean \"src/main.py\"?");
-        assert_eq!(hint("zzzzzz", &names(&["main", "dev"])), "; there is \"main\" and \"dev\"");
+        assert_eq!(
+            hint("mian", &names(&["main", "release"])),
+            "; did you mean \"main\"?"
+        );
+        assert_eq!(
+            hint("main.py", &names(&["src/main.py"])),
+            "; did you mean \"src/main.py\"?"
+        );
+        assert_eq!(
+            hint("zzzzzz", &names(&["main", "dev"])),
+            "; there is \"main\" and \"dev\""
+        );
         assert_eq!(hint("zzzzzz", &[]), "");
         let many: Vec<String> = (0..8).map(|i| format!("release-{i}")).collect();
         assert!(hint("q", &many).ends_with("and 3 more"), "{}", hint("q", &many));

@@ -24,7 +24,11 @@ pub(crate) async fn resolve(url: &GitUrl, code: &Code, options: Options<'_>) -> 
     if options.dirty {
         return Err(SourceError::DirtyElsewhere(shown, "is not on this machine"));
     }
-    let protocol = if url.is_ssh() { "ssh" } else { shown.split(':').next().unwrap_or("https") };
+    let protocol = if url.is_ssh() {
+        "ssh"
+    } else {
+        shown.split(':').next().unwrap_or("https")
+    };
     let mut git = Git::remote(options.scratch, protocol, ASK_LIMIT);
     if let Some(pin) = host::check(url).await? {
         git = git.option(&format!("http.curloptResolve={pin}"));
@@ -34,7 +38,13 @@ pub(crate) async fn resolve(url: &GitUrl, code: &Code, options: Options<'_>) -> 
     let git = server.fetch(&commit).await?;
     let top = tree::join("", code.path.as_str());
     tree::check(&git, &commit, &top, code).await?;
-    Ok(Source { commit, bundle: None, path: top, repo: server.url, warnings: Vec::new() })
+    Ok(Source {
+        commit,
+        bundle: None,
+        path: top,
+        repo: server.url,
+        warnings: Vec::new(),
+    })
 }
 
 impl Server {
@@ -44,7 +54,9 @@ impl Server {
         }
         let candidates = candidates(reference);
         let listed = self.refs(&candidates).await?;
-        let found = candidates.iter().find_map(|name| listed.iter().find(|(_, n)| n == name));
+        let found = candidates
+            .iter()
+            .find_map(|name| listed.iter().find(|(_, n)| n == name));
         match found {
             Some((sha, _)) => Ok(sha.clone()),
             None => Err(self.no_such_ref(reference).await?),
@@ -57,37 +69,70 @@ impl Server {
         let done = self.answered(self.git.run(&args).await)?;
         let text = String::from_utf8_lossy(&done.stdout).into_owned();
         let pairs = text.lines().filter_map(|line| line.split_once('\t'));
-        Ok(pairs.filter(|(sha, _)| is_full_sha(sha)).map(|(s, n)| (s.to_owned(), n.to_owned())).collect())
+        Ok(pairs
+            .filter(|(sha, _)| is_full_sha(sha))
+            .map(|(s, n)| (s.to_owned(), n.to_owned()))
+            .collect())
     }
 
     async fn no_such_ref(&self, reference: &str) -> Result<SourceError, SourceError> {
         let short = |name: &str| {
-            let name = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/"))?;
+            let name = name
+                .strip_prefix("refs/heads/")
+                .or_else(|| name.strip_prefix("refs/tags/"))?;
             (!name.ends_with("^{}")).then(|| name.to_owned())
         };
-        let names: Vec<String> = self.refs(&[]).await?.iter().filter_map(|(_, name)| short(name)).collect();
+        let names: Vec<String> = self
+            .refs(&[])
+            .await?
+            .iter()
+            .filter_map(|(_, name)| short(name))
+            .collect();
         Ok(if names.is_empty() {
             SourceError::Empty(self.url.clone())
         } else if is_short_sha(reference) {
             SourceError::ShortSha(reference.to_owned())
         } else {
             let near = hint(reference, &names);
-            SourceError::NoRef { reference: reference.to_owned(), repo: self.url.clone(), near }
+            SourceError::NoRef {
+                reference: reference.to_owned(),
+                repo: self.url.clone(),
+                near,
+            }
         })
     }
 
     /// Fetches the commit and its trees, without its files, into a scratch repository.
     async fn fetch(&self, commit: &str) -> Result<Git, SourceError> {
-        let format = if commit.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
-        self.git.must(&["init", "-q", "--bare", format, "remote.git"]).await?;
+        let format = if commit.len() == 64 {
+            "--object-format=sha256"
+        } else {
+            "--object-format=sha1"
+        };
+        self.git
+            .must(&["init", "-q", "--bare", format, "remote.git"])
+            .await?;
         let inside = self.git.clone().env("GIT_DIR", "remote.git").limit(FETCH_LIMIT);
         inside.must(&["config", "remote.origin.url", &self.url]).await?;
         let mut args = vec!["fetch", "-q", "--depth=1", "--filter=blob:none", "--no-tags"];
-        args.extend(["--no-recurse-submodules", "--no-write-fetch-head", "--", "origin", commit]);
+        args.extend([
+            "--no-recurse-submodules",
+            "--no-write-fetch-head",
+            "--",
+            "origin",
+            commit,
+        ]);
         let done = inside.run(&args).await;
-        if done.as_ref().is_ok_and(|done| !done.ok && is_missing_commit(&done.stderr)) {
+        if done
+            .as_ref()
+            .is_ok_and(|done| !done.ok && is_missing_commit(&done.stderr))
+        {
             let near = "; the server hands out no such commit (has its history been rewritten?)".to_owned();
-            return Err(SourceError::NoRef { reference: commit.to_owned(), repo: self.url.clone(), near });
+            return Err(SourceError::NoRef {
+                reference: commit.to_owned(),
+                repo: self.url.clone(),
+                near,
+            });
         }
         self.answered(done)?;
         Ok(inside)
@@ -95,12 +140,17 @@ impl Server {
 
     /// The answer, or why there is none, in words about the repository.
     fn answered(&self, done: Result<Done, GitError>) -> Result<Done, SourceError> {
-        let unreachable = |message: String| SourceError::Unreachable { url: self.url.clone(), message };
+        let unreachable = |message: String| SourceError::Unreachable {
+            url: self.url.clone(),
+            message,
+        };
         match done {
             Ok(done) if done.ok => Ok(done),
             Ok(done) => Err(match why(&done.stderr) {
                 Why::Login => SourceError::Login(self.url.clone()),
-                Why::Moved => unreachable("it answers with a redirect: give the address it leads to".to_owned()),
+                Why::Moved => {
+                    unreachable("it answers with a redirect: give the address it leads to".to_owned())
+                }
                 Why::HostKey => {
                     unreachable("ssh does not know its host key: connect once by hand with `ssh`".to_owned())
                 }
@@ -119,11 +169,18 @@ fn candidates(reference: &str) -> Vec<String> {
         name if name.starts_with("refs/") => vec![name.to_owned()],
         name => vec![format!("refs/tags/{name}"), format!("refs/heads/{name}")],
     };
-    full.into_iter().flat_map(|name| [format!("{name}^{{}}"), name]).collect()
+    full.into_iter()
+        .flat_map(|name| [format!("{name}^{{}}"), name])
+        .collect()
 }
 
 fn is_missing_commit(stderr: &str) -> bool {
-    let signs = ["not our ref", "unadvertised object", "no such remote ref", "couldn't find remote ref"];
+    let signs = [
+        "not our ref",
+        "unadvertised object",
+        "no such remote ref",
+        "couldn't find remote ref",
+    ];
     let stderr = stderr.to_lowercase();
     signs.iter().any(|sign| stderr.contains(sign))
 }
@@ -137,11 +194,29 @@ enum Why {
 
 fn why(stderr: &str) -> Why {
     let has = |signs: &[&str]| signs.iter().any(|sign| stderr.contains(sign));
-    if has(&["could not read Username", "could not read Password", "Authentication failed", "Permission denied"]) {
+    if has(&[
+        "could not read Username",
+        "could not read Password",
+        "Authentication failed",
+        "Permission denied",
+    ]) {
         Why::Login
-    } else if has(&["error: 401", "error: 403", "not found", "Repository not found", "does not appear to be a git"]) {
+    } else if has(&[
+        "error: 401",
+        "error: 403",
+        "not found",
+        "Repository not found",
+        "does not appear to be a git",
+    ]) {
         Why::Login
-    } else if has(&["error: 301", "error: 302", "error: 303", "error: 307", "error: 308", "unable to update url base"]) {
+    } else if has(&[
+        "error: 301",
+        "error: 302",
+        "error: 303",
+        "error: 307",
+        "error: 308",
+        "unable to update url base",
+    ]) {
         Why::Moved
     } else if has(&["Host key verification failed"]) {
         Why::HostKey

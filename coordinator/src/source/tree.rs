@@ -2,9 +2,9 @@
 
 use mayfly_configs::Code;
 
+use super::SourceError;
 use super::git::Git;
 use super::near::hint;
-use super::SourceError;
 
 /// What is at a path of a commit.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +24,8 @@ pub(crate) async fn check(git: &Git, commit: &str, top: &str, code: &Code) -> Re
     }
     look.file("code.entry", &join(top, code.entry.as_str())).await?;
     if let Some(requirements) = &code.requirements {
-        look.file("code.requirements", &join(top, requirements.as_str())).await?;
+        look.file("code.requirements", &join(top, requirements.as_str()))
+            .await?;
     }
     Ok(())
 }
@@ -32,7 +33,10 @@ pub(crate) async fn check(git: &Git, commit: &str, top: &str, code: &Code) -> Re
 /// Two paths inside a repository as one; `.` and empty parts vanish.
 pub(crate) fn join(top: &str, path: &str) -> String {
     let parts = top.split('/').chain(path.split('/'));
-    parts.filter(|p| !p.is_empty() && *p != ".").collect::<Vec<_>>().join("/")
+    parts
+        .filter(|p| !p.is_empty() && *p != ".")
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 struct Look<'a> {
@@ -64,7 +68,9 @@ impl Look<'_> {
         let mut words = first.rsplit(' ');
         let (last, kind) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         Ok(match (kind, last) {
-            ("blob", size) => Found::File { bytes: size.parse().unwrap_or(0) },
+            ("blob", size) => Found::File {
+                bytes: size.parse().unwrap_or(0),
+            },
             ("tree", _) => Found::Folder,
             ("symlink", _) => Found::LeavesRepository,
             ("loop", _) => Found::Loop,
@@ -96,18 +102,37 @@ impl Look<'_> {
 
     /// Names like the missing one anywhere in the commit, else those beside it.
     async fn instead(&self, path: &str, inside: bool) -> String {
-        let all = self.names(&["ls-tree", "-r", "-z", "--name-only", self.commit]).await;
-        let folder = if inside { path } else { path.rsplit_once('/').map_or("", |(folder, _)| folder) };
-        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let all = self
+            .names(&["ls-tree", "-r", "-z", "--name-only", self.commit])
+            .await;
+        let folder = if inside {
+            path
+        } else {
+            path.rsplit_once('/').map_or("", |(folder, _)| folder)
+        };
+        let prefix = if folder.is_empty() {
+            String::new()
+        } else {
+            format!("{folder}/")
+        };
         let beside: Vec<String> = all.iter().filter(|n| n.starts_with(&prefix)).cloned().collect();
         let near = if inside { String::new() } else { hint(path, &all) };
-        if near.starts_with("; did") || beside.is_empty() { near } else { hint(&prefix, &beside) }
+        if near.starts_with("; did") || beside.is_empty() {
+            near
+        } else {
+            hint(&prefix, &beside)
+        }
     }
 
     async fn names(&self, args: &[&str]) -> Vec<String> {
         // Only for the hint: without an answer there is none.
-        let Ok(done) = self.git.run(args).await else { return Vec::new() };
+        let Ok(done) = self.git.run(args).await else {
+            return Vec::new();
+        };
         let names = done.stdout.split(|b| *b == 0).filter(|n| !n.is_empty());
-        names.take(5_000).map(|n| String::from_utf8_lossy(n).into_owned()).collect()
+        names
+            .take(5_000)
+            .map(|n| String::from_utf8_lossy(n).into_owned())
+            .collect()
     }
 }

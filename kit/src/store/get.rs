@@ -113,7 +113,9 @@ impl Store {
     pub async fn digest(&self, key: &str) -> Result<Option<(String, u64)>, StoreError> {
         let full = self.full(key);
         let at = self.at("read", &full);
-        let Some((mut body, _, size)) = self.open_object(at, None).await? else { return Ok(None) };
+        let Some((mut body, _, size)) = self.open_object(at, None).await? else {
+            return Ok(None);
+        };
         let mut hash = Sha256::new();
         while let Some(chunk) = body.next().await {
             hash.update(chunk.map_err(|e| at.broken_body(e))?);

@@ -117,7 +117,7 @@ pub(crate) async fn v1(
     )
     .await?;
     let next = page.rows.last().filter(|_| page.truncated).map(|row| match row {
-        Row::Object { key, .. } => names.write(key),
+        Row::Object(object) => names.write(&object.key),
         Row::Prefix(prefix) => names.write(prefix),
     });
     let truncated = page.truncated;
@@ -169,7 +169,8 @@ fn encode(page: Page, names: Names, with_owner: bool) -> (Vec<Object>, Vec<Commo
             Row::Prefix(prefix) => prefixes.push(CommonPrefix {
                 prefix: Some(names.write(&prefix)),
             }),
-            Row::Object { key, stat, meta } => {
+            Row::Object(object) => {
+                let (key, stat, meta) = (&object.key, &object.stat, &object.meta);
                 let class = meta
                     .extra
                     .headers
@@ -177,7 +178,7 @@ fn encode(page: Page, names: Names, with_owner: bool) -> (Vec<Object>, Vec<Commo
                     .clone()
                     .unwrap_or_else(|| "STANDARD".to_owned());
                 contents.push(Object {
-                    key: Some(names.write(&key)),
+                    key: Some(names.write(key)),
                     size: Some(signed(stat.len())),
                     last_modified: Some(whole_second(stat.mtime())),
                     e_tag: Some(meta.dto_etag()),

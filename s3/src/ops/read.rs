@@ -8,7 +8,7 @@ use hyper::{HeaderMap, StatusCode};
 use s3s::dto::{
     Checksum, ChecksumMode, ETag, GetObjectAttributesInput, GetObjectAttributesOutput,
     GetObjectAttributesParts, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
-    ObjectAttributes, ObjectPart, Range, StorageClass, StreamingBlob,
+    ObjectAttributes, ObjectPart, Range, StorageClass, StreamingBlob, TimestampFormat,
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use tokio::io::AsyncReadExt;
@@ -38,11 +38,6 @@ struct Wanted {
     conditions: ReadConditions,
     range: Option<Range>,
     part: Option<i32>,
-}
-
-enum Answer {
-    NotModified(Object),
-    Send(Selected),
 }
 
 macro_rules! wanted {
@@ -102,14 +97,7 @@ pub(crate) async fn get_object(
 ) -> S3Result<S3Response<GetObjectOutput>> {
     let wanted = wanted!(req.input);
     let mut output = GetObjectOutput::default();
-    let mut selected = match blocking(store, move |store| answer(store, &wanted)).await? {
-        Answer::NotModified(object) => {
-            output.e_tag = Some(object.meta.dto_etag());
-            output.last_modified = Some(modified(&object));
-            return Ok(S3Response::with_status(output, StatusCode::NOT_MODIFIED));
-        }
-        Answer::Send(selected) => selected,
-    };
+    let mut selected = blocking(store, move |store| answer(store, &wanted)).await?;
     // The checksum is that of the whole; a client would compare it with the part that it asked for.
     let with_sum = checksum_enabled(req.input.checksum_mode.as_ref()) && !selected.partial;
     describe!(output, selected, with_sum);
@@ -134,14 +122,7 @@ pub(crate) async fn head_object(
 ) -> S3Result<S3Response<HeadObjectOutput>> {
     let wanted = wanted!(req.input);
     let mut output = HeadObjectOutput::default();
-    let selected = match blocking(store, move |store| answer(store, &wanted)).await? {
-        Answer::NotModified(object) => {
-            output.e_tag = Some(object.meta.dto_etag());
-            output.last_modified = Some(modified(&object));
-            return Ok(S3Response::with_status(output, StatusCode::NOT_MODIFIED));
-        }
-        Answer::Send(selected) => selected,
-    };
+    let selected = blocking(store, move |store| answer(store, &wanted)).await?;
     let with_sum = checksum_enabled(req.input.checksum_mode.as_ref()) && !selected.partial;
     describe!(output, selected, with_sum);
     Ok(with_partial_status(output, selected.partial))
@@ -169,12 +150,34 @@ fn content_range(selected: &Selected) -> String {
     )
 }
 
-fn answer(store: &Store, wanted: &Wanted) -> S3Result<Answer> {
+fn answer(store: &Store, wanted: &Wanted) -> S3Result<Selected> {
     let object = store.object(&wanted.bucket, &wanted.key)?;
     match wanted.conditions.decide(&object)? {
-        Verdict::NotModified => Ok(Answer::NotModified(object)),
-        Verdict::Proceed => select(object, wanted.range, wanted.part).map(Answer::Send),
+        Verdict::NotModified => Err(not_modified(&object)),
+        Verdict::Proceed => select(object, wanted.range, wanted.part),
     }
+}
+
+/// 304 is an error in the eyes of `s3s`, which gives GetObject no other way to choose its status.
+fn not_modified(object: &Object) -> S3Error {
+    let mut error = s3_error!(NotModified);
+    let date = httpdate(object);
+    let fields = [
+        (hyper::header::ETAG, format!("\"{}\"", object.meta.etag())),
+        (hyper::header::LAST_MODIFIED, date),
+    ];
+    let fields = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.parse().ok()?)));
+    error.set_headers(fields.collect::<HeaderMap>());
+    error
+}
+
+fn httpdate(object: &Object) -> String {
+    let mut text = Vec::new();
+    // Writing into memory cannot fail; an empty header would be left out by clients.
+    let _ = modified(object).format(TimestampFormat::HttpDate, &mut text);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 fn select(object: Object, range: Option<Range>, part: Option<i32>) -> S3Result<Selected> {
@@ -245,7 +248,13 @@ pub(crate) async fn get_object_attributes(
 ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
     let (bucket, key) = (input.bucket, input.key);
     let object = blocking(store, move |store| store.object(&bucket, &key)).await?;
-    let wants = |name: &str| input.object_attributes.iter().any(|one| one.as_str() == name);
+    // Clients send either one header per attribute or one with commas.
+    let asked = input
+        .object_attributes
+        .iter()
+        .flat_map(|one| one.as_str().split(','));
+    let asked: Vec<&str> = asked.map(str::trim).collect();
+    let wants = |name: &str| asked.contains(&name);
     let mut output = GetObjectAttributesOutput {
         last_modified: Some(modified(&object)),
         ..GetObjectAttributesOutput::default()

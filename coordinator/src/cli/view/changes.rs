@@ -13,11 +13,19 @@ pub fn lines(before: Option<&RunView>, now: &RunView) -> Vec<String> {
     let none = RunView::default();
     let before = before.unwrap_or(&none);
     if before.phase() != now.phase() || before.attempt != now.attempt {
-        let attempt = if now.attempt > 1 { format!(" (attempt {})", now.attempt) } else { String::new() };
-        what.push(format!("{}{attempt}", phase_word(now.phase())));
+        what.push(if now.attempt > 1 {
+            format!("(attempt {})", now.attempt)
+        } else {
+            String::new()
+        });
     }
     what.extend(now.nodes.iter().filter_map(|node| node_line(before, now, node)));
-    what.extend(now.notices.iter().skip(before.notices.len()).map(|n| plain::line(n)));
+    what.extend(
+        now.notices
+            .iter()
+            .skip(before.notices.len())
+            .map(|n| plain::line(n)),
+    );
     what.extend(progress_line(before, now));
     if before.outcome() == Outcome::Unspecified && !now.reason.is_empty() {
         what.push(plain::line(&now.reason));
@@ -25,7 +33,9 @@ pub fn lines(before: Option<&RunView>, now: &RunView) -> Vec<String> {
     let began = now.phases.first().map_or(now.now_ms, |s| s.began_ms);
     let at = format!("{:.1}s", between_ms(began, now.now_ms));
     let phase = phase_word(now.phase());
-    what.into_iter().map(|line| format!("{at:>8} {phase:<10} {line}").trim_end().to_owned()).collect()
+    what.into_iter()
+        .map(|line| format!("{at:>8} {phase:<10} {line}").trim_end().to_owned())
+        .collect()
 }
 
 fn node_line(before: &RunView, now: &RunView, node: &NodeView) -> Option<String> {
@@ -34,8 +44,16 @@ fn node_line(before: &RunView, now: &RunView, node: &NodeView) -> Option<String>
     if earlier.is_some_and(|e| node_word(e) == word) {
         return None;
     }
-    let up = now.nodes.iter().filter(|n| n.role() == node.role() && is_up(n)).count();
-    let of = if node.role() == Role::Worker { now.workers_wanted } else { 1 };
+    let up = now
+        .nodes
+        .iter()
+        .filter(|n| n.role() == node.role() && is_up(n))
+        .count();
+    let of = if node.role() == Role::Worker {
+        now.workers_wanted
+    } else {
+        1
+    };
     let name = plain::line(&node.node_id);
     Some(match word {
         "ready" => format!("{name} ready ({up}/{of})"),
@@ -47,8 +65,12 @@ fn node_line(before: &RunView, now: &RunView, node: &NodeView) -> Option<String>
 fn progress_line(before: &RunView, now: &RunView) -> Option<String> {
     let (old, new) = (before.progress.as_ref(), now.progress.as_ref()?);
     let changed = old.is_none_or(|old| old.stages_done != new.stages_done);
-    (changed && new.stages_total > 0)
-        .then(|| format!("spark {}/{} stages, {} tasks done", new.stages_done, new.stages_total, new.tasks_done))
+    (changed && new.stages_total > 0).then(|| {
+        format!(
+            "spark {}/{} stages, {} tasks done",
+            new.stages_done, new.stages_total, new.tasks_done
+        )
+    })
 }
 
 #[cfg(test)]

@@ -33,7 +33,12 @@ pub fn render(view: &RunView, width: usize, paint: Paint) -> Vec<String> {
         lines.extend(collected(view));
     }
     let skipped = view.notices.len().saturating_sub(NOTICES_SHOWN);
-    lines.extend(view.notices.iter().skip(skipped).map(|n| paint.warn(&format!("! {}", plain::line(n)))));
+    lines.extend(
+        view.notices
+            .iter()
+            .skip(skipped)
+            .map(|n| paint.warn(&format!("! {}", plain::line(n)))),
+    );
     lines.iter().map(|line| plain::cut(line, width)).collect()
 }
 
@@ -62,11 +67,18 @@ fn head(view: &RunView, paint: Paint) -> String {
 }
 
 fn phases(view: &RunView, paint: Paint) -> String {
-    let spans: Vec<_> = view.phases.iter().filter(|s| s.attempt == view.attempt || view.attempt == 0).collect();
+    let spans: Vec<_> = view
+        .phases
+        .iter()
+        .filter(|s| s.attempt == view.attempt || view.attempt == 0)
+        .collect();
     let mut parts = Vec::new();
     for (i, span) in spans.iter().enumerate() {
         let (phase, next) = (span.phase(), spans.get(i + 1));
-        let took = secs(between_ms(span.began_ms, next.map_or(view.now_ms, |n| n.began_ms)));
+        let took = secs(between_ms(
+            span.began_ms,
+            next.map_or(view.now_ms, |n| n.began_ms),
+        ));
         let word = phase_word(phase);
         match (phase, next) {
             (Phase::Accepted | Phase::Unspecified, Some(_)) => {}
@@ -80,15 +92,27 @@ fn phases(view: &RunView, paint: Paint) -> String {
 
 fn group(view: &RunView, role: Role, name: &str) -> Option<String> {
     let nodes: Vec<&NodeView> = of_attempt(view).filter(|n| n.role() == role && !n.lost).collect();
-    let wanted = if role == Role::Worker { view.workers_wanted as usize } else { 1 };
+    let wanted = if role == Role::Worker {
+        view.workers_wanted as usize
+    } else {
+        1
+    };
     if wanted == 0 && nodes.is_empty() {
         return None;
     }
     let up = nodes.iter().filter(|n| is_up(n)).count();
     let cores: u32 = nodes.iter().map(|n| n.cores).sum();
     let memory: u64 = nodes.iter().map(|n| n.memory_bytes).sum();
-    let used: f64 = nodes.iter().filter_map(|n| n.usage.as_ref()).map(|u| u.cpu_cores).sum();
-    let held: u64 = nodes.iter().filter_map(|n| n.usage.as_ref()).map(|u| u.memory_bytes).sum();
+    let used: f64 = nodes
+        .iter()
+        .filter_map(|n| n.usage.as_ref())
+        .map(|u| u.cpu_cores)
+        .sum();
+    let held: u64 = nodes
+        .iter()
+        .filter_map(|n| n.usage.as_ref())
+        .map(|u| u.memory_bytes)
+        .sum();
     let mut line = format!("{name}  {up}/{wanted} ready");
     if up > 0 {
         let (cpu, mem) = (share(used, f64::from(cores)), share_bytes(held, memory));
@@ -100,11 +124,18 @@ fn group(view: &RunView, role: Role, name: &str) -> Option<String> {
 fn node(node: &NodeView, paint: Paint) -> String {
     let word = node_word(node);
     let word = format!("{word:<10}");
-    let word = if node.lost || word.starts_with("failed") { paint.bad(&word) } else { word };
+    let word = if node.lost || word.starts_with("failed") {
+        paint.bad(&word)
+    } else {
+        word
+    };
     let mut line = format!("  {:<9} {word}", plain::line(&node.node_id));
     if let Some(usage) = &node.usage {
         let memory = bytes(usage.memory_bytes);
-        line.push_str(&format!("  cpu {:>4.1}/{}  mem {memory:>9}", usage.cpu_cores, node.cores));
+        line.push_str(&format!(
+            "  cpu {:>4.1}/{}  mem {memory:>9}",
+            usage.cpu_cores, node.cores
+        ));
     }
     if !node.status.is_empty() {
         line.push_str(&format!("  {}", paint.dim(&plain::line(&node.status))));
@@ -113,12 +144,24 @@ fn node(node: &NodeView, paint: Paint) -> String {
 }
 
 fn progress(progress: &Progress, width: usize) -> Option<String> {
-    let Progress { stages_done, stages_total, tasks_done, tasks_total, tasks_failed, .. } = *progress;
+    let Progress {
+        stages_done,
+        stages_total,
+        tasks_done,
+        tasks_total,
+        tasks_failed,
+        ..
+    } = *progress;
     if tasks_total == 0 {
         return None;
     }
-    let bar = bar(f64::from(tasks_done), f64::from(tasks_total), (width / 4).clamp(5, 30));
-    let mut line = format!("spark    {bar} {tasks_done}/{tasks_total} tasks · {stages_done}/{stages_total} stages");
+    let bar = bar(
+        f64::from(tasks_done),
+        f64::from(tasks_total),
+        (width / 4).clamp(5, 30),
+    );
+    let mut line =
+        format!("spark    {bar} {tasks_done}/{tasks_total} tasks · {stages_done}/{stages_total} stages");
     if tasks_failed > 0 {
         line.push_str(&format!(" · {tasks_failed} failed"));
     }
@@ -134,7 +177,13 @@ fn collected(view: &RunView) -> Option<String> {
         (f + c.files, ft + c.files_total, b + c.bytes, bt + c.bytes_total)
     });
     let (files, files_total, done, total) = sums;
-    (files_total > 0).then(|| format!("results  {files}/{files_total} files · {} of {}", bytes(done), bytes(total)))
+    (files_total > 0).then(|| {
+        format!(
+            "results  {files}/{files_total} files · {} of {}",
+            bytes(done),
+            bytes(total)
+        )
+    })
 }
 
 #[cfg(test)]
@@ -147,7 +196,10 @@ mod tests {
         for (name, view) in samples::views() {
             for width in [40, 80, 200] {
                 let lines = render(&view, width, Paint::OFF);
-                assert!(lines.iter().all(|l| console::measure_text_width(l) <= width), "{name} at {width}: {lines:#?}");
+                assert!(
+                    lines.iter().all(|l| console::measure_text_width(l) <= width),
+                    "{name} at {width}: {lines:#?}"
+                );
                 insta::assert_snapshot!(format!("{name}_{width}"), lines.join("\n"));
             }
         }

@@ -14,7 +14,11 @@ impl Paint {
     pub const OFF: Self = Self { on: false };
 
     fn with(self, style: Style, text: &str) -> String {
-        if self.on { style.force_styling(true).apply_to(text).to_string() } else { text.to_owned() }
+        if self.on {
+            style.force_styling(true).apply_to(text).to_string()
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Something good.

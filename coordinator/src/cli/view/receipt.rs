@@ -11,21 +11,27 @@ const WIDTH_MAX: usize = 100;
 /// Most nodes listed; a large fleet is summed up.
 const NODES_SHOWN: usize = 16;
 
-/// The receipt's lines, none wider than `width`.
+/// The receipt's lines; tables are no wider than `width`.
 #[must_use]
 pub fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
     let width = width.clamp(20, WIDTH_MAX);
-    let mut lines = vec![head(receipt, paint)];
+    let cut = |lines: Vec<String>| {
+        lines
+            .into_iter()
+            .map(|line| plain::cut(&line, width))
+            .collect::<Vec<_>>()
+    };
+    // The cause is for reading and places are for copying: they are left whole and may wrap.
+    let mut lines = cut(vec![head(receipt, paint)]);
     lines.extend(failure(receipt, paint));
     lines.push(String::new());
-    lines.extend(times(receipt, width, paint));
+    lines.extend(cut(times(receipt, width, paint)));
     lines.push(String::new());
-    lines.extend(nodes(receipt, paint));
+    lines.extend(cut(nodes(receipt, paint)));
     lines.push(String::new());
     lines.extend(places(receipt));
     lines.extend(proof(receipt, paint));
-    // Places are for copying: a long one is left whole and may wrap.
-    lines.iter().map(|l| if l.contains("://") || l.contains('/') { l.clone() } else { plain::cut(l, width) }).collect()
+    lines
 }
 
 /// The word for an outcome.
@@ -65,9 +71,16 @@ fn head(receipt: &Receipt, paint: Paint) -> String {
         }
     };
     let commit: String = receipt.commit.chars().take(10).collect();
-    let attempts = if receipt.attempts > 1 { format!(", {} attempts", receipt.attempts) } else { String::new() };
+    let attempts = if receipt.attempts > 1 {
+        format!(", {} attempts", receipt.attempts)
+    } else {
+        String::new()
+    };
     let run = paint.bold(receipt.run.as_str());
-    format!("{word}  {run} in {}  (commit {commit}{attempts})", secs(receipt.total_secs))
+    format!(
+        "{word}  {run} in {}  (commit {commit}{attempts})",
+        secs(receipt.total_secs)
+    )
 }
 
 /// The cause in one sentence and the last lines of output.
@@ -77,13 +90,23 @@ fn failure(receipt: &Receipt, paint: Paint) -> Vec<String> {
         return Vec::new();
     }
     let mut lines = Vec::new();
-    let code = ended.exit_code.map(|c| format!(" (exit code {c})")).unwrap_or_default();
+    let told = ended.reason.contains("exit code");
+    let code = ended
+        .exit_code
+        .filter(|_| !told)
+        .map(|c| format!(" (exit code {c})"))
+        .unwrap_or_default();
     if !ended.reason.is_empty() || !code.is_empty() {
         lines.push(format!("  {}{}", plain::line(&ended.reason), paint.dim(&code)));
     }
     if !ended.last_lines.is_empty() {
         lines.push(paint.dim("  last lines of its output:"));
-        lines.extend(ended.last_lines.iter().map(|l| format!("  {} {}", paint.dim("│"), plain::line(l))));
+        lines.extend(
+            ended
+                .last_lines
+                .iter()
+                .map(|l| format!("  {} {}", paint.dim("│"), plain::line(l))),
+        );
     }
     lines
 }
@@ -91,31 +114,50 @@ fn failure(receipt: &Receipt, paint: Paint) -> Vec<String> {
 fn times(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
     let longest = receipt.phases.iter().map(|p| p.secs).fold(0.0, f64::max);
     let room = width.saturating_sub(36).clamp(4, 40);
-    let shown = receipt.phases.iter().filter(|p| !matches!(p.phase, PhaseName::Closed));
+    let shown = receipt
+        .phases
+        .iter()
+        .filter(|p| !matches!(p.phase, PhaseName::Closed));
     let several = receipt.attempts > 1;
     let line = |p: &crate::record::PhaseTime| {
-        let attempt = if several { format!(" #{}", p.attempt) } else { String::new() };
+        let attempt = if several {
+            format!(" #{}", p.attempt)
+        } else {
+            String::new()
+        };
         let name = format!("{}{attempt}", phase_word(p.phase));
         let filled = bar(p.secs, longest, room).replace('░', "");
-        format!("  {name:<14} {:>10}  {}", secs(p.secs), paint.good(&filled)).trim_end().to_owned()
+        format!("  {name:<14} {:>10}  {}", secs(p.secs), paint.good(&filled))
+            .trim_end()
+            .to_owned()
     };
     shown.map(line).collect()
 }
 
 fn nodes(receipt: &Receipt, paint: Paint) -> Vec<String> {
-    let title = format!("  {:<10} {:>6} {:>16} {:>7} {:>11} {:>7}", "node", "cores", "cpu core-secs", "used", "peak mem", "used");
+    let title = format!(
+        "  {:<10} {:>6} {:>16} {:>7} {:>11} {:>7}",
+        "node", "cores", "cpu core-secs", "used", "peak mem", "used"
+    );
     let mut lines = vec![paint.dim(&title)];
     lines.extend(receipt.nodes.iter().take(NODES_SHOWN).map(|n| node(n, paint)));
     let hidden = receipt.nodes.len().saturating_sub(NODES_SHOWN);
     if hidden > 0 {
-        lines.push(paint.dim(&format!("  and {hidden} more, listed by `coordinator receipt {} --json`", receipt.run)));
+        lines.push(paint.dim(&format!(
+            "  and {hidden} more, listed by `coordinator receipt {} --json`",
+            receipt.run
+        )));
     }
     lines
 }
 
 fn node(node: &NodeUse, paint: Paint) -> String {
     let offered = f64::from(node.cores) * node.secs;
-    let lost = if node.lost { format!("  {}", paint.bad("lost")) } else { String::new() };
+    let lost = if node.lost {
+        format!("  {}", paint.bad("lost"))
+    } else {
+        String::new()
+    };
     format!(
         "  {:<10} {:>6} {:>16.1} {:>7} {:>11} {:>7}{lost}",
         node.node.as_str(),
@@ -134,7 +176,10 @@ fn places(receipt: &Receipt) -> Vec<String> {
         let files = count(receipt.results_files, "file");
         lines.push(format!("  results  {files}, {}", bytes(receipt.results_bytes)));
         if let Some(folder) = &receipt.results_folder {
-            lines.push(format!("           {}", plain::line(&folder.display().to_string())));
+            lines.push(format!(
+                "           {}",
+                plain::line(&folder.display().to_string())
+            ));
         } else {
             lines.push(format!("           {}", plain::line(&receipt.results)));
         }
@@ -149,12 +194,18 @@ fn places(receipt: &Receipt) -> Vec<String> {
 fn proof(receipt: &Receipt, paint: Paint) -> [String; 2] {
     let release = &receipt.release;
     let at = release.observed.strftime("%Y-%m-%d %H:%M:%S UTC");
-    let started = format!("{} started", count(u64::from(release.machines_started), "machine"));
+    let started = format!(
+        "{} started",
+        count(u64::from(release.machines_started), "machine")
+    );
     let first = format!("  fleet    {started}, {} observed gone", release.machines_gone);
     let left = release.machines_started.saturating_sub(release.machines_gone);
     let second = match left {
         0 => format!("           {} at {at}", paint.good("nothing is left")),
-        left => format!("           {}", paint.bad(&format!("{left} may be left: coordinator gc --yes"))),
+        left => format!(
+            "           {}",
+            paint.bad(&format!("{left} may be left: coordinator gc --yes"))
+        ),
     };
     [first, second]
 }
@@ -179,6 +230,9 @@ mod tests {
         let (_, mut receipt) = samples::receipts().swap_remove(0);
         receipt.release.machines_gone -= 1;
         let text = render(&receipt, 80, Paint::OFF).join("\n");
-        assert!(text.contains("1 may be left") && !text.contains("nothing is left"), "{text}");
+        assert!(
+            text.contains("1 may be left") && !text.contains("nothing is left"),
+            "{text}"
+        );
     }
 }

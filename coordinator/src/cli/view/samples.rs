@@ -1,6 +1,8 @@
 //! Views and receipts that the tests render.
 
-use mayfly_proto::v1::{Collected, NodePhase, NodeView, Outcome as WireOutcome, Phase, PhaseSpan, Progress, Role, RunView, Usage};
+use mayfly_proto::v1::{
+    Collected, NodePhase, NodeView, Outcome as WireOutcome, Phase, PhaseSpan, Progress, Role, RunView, Usage,
+};
 use mayfly_proto::{Attempt, NodeId};
 
 use crate::record::{Ended, NodeUse, Outcome, PhaseName, PhaseTime, Receipt, ReleaseProof, SCHEMA};
@@ -13,13 +15,21 @@ fn node(id: &str, role: Role, phase: NodePhase, cpu: f64, memory_mib: u64) -> No
         cores: 2,
         memory_bytes: 2 << 30,
         attempt: 1,
-        usage: Some(Usage { cpu_cores: cpu, memory_bytes: memory_mib << 20, ..Usage::default() }),
+        usage: Some(Usage {
+            cpu_cores: cpu,
+            memory_bytes: memory_mib << 20,
+            ..Usage::default()
+        }),
         ..NodeView::default()
     }
 }
 
 fn base(phases: &[(Phase, i64)], now_ms: i64) -> RunView {
-    let span = |&(phase, began_ms): &(Phase, i64)| PhaseSpan { phase: phase.into(), attempt: 1, began_ms };
+    let span = |&(phase, began_ms): &(Phase, i64)| PhaseSpan {
+        phase: phase.into(),
+        attempt: 1,
+        began_ms,
+    };
     RunView {
         run_id: "flights-abcdefgh".to_owned(),
         job: "flights".to_owned(),
@@ -67,20 +77,38 @@ pub(crate) fn views() -> Vec<(&'static str, RunView)> {
 
     let mut failed = working.clone();
     failed.phase = Phase::Collecting.into();
-    failed.phases.push(PhaseSpan { phase: Phase::Collecting.into(), attempt: 1, began_ms: 20_000 });
+    failed.phases.push(PhaseSpan {
+        phase: Phase::Collecting.into(),
+        attempt: 1,
+        began_ms: 20_000,
+    });
     failed.now_ms = 21_500;
     failed.outcome = WireOutcome::JobFailed.into();
-    failed.reason = "the job ended with exit code 3: ValueError: \u{1b}[31mno such column\u{1b}[0m\u{7}".to_owned();
+    failed.reason =
+        "the job ended with exit code 3: ValueError: \u{1b}[31mno such column\u{1b}[0m\u{7}".to_owned();
     failed.exit_code = Some(3);
     failed.nodes[0].phase = NodePhase::Collecting.into();
-    failed.nodes[0].collected = Some(Collected { files: 3, bytes: 4_000, files_total: 12, bytes_total: 16_000 });
+    failed.nodes[0].collected = Some(Collected {
+        files: 3,
+        bytes: 4_000,
+        files_total: 12,
+        bytes_total: 16_000,
+    });
     failed.nodes[1].lost = true;
     failed.nodes[1].status = "no report for 20 s".to_owned();
 
-    let mut cancelled = base(&[&start[..], &[(Phase::Releasing, 5_000), (Phase::Closed, 5_400)]].concat(), 5_400);
+    let mut cancelled = base(
+        &[&start[..], &[(Phase::Releasing, 5_000), (Phase::Closed, 5_400)]].concat(),
+        5_400,
+    );
     cancelled.outcome = WireOutcome::Cancelled.into();
     cancelled.reason = "cancelled by the user".to_owned();
-    vec![("forming", forming), ("working", working), ("failed", failed), ("cancelled", cancelled)]
+    vec![
+        ("forming", forming),
+        ("working", working),
+        ("failed", failed),
+        ("cancelled", cancelled),
+    ]
 }
 
 fn used(id: &str, cpu_core_secs: f64, peak_mib: u64) -> NodeUse {
@@ -97,13 +125,22 @@ fn used(id: &str, cpu_core_secs: f64, peak_mib: u64) -> NodeUse {
 
 /// Succeeded, failed, cancelled: in this order.
 pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
-    let time = |phase, secs| PhaseTime { phase, attempt: Attempt::FIRST, secs };
+    let time = |phase, secs| PhaseTime {
+        phase,
+        attempt: Attempt::FIRST,
+        secs,
+    };
     let succeeded = Receipt {
         schema: SCHEMA,
         run: "flights-abcdefgh".parse().unwrap(),
         job: "flights".to_owned(),
         commit: "0123456789abcdef0123456789abcdef01234567".to_owned(),
-        ended: Ended { outcome: Outcome::Succeeded, reason: String::new(), exit_code: Some(0), last_lines: Vec::new() },
+        ended: Ended {
+            outcome: Outcome::Succeeded,
+            reason: String::new(),
+            exit_code: Some(0),
+            last_lines: Vec::new(),
+        },
         attempts: 1,
         phases: vec![
             time(PhaseName::Accepted, 0.04),
@@ -115,12 +152,18 @@ pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
             time(PhaseName::Closed, 0.0),
         ],
         total_secs: 24.0,
-        nodes: vec![used("master-1", 14.2, 812), used("worker-1", 31.0, 1_400), used("worker-2", 22.5, 1_100)],
+        nodes: vec![
+            used("master-1", 14.2, 812),
+            used("worker-1", 31.0, 1_400),
+            used("worker-2", 22.5, 1_100),
+        ],
         results_files: 13,
         results_bytes: 1_234_567,
         results: "s3://mayfly/runs/flights-abcdefgh/attempt-1/results/".to_owned(),
         logs: "s3://mayfly/runs/flights-abcdefgh/attempt-1/logs/".to_owned(),
-        results_folder: Some("/home/me/project/.mayfly/store/mayfly/runs/flights-abcdefgh/attempt-1/results".into()),
+        results_folder: Some(
+            "/home/me/project/.mayfly/store/mayfly/runs/flights-abcdefgh/attempt-1/results".into(),
+        ),
         release: ReleaseProof {
             machines_started: 3,
             machines_gone: 3,
@@ -139,13 +182,29 @@ pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
         ],
     };
     failed.attempts = 2;
-    failed.phases.push(PhaseTime { phase: PhaseName::Forming, attempt: Attempt::FIRST.next(), secs: 130.0 });
-    failed.nodes[2] = NodeUse { node: NodeId::worker(2), lost: true, ..failed.nodes[2].clone() };
+    failed.phases.push(PhaseTime {
+        phase: PhaseName::Forming,
+        attempt: Attempt::FIRST.next(),
+        secs: 130.0,
+    });
+    failed.nodes[2] = NodeUse {
+        node: NodeId::worker(2),
+        lost: true,
+        ..failed.nodes[2].clone()
+    };
     failed.results_files = 0;
     failed.results_folder = None;
     let mut cancelled = succeeded.clone();
-    cancelled.ended =
-        Ended { outcome: Outcome::Cancelled, reason: "cancelled by the user".to_owned(), exit_code: None, last_lines: Vec::new() };
+    cancelled.ended = Ended {
+        outcome: Outcome::Cancelled,
+        reason: "cancelled by the user".to_owned(),
+        exit_code: None,
+        last_lines: Vec::new(),
+    };
     cancelled.results_folder = None;
-    vec![("succeeded", succeeded), ("job_failed", failed), ("was_cancelled", cancelled)]
+    vec![
+        ("succeeded", succeeded),
+        ("job_failed", failed),
+        ("was_cancelled", cancelled),
+    ]
 }

@@ -29,7 +29,8 @@ impl Mode {
     /// What fits: JSON when asked for, the live block where the cursor can be moved.
     #[must_use]
     pub fn choose(json: bool) -> Self {
-        let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb") || std::env::var_os("TERM").is_none();
+        let dumb =
+            std::env::var("TERM").is_ok_and(|term| term == "dumb") || std::env::var_os("TERM").is_none();
         match (json, std::io::stderr().is_terminal() && !dumb) {
             (true, _) => Self::Json,
             (false, true) => Self::Live,
@@ -60,7 +61,13 @@ impl Screen {
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             block.set_style(style);
         }
-        Self { mode, paint, block, shared: std::io::stdout().is_terminal(), last: None }
+        Self {
+            mode,
+            paint,
+            block,
+            shared: std::io::stdout().is_terminal(),
+            last: None,
+        }
     }
 
     /// How long to wait between two calls of [`Screen::tick`].
@@ -90,7 +97,8 @@ impl Screen {
         match self.mode {
             Mode::Live => {
                 let width = usize::from(console::Term::stderr().size().1);
-                self.block.set_message(self.paint.dim(&plain::cut(&plain::line(text), width)));
+                self.block
+                    .set_message(self.paint.dim(&plain::cut(&plain::line(text), width)));
                 self.block.tick();
                 Ok(())
             }
@@ -108,7 +116,9 @@ impl Screen {
             Mode::Live => self.draw(&view),
             Mode::Plain => {
                 let before = self.last.as_ref().map(|(view, _)| view);
-                changes::lines(before, &view).iter().for_each(|line| out::note(line));
+                changes::lines(before, &view)
+                    .iter()
+                    .for_each(|line| out::note(line));
             }
         }
         self.last = Some((view, Instant::now()));
@@ -122,9 +132,12 @@ impl Screen {
     pub fn log(&self, batch: &LogBatch) -> Result<(), Failure> {
         match self.mode {
             Mode::Json => out::json(&json::log(batch)),
-            Mode::Live if self.shared => {
-                self.block.suspend(|| batch.lines.iter().try_for_each(|line| out::line(&plain::line(line))))
-            }
+            Mode::Live if self.shared => self.block.suspend(|| {
+                batch
+                    .lines
+                    .iter()
+                    .try_for_each(|line| out::line(&plain::line(line)))
+            }),
             // A file or a program gets the lines as they are.
             Mode::Live | Mode::Plain => batch.lines.iter().try_for_each(|line| out::line(line)),
         }
@@ -147,7 +160,8 @@ impl Screen {
     fn draw(&self, view: &RunView) {
         // Asked for each time: the window may have been resized. The last column stays free, or some terminals wrap.
         let width = usize::from(console::Term::stderr().size().1).saturating_sub(1);
-        self.block.set_message(live::render(view, width, self.paint).join("\n"));
+        self.block
+            .set_message(live::render(view, width, self.paint).join("\n"));
         self.block.tick();
     }
 }

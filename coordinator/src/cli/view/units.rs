@@ -7,7 +7,11 @@ pub fn secs(secs: f64) -> String {
     if secs < 99.95 {
         return format!("{secs:.1} s");
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped above; `as` saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped above; `as` saturates"
+    )]
     let whole = secs.round() as u64;
     if whole < 3600 {
         format!("{} m {:02} s", whole / 60, whole % 60)
@@ -58,8 +62,17 @@ pub fn share_bytes(part: u64, whole: u64) -> String {
 /// A bar of `width` characters, `part` of `whole` filled.
 #[must_use]
 pub fn bar(part: f64, whole: f64, width: usize) -> String {
-    let ratio = if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 0.0 };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "0..=width")]
+    let ratio = if whole > 0.0 {
+        (part / whole).clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "0..=width"
+    )]
     let filled = (ratio * width as f64).round() as usize;
     let filled = filled.min(width);
     format!("{}{}", "█".repeat(filled), "░".repeat(width - filled))
@@ -68,7 +81,11 @@ pub fn bar(part: f64, whole: f64, width: usize) -> String {
 /// `1 file`, `2 files`.
 #[must_use]
 pub fn count(n: u64, what: &str) -> String {
-    if n == 1 { format!("{n} {what}") } else { format!("{n} {what}s") }
+    if n == 1 {
+        format!("{n} {what}")
+    } else {
+        format!("{n} {what}s")
+    }
 }
 
 #[cfg(test)]
@@ -78,17 +95,35 @@ mod tests {
     #[test]
     fn durations_and_sizes_read_well_at_every_scale() {
         for (given, shown) in [
-            (0.04, "0.0 s"), (12.34, "12.3 s"), (99.94, "99.9 s"), (99.96, "1 m 40 s"), (125.0, "2 m 05 s"),
-            (11_220.0, "3 h 07 m"), (-1.0, "0.0 s"), (f64::NAN, "0.0 s"),
+            (0.04, "0.0 s"),
+            (12.34, "12.3 s"),
+            (99.94, "99.9 s"),
+            (99.96, "1 m 40 s"),
+            (125.0, "2 m 05 s"),
+            (11_220.0, "3 h 07 m"),
+            (-1.0, "0.0 s"),
+            (f64::NAN, "0.0 s"),
         ] {
             assert_eq!(secs(given), shown);
         }
-        for (given, shown) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (1 << 31, "2.0 GiB"), (1_048_575, "1.0 MiB")] {
+        for (given, shown) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (1 << 31, "2.0 GiB"),
+            (1_048_575, "1.0 MiB"),
+        ] {
             assert_eq!(bytes(given), shown);
         }
         assert_eq!(bytes(u64::MAX), "16384.0 PiB");
-        assert_eq!((share(1.0, 0.0).as_str(), share(1.0, 2.0).as_str()), ("-", "50 %"));
-        assert_eq!((bar(1.0, 2.0, 4).as_str(), bar(9.0, 2.0, 2).as_str()), ("██░░", "██"));
+        assert_eq!(
+            (share(1.0, 0.0).as_str(), share(1.0, 2.0).as_str()),
+            ("-", "50 %")
+        );
+        assert_eq!(
+            (bar(1.0, 2.0, 4).as_str(), bar(9.0, 2.0, 2).as_str()),
+            ("██░░", "██")
+        );
         assert_eq!(between_ms(5, 1), 0.0);
     }
 }

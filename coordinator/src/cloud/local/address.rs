@@ -14,7 +14,10 @@ const NODES_PER_NET: u32 = 250;
 #[must_use]
 pub(super) fn of(run: &RunId, index: u32) -> IpAddr {
     let digest = Sha256::digest(run.as_str());
-    let seed = digest.iter().take(4).fold(0u32, |sum, &byte| sum << 8 | u32::from(byte));
+    let seed = digest
+        .iter()
+        .take(4)
+        .fold(0u32, |sum, &byte| sum << 8 | u32::from(byte));
     let nets = u32::from(LAST - FIRST) << 8;
     let net = (seed % nets).wrapping_add(index / NODES_PER_NET) % nets;
     let [_, _, high, low] = net.to_be_bytes();
@@ -33,6 +36,9 @@ mod tests {
         let run: RunId = "iris-abcdefgh".parse().unwrap();
         let all: HashSet<_> = (0..2_000).map(|n| of(&run, n)).collect();
         assert_eq!(all.len(), 2_000);
-        assert!(all.iter().all(|ip| ip.is_loopback() && *ip != IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        assert!(
+            all.iter()
+                .all(|ip| ip.is_loopback() && *ip != IpAddr::V4(Ipv4Addr::LOCALHOST))
+        );
     }
 }

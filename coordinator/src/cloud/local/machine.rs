@@ -20,8 +20,17 @@ use crate::home::write_private;
 use crate::run::Role;
 
 /// What an agent inherits from the environment of the coordinator; nothing else gets to a node.
-const INHERITED: [&str; 9] =
-    ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "MAYFLY_LOG", "RUST_BACKTRACE"];
+const INHERITED: [&str; 9] = [
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "MAYFLY_LOG",
+    "RUST_BACKTRACE",
+];
 
 pub(super) struct LocalMachine {
     machine: Machine,
@@ -45,9 +54,17 @@ impl LocalMachine {
         let address = address::of(&order.run, index);
         let config = folder.join("node.json");
         let folders = (folder.as_path(), run_folder.join("shared"));
-        write_private(&config, node_json(site, node, role, address, folders, order).to_string().as_bytes())?;
+        write_private(
+            &config,
+            node_json(site, node, role, address, folders, order)
+                .to_string()
+                .as_bytes(),
+        )?;
         let child = spawn(&site.agent, &config, &folder, &order.run, node)?;
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or_else(|| io::Error::other("no pid"))?;
+        let pid = child
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .ok_or_else(|| io::Error::other("no pid"))?;
         let machine = Machine {
             id: node.to_string(),
             node: node.clone(),
@@ -56,7 +73,12 @@ impl LocalMachine {
             started: Timestamp::now(),
             ended: None,
         };
-        Ok(Self { machine, child, pid, asked: None })
+        Ok(Self {
+            machine,
+            child,
+            pid,
+            asked: None,
+        })
     }
 
     pub(super) fn pid(&self) -> i32 {
@@ -127,14 +149,25 @@ fn spawn(agent: &Path, config: &Path, folder: &Path, run: &RunId, node: &NodeId)
     let log: PathBuf = folder.join("agent.log");
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
     let mut command = Command::new(agent);
-    command.arg("run").arg("--config").arg(config).current_dir(folder).env_clear();
+    command
+        .arg("run")
+        .arg("--config")
+        .arg(config)
+        .current_dir(folder)
+        .env_clear();
     for name in INHERITED {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
     }
-    command.env(RUN_VARIABLE, run.as_str()).env(NODE_VARIABLE, node.as_str());
+    command
+        .env(RUN_VARIABLE, run.as_str())
+        .env(NODE_VARIABLE, node.as_str());
     // A group of its own: Ctrl-C in the terminal is for the command, which then asks the nodes in order.
-    command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
     command.spawn()
 }

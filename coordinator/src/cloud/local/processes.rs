@@ -29,19 +29,24 @@ fn numbered(entry: &fs::DirEntry) -> Option<i32> {
 fn run_of(pid: i32) -> Option<RunId> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let prefix = format!("{RUN_VARIABLE}=");
-    let value = environment.split(|&byte| byte == 0).find_map(|entry| entry.strip_prefix(prefix.as_bytes()))?;
+    let value = environment
+        .split(|&byte| byte == 0)
+        .find_map(|entry| entry.strip_prefix(prefix.as_bytes()))?;
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 fn is_zombie(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
+    stat.rsplit_once(") ")
+        .is_none_or(|(_, rest)| rest.starts_with('Z'))
 }
 
 /// Processes of all runs that this user may see. The process that asks is not among them.
 #[must_use]
 pub fn all() -> Vec<Process> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     let own = nix::unistd::getpid().as_raw();
     entries
         .flatten()
@@ -49,7 +54,11 @@ pub fn all() -> Vec<Process> {
         .filter(|&pid| pid != own && !is_zombie(pid))
         .filter_map(|pid| {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            Some(Process { pid, run: run_of(pid)?, name: name.trim().to_owned() })
+            Some(Process {
+                pid,
+                run: run_of(pid)?,
+                name: name.trim().to_owned(),
+            })
         })
         .collect()
 }

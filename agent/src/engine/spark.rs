@@ -1,0 +1,147 @@
+//! Spark standalone: `java` itself for Master, Worker and driver, without the launcher's second JVM.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{Context, Job, Role, Status};
+use crate::prepare::PrepareError;
+use crate::supervise::Child;
+
+pub mod conf;
+mod daemon;
+mod job;
+mod jvm;
+mod poll;
+
+pub use jvm::Classes;
+pub(crate) use jvm::class_path;
+
+/// Workers register here; every node has an address of its own.
+pub const MASTER_PORT: u16 = 7077;
+/// The Master's page.
+pub const MASTER_UI_PORT: u16 = 8080;
+/// A Worker's page.
+pub const WORKER_UI_PORT: u16 = 8081;
+/// The driver's page.
+pub const DRIVER_UI_PORT: u16 = 4040;
+
+/// What Spark leaves in the node's folder.
+pub mod paths {
+    use std::path::{Path, PathBuf};
+
+    /// Properties, with the secret; 0700.
+    #[must_use]
+    pub fn conf(folder: &Path) -> PathBuf {
+        folder.join("spark-conf")
+    }
+    /// Executors' working folders with their `stderr` and `stdout`.
+    #[must_use]
+    pub fn work(folder: &Path) -> PathBuf {
+        folder.join("spark-work")
+    }
+    /// Shuffle files and other scratch.
+    #[must_use]
+    pub fn local(folder: &Path) -> PathBuf {
+        folder.join("spark-local")
+    }
+    /// Event logs, for a History Server.
+    #[must_use]
+    pub fn events(folder: &Path) -> PathBuf {
+        folder.join("events")
+    }
+    /// What the Master knows of workers and applications, for when it is started again.
+    #[must_use]
+    pub fn recovery(folder: &Path) -> PathBuf {
+        folder.join("spark-recovery")
+    }
+}
+
+/// This node's part of a Spark cluster. Dropping it kills the daemon (not a job that was submitted: that is its own value).
+pub struct Engine {
+    context: Context,
+    role: Role,
+    classes: Classes,
+    status: watch::Receiver<Status>,
+    stop: watch::Sender<Option<Duration>>,
+    tasks: JoinSet<()>,
+}
+
+impl Engine {
+    /// Starts the Master or Worker. It comes up in the background: see [`Engine::status`].
+    ///
+    /// # Errors
+    /// The node's folder cannot be written.
+    pub fn start(context: Context, role: Role) -> io::Result<Self> {
+        let classes = Classes::archived(&context.toolchain);
+        Self::start_with(context, role, classes)
+    }
+
+    /// As [`Engine::start`], with a choice of how classes are loaded.
+    ///
+    /// # Errors
+    /// The node's folder cannot be written.
+    pub fn start_with(context: Context, role: Role, classes: Classes) -> io::Result<Self> {
+        for folder in [paths::work, paths::local, paths::events, paths::recovery] {
+            std::fs::create_dir_all(folder(&context.folder))?;
+        }
+        conf::private_folder(&paths::conf(&context.folder))?;
+        let (report, status) = watch::channel(Status::default());
+        let (stop, stopped) = watch::channel(None);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(daemon::Daemon::new(&context, &role, &classes)?.run(report, stopped));
+        Ok(Self {
+            context,
+            role,
+            classes,
+            status,
+            stop,
+            tasks,
+        })
+    }
+
+    /// What is known of the daemon, now and later.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// This node's part.
+    #[must_use]
+    pub fn role(&self) -> &Role {
+        &self.role
+    }
+
+    /// Ends the daemon and all executors: TERM, `grace`, KILL.
+    pub async fn stop(mut self, grace: Duration) {
+        self.stop.send_replace(Some(grace));
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Checks the entry and starts the driver.
+    ///
+    /// # Errors
+    /// The entry cannot be run (the job's doing), or the driver cannot be started (ours).
+    pub async fn submit(&self, job: &Job) -> Result<Child, PrepareError> {
+        job::submit(&self.context, &self.classes, job).await
+    }
+
+    /// Address of the driver's page while the job runs, for [`super::progress`].
+    #[must_use]
+    pub fn driver_ui(&self) -> String {
+        format!(
+            "http://{}",
+            std::net::SocketAddr::new(self.context.address, DRIVER_UI_PORT)
+        )
+    }
+}
+
+/// Where the `java` program belongs; a Worker finds the one for executors through `JAVA_HOME`.
+fn java_home(java: &Path) -> PathBuf {
+    java.parent()
+        .and_then(Path::parent)
+        .map_or_else(PathBuf::new, Path::to_path_buf)
+}

@@ -1,0 +1,225 @@
+//! Keeps this node's Master or Worker running.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::super::{Context, Role, Status};
+use super::conf::{self, write_private};
+use super::poll::Page;
+use super::{Classes, MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT, jvm, paths};
+use crate::supervise::{Child, Exit, Spec, Stream};
+
+/// A daemon that dies more often than this is given up.
+const RESTARTS_MAX: u32 = 3;
+/// Before a daemon is started again: whatever held its port has let go by then.
+const RESTART_PAUSE: Duration = Duration::from_millis(300);
+const POLL_FORMING: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_secs(1);
+/// A Worker that found no Master asks again only after 5 to 15 s; one that is not registered this long after the Master
+/// took connections is better started anew.
+const REGISTER_MAX: Duration = Duration::from_secs(3);
+/// A JVM is given this long to start before its registration is judged.
+const JVM_START: Duration = Duration::from_secs(4);
+
+pub(super) struct Daemon {
+    context: Context,
+    spec: Spec,
+    page: Page,
+    /// `host:port` of the master, on workers.
+    master: Option<String>,
+    status: Status,
+}
+
+enum End {
+    Died(Exit),
+    Lost,
+    Told(Duration),
+}
+
+impl Daemon {
+    pub(super) fn new(context: &Context, role: &Role, classes: &Classes) -> io::Result<Self> {
+        let folder = paths::conf(&context.folder);
+        let properties = folder.join("daemon.properties");
+        write_private(&properties, &conf::render(&conf::daemon(context)))?;
+        write_private(&jvm::logging(context), jvm::LOGGING)?;
+        let (name, class, port, master) = match role {
+            Role::Master => (
+                "spark-master",
+                "org.apache.spark.deploy.master.Master",
+                MASTER_UI_PORT,
+                None,
+            ),
+            Role::Worker { master } => (
+                "spark-worker",
+                "org.apache.spark.deploy.worker.Worker",
+                WORKER_UI_PORT,
+                Some(master.clone()),
+            ),
+        };
+        let ui = SocketAddr::new(context.address, port);
+        let mut args = jvm::daemon_args(context, classes, name);
+        args.extend([class, "--host", &context.address.to_string()].map(OsString::from));
+        args.extend([
+            "--webui-port".into(),
+            port.to_string().into(),
+            "--properties-file".into(),
+            properties.into(),
+        ]);
+        args.extend(role_args(context, role));
+        let mut env = jvm::environment(context);
+        env.push(("SPARK_HOME".into(), context.toolchain.spark_home.clone().into()));
+        let spec = Spec {
+            name: name.into(),
+            stream: Stream::Engine,
+            program: context.toolchain.java.clone().into(),
+            args,
+            env,
+            cwd: context.folder.clone(),
+            keeper: context.keeper.clone(),
+        };
+        let address = if master.is_none() {
+            SocketAddr::new(context.address, MASTER_PORT).to_string()
+        } else {
+            String::new()
+        };
+        let status = Status {
+            address,
+            ui: format!("http://{ui}"),
+            ..Status::default()
+        };
+        Ok(Self {
+            context: context.clone(),
+            spec,
+            page: Page::new(&status.ui)?,
+            master,
+            status,
+        })
+    }
+
+    pub(super) async fn run(
+        mut self,
+        report: watch::Sender<Status>,
+        mut stop: watch::Receiver<Option<Duration>>,
+    ) {
+        report.send_replace(self.status.clone());
+        loop {
+            let child = match Child::spawn(self.spec.clone(), self.context.lines.clone()).await {
+                Ok(child) => child,
+                Err(error) => {
+                    return self.give_up(&report, format!("{} cannot be started: {error}", self.spec.name));
+                }
+            };
+            let end = tokio::select! {
+                exit = child.wait() => End::Died(exit),
+                () = self.watch(&report) => End::Lost,
+                grace = told(&mut stop) => End::Told(grace),
+            };
+            self.status.ready = false;
+            self.status.alive_workers = 0;
+            report.send_replace(self.status.clone());
+            let how = match end {
+                End::Told(grace) => {
+                    child.stop(grace).await;
+                    return;
+                }
+                End::Lost => {
+                    child.kill().await;
+                    "did not register".to_owned()
+                }
+                End::Died(exit) => super::super::cause::of_exit(exit),
+            };
+            if self.status.restarts >= RESTARTS_MAX {
+                return self.give_up(
+                    &report,
+                    format!("{} {how}, for the {}th time", self.spec.name, RESTARTS_MAX + 1),
+                );
+            }
+            self.status.restarts += 1;
+            tracing::warn!(
+                daemon = self.spec.name,
+                how,
+                restarts = self.status.restarts,
+                "start daemon again"
+            );
+            report.send_replace(self.status.clone());
+            if timeout(RESTART_PAUSE, told(&mut stop)).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn give_up(&mut self, report: &watch::Sender<Status>, why: String) {
+        self.status.failed = Some(why);
+        report.send_replace(self.status.clone());
+    }
+
+    /// Follows the daemon's page; returns when a Worker has to be started anew.
+    async fn watch(&mut self, report: &watch::Sender<Status>) {
+        let began = Instant::now();
+        let mut master_up: Option<Instant> = None;
+        loop {
+            match &self.master {
+                None => {
+                    let alive = self.page.alive_workers().await;
+                    self.status.ready = alive.is_some();
+                    self.status.alive_workers = alive.unwrap_or(self.status.alive_workers);
+                }
+                Some(master) => {
+                    self.status.ready = self.page.registered().await.unwrap_or(self.status.ready);
+                    if !self.status.ready && began.elapsed() > JVM_START {
+                        let up = timeout(POLL, TcpStream::connect(master))
+                            .await
+                            .is_ok_and(|socket| socket.is_ok());
+                        master_up = if up {
+                            master_up.or_else(|| Some(Instant::now()))
+                        } else {
+                            None
+                        };
+                        if master_up.is_some_and(|since| since.elapsed() > REGISTER_MAX) {
+                            return;
+                        }
+                    }
+                }
+            }
+            report.send_if_modified(|last| {
+                let changed = *last != self.status;
+                last.clone_from(&self.status);
+                changed
+            });
+            // The Master is asked often while workers are still to come: it costs it nothing.
+            let forming =
+                !self.status.ready || (self.master.is_none() && began.elapsed() < Duration::from_secs(60));
+            sleep(if forming { POLL_FORMING } else { POLL }).await;
+        }
+    }
+}
+
+fn role_args(context: &Context, role: &Role) -> Vec<OsString> {
+    match role {
+        Role::Master => vec!["--port".into(), MASTER_PORT.to_string().into()],
+        Role::Worker { master } => vec![
+            "--cores".into(),
+            context.cores.max(1).to_string().into(),
+            "--memory".into(),
+            format!("{}m", conf::worker_offer_mib(context.memory_bytes)).into(),
+            "--work-dir".into(),
+            paths::work(&context.folder).into(),
+            format!("spark://{master}").into(),
+        ],
+    }
+}
+
+/// The grace, once the engine is told to stop; a dropped engine means none.
+async fn told(stop: &mut watch::Receiver<Option<Duration>>) -> Duration {
+    stop.wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|grace| *grace)
+        .unwrap_or_default()
+}

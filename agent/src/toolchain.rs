@@ -1,0 +1,252 @@
+//! `agent toolchain`: finds or installs Java, Python and Spark in a cache, once.
+//!
+//! Every part is made in a temporary folder of the cache and moved into place when it is whole, under a lock: two at once
+//! and a death in the middle do no harm. What was found is noted in `toolchain-<spark>.json`; as long as what it names is
+//! there, the next call takes milliseconds.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Toolchain;
+
+mod cds;
+mod java;
+mod python;
+
+/// The version that is installed unless another is asked for.
+pub const SPARK_VERSION: &str = "4.0.5";
+const BASE_REQUIREMENTS: &str = include_str!("toolchain/base-requirements.txt");
+/// For another one that is installing.
+const LOCK_MAX: Duration = Duration::from_secs(30 * 60);
+const LOCK_POLL: Duration = Duration::from_millis(200);
+
+/// What to find or install.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The folder for what is installed; made when missing.
+    pub cache: PathBuf,
+    /// Spark's version, as `4.0.5`.
+    pub spark: String,
+    /// The agent's own executable.
+    pub keeper: PathBuf,
+}
+
+/// Something that takes a while has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// `python`, `spark`, `java`, `cds` or `lock`.
+    pub name: &'static str,
+    /// One line for people.
+    pub detail: String,
+}
+
+/// Why there is no toolchain, in one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something must be installed by hand.
+    #[error("{0}")]
+    Missing(String),
+    /// An installation failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The cache cannot be used.
+    #[error("{what} {path}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { what, path, source }
+    }
+}
+
+/// What was found the last time, and what must still be so.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    toolchain: Toolchain,
+    /// `java -version` is not asked again while its file is the same.
+    java_modified_secs: u64,
+    /// The user's wish of then.
+    java_home: Option<String>,
+    /// The list of pinned packages of then.
+    requirements: String,
+}
+
+/// Finds or installs; `progress` hears of what takes a while.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn ensure(request: &Request, mut progress: impl FnMut(Step)) -> Result<Toolchain, Error> {
+    if !request.spark.bytes().all(|b| b.is_ascii_digit() || b == b'.') || request.spark.is_empty() {
+        return Err(Error::Missing(format!(
+            "Spark version {:?} is not like {SPARK_VERSION}",
+            request.spark
+        )));
+    }
+    let note = request.cache.join(format!("toolchain-{}.json", request.spark));
+    if let Some(toolchain) = recall(&note) {
+        return Ok(toolchain);
+    }
+    std::fs::create_dir_all(&request.cache).map_err(Error::io("create the cache", &request.cache))?;
+    let cache = request
+        .cache
+        .canonicalize()
+        .map_err(Error::io("find the cache", &request.cache))?;
+    let request = Request {
+        cache,
+        ..request.clone()
+    };
+    let _lock = lock(&request.cache, &mut progress).await?;
+    if let Some(toolchain) = recall(&note) {
+        return Ok(toolchain);
+    }
+    remove_leftovers(&request.cache);
+    let base = python::base(&request, &mut progress).await?;
+    let java = java::find_or_install(&request, &base.python, &mut progress).await?;
+    let mut toolchain = Toolchain {
+        scala_version: scala_version(&base.spark_home)?,
+        spark_home: base.spark_home,
+        spark_version: request.spark.clone(),
+        java: java.program,
+        python: base.python,
+        cds_archive: None,
+    };
+    toolchain.cds_archive = cds::archive(&request, &toolchain, &java.version, &mut progress).await;
+    remember(&note, &toolchain)?;
+    Ok(toolchain)
+}
+
+fn recall(note: &Path) -> Option<Toolchain> {
+    let record: Record = serde_json::from_slice(&std::fs::read(note).ok()?).ok()?;
+    let found = &record.toolchain;
+    let same = record.requirements == BASE_REQUIREMENTS
+        && record.java_home == java_home()
+        && modified_secs(&found.java)? == record.java_modified_secs
+        && found.spark_home.join("jars").is_dir()
+        && found.python.exists()
+        && found.cds_archive.as_ref().is_none_or(|archive| archive.is_file());
+    same.then_some(record.toolchain)
+}
+
+fn remember(note: &Path, toolchain: &Toolchain) -> Result<(), Error> {
+    let record = Record {
+        toolchain: toolchain.clone(),
+        java_modified_secs: modified_secs(&toolchain.java).unwrap_or(0),
+        java_home: java_home(),
+        requirements: BASE_REQUIREMENTS.into(),
+    };
+    let part = note.with_extension("part");
+    let text = serde_json::to_vec_pretty(&record).map_err(|error| Error::Failed(error.to_string()))?;
+    std::fs::write(&part, text).map_err(Error::io("write", &part))?;
+    std::fs::rename(&part, note).map_err(Error::io("write", note))
+}
+
+fn java_home() -> Option<String> {
+    std::env::var("JAVA_HOME").ok().filter(|home| !home.is_empty())
+}
+
+fn modified_secs(path: &Path) -> Option<u64> {
+    let modified = path.metadata().ok()?.modified().ok()?;
+    modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs())
+}
+
+/// The lock goes with the file handle, also when this process is killed.
+async fn lock(cache: &Path, progress: &mut impl FnMut(Step)) -> Result<File, Error> {
+    let path = cache.join("lock");
+    let file = File::create(&path).map_err(Error::io("open", &path))?;
+    let began = tokio::time::Instant::now();
+    let mut told = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(source)) => {
+                return Err(Error::Io {
+                    what: "lock",
+                    path,
+                    source,
+                });
+            }
+            Err(TryLockError::WouldBlock) if began.elapsed() > LOCK_MAX => {
+                return Err(Error::Failed(format!(
+                    "another installation holds {} for too long",
+                    path.display()
+                )));
+            }
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if !told {
+            progress(Step {
+                name: "lock",
+                detail: "another command installs; waiting for it".into(),
+            });
+            told = true;
+        }
+        tokio::time::sleep(LOCK_POLL).await;
+    }
+}
+
+/// A folder of the cache for something unfinished; it is removed unless it is moved into place.
+fn unfinished(cache: &Path) -> Result<tempfile::TempDir, Error> {
+    tempfile::Builder::new()
+        .prefix(".unfinished-")
+        .tempdir_in(cache)
+        .map_err(Error::io("create a folder in", cache))
+}
+
+/// Moves what is whole into its place. An older one of the same name was not whole, or it would have been used.
+fn put_in_place(folder: tempfile::TempDir, place: &Path) -> Result<(), Error> {
+    if place.exists() {
+        std::fs::remove_dir_all(place).map_err(Error::io("remove", place))?;
+    }
+    std::fs::rename(folder.path(), place).map_err(Error::io("move into place", place))?;
+    // Moved: there is nothing left to remove.
+    let _ = folder.keep();
+    Ok(())
+}
+
+/// Of those that were killed. Only under the lock.
+fn remove_leftovers(cache: &Path) {
+    for entry in std::fs::read_dir(cache).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(".unfinished-") {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// From the name of Spark's own core JAR: `spark-core_2.13-4.0.5.jar`.
+fn scala_version(spark_home: &Path) -> Result<String, Error> {
+    let jars = spark_home.join("jars");
+    let entries = std::fs::read_dir(&jars).map_err(Error::io("read", &jars))?;
+    let mut names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .find_map(|name| Some(name.strip_prefix("spark-core_")?.split_once('-')?.0.to_owned()))
+        .ok_or_else(|| Error::Failed(format!("{} has no spark-core JAR", jars.display())))
+}
+
+/// The cache of this user: `MAYFLY_CACHE`, else `$XDG_CACHE_HOME/mayfly`, else `~/.cache/mayfly`.
+#[must_use]
+pub fn default_cache() -> PathBuf {
+    let set = |key: &str| {
+        std::env::var_os(key)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    set("MAYFLY_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("mayfly")))
+        .or_else(|| set("HOME").map(|home| home.join(".cache/mayfly")))
+        .unwrap_or_else(|| PathBuf::from(".mayfly/cache"))
+}

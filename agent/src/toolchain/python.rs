@@ -1,0 +1,226 @@
+//! The base Python: an environment with pyspark and the packages that jobs expect.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::{BASE_REQUIREMENTS, Error, Request, Step, put_in_place, unfinished};
+use crate::command::Command;
+
+/// Newest first after the user's own choice; what Spark and the pinned packages are made for.
+const NAMES: [&str; 5] = ["python3", "python3.13", "python3.12", "python3.11", "python3.10"];
+const ASK_MAX: Duration = Duration::from_secs(30);
+const VENV_MAX: Duration = Duration::from_secs(180);
+const INSTALL_MAX: Duration = Duration::from_secs(15 * 60);
+
+const ASK: &str = "import sys\nprint('version', sys.version_info[0], sys.version_info[1])\nprint('program', sys.executable)\n\
+import venv, ensurepip\nprint('complete')";
+
+pub(super) struct Base {
+    pub(super) python: PathBuf,
+    pub(super) spark_home: PathBuf,
+}
+
+struct Interpreter {
+    program: PathBuf,
+    minor: u32,
+    complete: bool,
+}
+
+pub(super) async fn base(request: &Request, progress: &mut impl FnMut(Step)) -> Result<Base, Error> {
+    let found = find(request).await?;
+    let hash = Sha256::digest(format!(
+        "{}\n{}\n{BASE_REQUIREMENTS}",
+        request.spark,
+        found.program.display()
+    ));
+    let hash: String = data_encoding::HEXLOWER.encode(&hash).chars().take(8).collect();
+    let place = request
+        .cache
+        .join(format!("spark-{}-py3.{}-{hash}", request.spark, found.minor));
+    if !place.join("complete").exists() {
+        install(request, &found, &place, progress).await?;
+    }
+    let python = place.join("bin").join("python3");
+    let spark_home = place
+        .join("lib")
+        .join(format!("python3.{}", found.minor))
+        .join("site-packages/pyspark");
+    if spark_home.join("jars").is_dir() && python.exists() {
+        return Ok(Base { python, spark_home });
+    }
+    Err(Error::Failed(format!(
+        "{} is damaged: remove it and try again",
+        place.display()
+    )))
+}
+
+async fn find(request: &Request) -> Result<Interpreter, Error> {
+    let mut incomplete = None;
+    for name in NAMES {
+        match ask(request, name).await {
+            Some(python) if python.complete => return Ok(python),
+            Some(python) => incomplete = incomplete.or(Some(python)),
+            None => {}
+        }
+    }
+    Err(Error::Missing(match incomplete {
+        Some(python) => format!(
+            "Python 3.{0} at {1} lacks venv or ensurepip: install them with {2}",
+            python.minor,
+            python.program.display(),
+            by_system(
+                &format!("apt install python3.{0}-venv", python.minor),
+                "dnf install python3",
+                "brew install python@3.12"
+            ),
+        ),
+        None => format!(
+            "Python 3.10 to 3.13 is not on the PATH: install it with {}",
+            by_system(
+                "apt install python3 python3-venv",
+                "dnf install python3.12",
+                "brew install python@3.12"
+            ),
+        ),
+    }))
+}
+
+fn by_system(debian: &str, fedora: &str, brew: &str) -> String {
+    let here = |program: &str| super::java::on_path(program).is_some();
+    match () {
+        () if here("apt") => format!("`{debian}`"),
+        () if here("dnf") => format!("`{fedora}`"),
+        () if here("brew") => format!("`{brew}`"),
+        () => format!("`{debian}`, `{fedora}` or `{brew}`"),
+    }
+}
+
+/// What an interpreter says of itself; `None` when it is not there or of no use.
+async fn ask(request: &Request, name: &str) -> Option<Interpreter> {
+    let command = Command::new(&request.keeper, name, ["-c", ASK], &request.cache).env_remove("PYTHONPATH");
+    let said = command.run(ASK_MAX, |_| {}).await.ok()?.lines;
+    let value = |key: &str| {
+        said.iter()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
+    };
+    let minor: u32 = value("version")?.strip_prefix("3 ")?.parse().ok()?;
+    let complete = said.iter().any(|line| line == "complete");
+    (10..=13).contains(&minor).then_some(Interpreter {
+        program: value("program")?.into(),
+        minor,
+        complete,
+    })
+}
+
+async fn install(
+    request: &Request,
+    found: &Interpreter,
+    place: &Path,
+    progress: &mut impl FnMut(Step),
+) -> Result<(), Error> {
+    let detail = format!("making an environment with {}", found.program.display());
+    progress(Step {
+        name: "python",
+        detail,
+    });
+    let folder = unfinished(&request.cache)?;
+    let args = ["-m".as_ref(), "venv".as_ref(), folder.path().as_os_str()];
+    let made = Command::new(&request.keeper, &found.program, args, &request.cache)
+        .run(VENV_MAX, |_| {})
+        .await;
+    let made = made.map_err(Error::io("run", &found.program))?;
+    if !made.success() {
+        return Err(Error::Failed(format!(
+            "{} cannot make an environment: {}",
+            found.program.display(),
+            made.last_line()
+        )));
+    }
+    let list = folder.path().join("base-requirements.txt");
+    std::fs::write(&list, BASE_REQUIREMENTS).map_err(Error::io("write", &list))?;
+    let python = folder.path().join("bin/python3");
+    // The build of pyspark's source package would fetch its own tools each time; the pinned ones are used.
+    progress(Step {
+        name: "python",
+        detail: "installing numpy, pandas and pyarrow (about 60 MB)".into(),
+    });
+    pip(request, &python, &["-r".as_ref(), list.as_os_str()], progress).await?;
+    progress(Step {
+        name: "spark",
+        detail: format!("installing Spark {} (about 430 MB, some minutes)", request.spark),
+    });
+    let spark = format!("pyspark=={}", request.spark);
+    pip(
+        request,
+        &python,
+        &["--no-build-isolation".as_ref(), spark.as_ref()],
+        progress,
+    )
+    .await?;
+    let mark = folder.path().join("complete");
+    std::fs::write(&mark, "").map_err(Error::io("write", &mark))?;
+    put_in_place(folder, place)
+}
+
+/// `pip install`, bounded; its steps are passed on.
+pub(super) async fn pip(
+    request: &Request,
+    python: &Path,
+    what: &[&std::ffi::OsStr],
+    progress: &mut impl FnMut(Step),
+) -> Result<(), Error> {
+    let flags = [
+        "-m",
+        "pip",
+        "install",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--progress-bar=off",
+        "--retries=5",
+    ];
+    let args = flags
+        .iter()
+        .map(AsRef::as_ref)
+        .chain(["--timeout=30".as_ref()])
+        .chain(what.iter().copied());
+    let command = Command::new(&request.keeper, python, args, &request.cache);
+    let done = command
+        .run(INSTALL_MAX, |line| {
+            let line = line.trim();
+            if ["Downloading ", "Building wheel", "Installing collected"]
+                .iter()
+                .any(|begin| line.starts_with(begin))
+            {
+                progress(Step {
+                    name: "pip",
+                    detail: line.chars().take(120).collect(),
+                });
+            }
+        })
+        .await
+        .map_err(Error::io("run", python))?;
+    if done.exit.is_none() {
+        return Err(Error::Failed(format!(
+            "pip did not end within {} minutes",
+            INSTALL_MAX.as_secs() / 60
+        )));
+    }
+    if done.success() {
+        return Ok(());
+    }
+    let said = done.lines.iter().rev().find(|line| line.starts_with("ERROR:"));
+    let said = said.map_or(done.last_line(), |line| line.trim_start_matches("ERROR:").trim());
+    let offline = done.lines.iter().any(|line| {
+        line.contains("Failed to establish a new connection") || line.contains("NameResolutionError")
+    });
+    let hint = if offline {
+        " (is this machine connected to the network?)"
+    } else {
+        ""
+    };
+    Err(Error::Failed(format!(
+        "pip cannot install what Spark needs: {said}{hint}"
+    )))
+}

@@ -1,0 +1,365 @@
+//! `launch`: from a job to its receipt.
+
+mod follow;
+/// What is about to happen, for people.
+pub mod plan;
+
+use std::path::{Path, PathBuf};
+
+use mayfly_configs::{AdHoc, Job, RelPath, Repo};
+use mayfly_kit::layout;
+use mayfly_kit::shutdown::{self, Level, Signals};
+use mayfly_kit::store::Store;
+use mayfly_proto::v1::LaunchRequest;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::client::{self, Client};
+use super::failure::Failure;
+use super::jobs::{self, Found};
+use super::view::{Mode, Paint, Screen};
+use super::{home, out, upload};
+use crate::embedded::{self, Embedded, Options};
+use crate::gc;
+use crate::home::random_base32;
+use crate::record::{Outcome, SCHEMA};
+use crate::source::{self, Source};
+
+/// Flags of `launch`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  coordinator launch log-reg-iris                      a job of configs/jobs/*.yml or *.yml, here or above
+  coordinator launch jobs.yml                          the only job of a file
+  coordinator launch jobs.yml daily --set workers.count=8 --set limits.deadline=2h
+  coordinator launch --repo https://github.com/me/code --ref v1.2 --entry main.py --workers 4
+  coordinator launch --entry main.py --dirty           this folder, uncommitted work too
+
+Exit codes: 0 succeeded, 1 the job failed, 2 usage or configuration, 3 infrastructure, 4 deadline,
+5 budget, 130 cancelled. Ctrl-C once cancels and saves, twice is faster, three times exits at once.")]
+pub struct Flags {
+    /// A job file, a job, or both
+    #[arg(num_args = 0..=2, value_names = ["FILE", "JOB"])]
+    named: Vec<String>,
+    /// Without a file: the program to run (.py or .jar), relative to the job's folder
+    #[arg(long, conflicts_with = "named", value_name = "PATH")]
+    entry: Option<String>,
+    /// Without a file: an https or ssh URL, or a folder [default: the working folder]
+    #[arg(long, requires = "entry", value_name = "URL|DIR")]
+    repo: Option<String>,
+    /// Without a file: branch, tag or commit [default: HEAD]
+    #[arg(long = "ref", requires = "entry", value_name = "REF")]
+    git_ref: Option<String>,
+    /// Without a file: folder inside the repository [default: the folder given, or the top]
+    #[arg(long, requires = "entry", value_name = "PATH")]
+    path: Option<String>,
+    /// Without a file: main class of a .jar
+    #[arg(long, requires = "entry", value_name = "CLASS")]
+    class: Option<String>,
+    /// Without a file: an argument of the program; may be repeated
+    #[arg(
+        long = "arg",
+        requires = "entry",
+        value_name = "ARG",
+        allow_hyphen_values = true
+    )]
+    args: Vec<String>,
+    /// Without a file: Python requirements, relative to the job's folder
+    #[arg(long, requires = "entry", value_name = "PATH")]
+    requirements: Option<String>,
+    /// Without a file: how many workers
+    #[arg(long, requires = "entry", value_name = "N")]
+    workers: Option<u32>,
+    /// Without a file: name of the job [default: that of the entry]
+    #[arg(long, requires = "entry", value_name = "JOB")]
+    name: Option<String>,
+    /// Lay a value over the job, such as workers.count=8; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    sets: Vec<(String, String)>,
+    /// Take the uncommitted work of the folder along
+    #[arg(long)]
+    dirty: bool,
+    /// Where to run
+    #[arg(long, value_enum, default_value_t, value_name = "CLOUD")]
+    on: Cloud,
+    /// Ask nothing, even when it costs money
+    #[arg(long, short)]
+    yes: bool,
+    /// One JSON object for each event; the last one is the receipt
+    #[arg(long)]
+    json: bool,
+    /// Use the coordinator at this address (its token is read from MAYFLY_TOKEN) instead of one in this command
+    #[arg(long, value_name = "URL")]
+    coordinator: Option<String>,
+    /// Print the run's id and leave it to the coordinator
+    #[arg(long, requires = "coordinator")]
+    detach: bool,
+    /// Id of this request: the same id, job and commit are the same run [default: a new one]
+    #[arg(long, value_name = "ID", value_parser = request_id)]
+    request_id: Option<String>,
+}
+
+/// Where machines come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Cloud {
+    /// This machine.
+    #[default]
+    Local,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("write KEY=VALUE, such as workers.count=8")?;
+    if key.is_empty() {
+        return Err("there is no key before the `=`".to_owned());
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn request_id(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if text.is_empty() || text.len() > 128 || text.starts_with('-') || !text.chars().all(plain) {
+        return Err("use 1 to 128 letters, digits, `.`, `_` and `-`, no `-` first".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+impl Flags {
+    fn found(&self, cwd: &Path) -> Result<Found, Failure> {
+        let Some(entry) = &self.entry else {
+            return jobs::of_file(&self.named, &self.sets, cwd);
+        };
+        let flags = AdHoc {
+            name: self.name.clone(),
+            repo: self.repo.clone(),
+            git_ref: self.git_ref.clone(),
+            path: self.path.clone(),
+            entry: entry.clone(),
+            class: self.class.clone(),
+            args: self.args.clone(),
+            requirements: self.requirements.clone(),
+            workers: self.workers,
+            sets: self.sets.clone(),
+        };
+        jobs::of_flags(&flags, cwd)
+    }
+}
+
+/// What runs the job: a coordinator in this command, or one elsewhere.
+struct Coordinator {
+    embedded: Option<Embedded>,
+    client: Client,
+}
+
+/// Launches a job and follows it.
+///
+/// # Errors
+/// Whatever keeps the run from being made; how a run that was made ended is the exit code.
+pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
+    let cwd = home::current()?;
+    let found = flags.found(&cwd)?;
+    let mut screen = Screen::new(Mode::choose(flags.json), paint);
+    let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(signals.count());
+    let begun = tokio::select! {
+        begun = begin(flags, found, home, &screen) => begun?,
+        () = shutdown::reached(&mut level, 1) => {
+            screen.clear();
+            return Err(Failure { code: Outcome::Cancelled.exit_code(), message: "stopped: nothing has been launched".into() });
+        }
+    };
+    if flags.detach {
+        return detached(flags, &begun.run);
+    }
+    let ended = follow::to_the_end(
+        begun.coordinator.client.clone(),
+        &begun.run,
+        &mut screen,
+        &mut level,
+    )
+    .await;
+    screen.clear();
+    let code = match ended {
+        Ok(receipt) => {
+            follow::show(&receipt, flags.json, paint)?;
+            receipt.ended.outcome.exit_code()
+        }
+        Err(failure) => return Err(failure),
+    };
+    close(begun.coordinator, &mut level).await;
+    Ok(code)
+}
+
+struct Begun {
+    coordinator: Coordinator,
+    run: String,
+}
+
+async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Result<Begun, Failure> {
+    let Found {
+        mut job,
+        base,
+        path_from,
+        file,
+    } = found;
+    let scratch = tempfile::Builder::new().prefix("mayfly-").tempdir();
+    let scratch =
+        scratch.map_err(|e| Failure::usage(format!("cannot make a folder for temporary files: {e}")))?;
+    screen.doing("resolving the code")?;
+    let options = source::Options {
+        base: &base,
+        path_from,
+        dirty: flags.dirty,
+        scratch: scratch.path(),
+    };
+    let code = source::resolve(&job.code, options).await?;
+    place(&mut job, &base, &code)?;
+    for line in plan::lines(&job, &code, file.as_deref(), flags.dirty) {
+        screen.note(&line)?;
+    }
+    for warning in &code.warnings {
+        screen.note(&format!("warning: {warning}"))?;
+    }
+    let mut coordinator = open(flags, &job, home, screen).await?;
+    let bundle_key = store_bundle(&coordinator, home, &code).await?;
+    let run = request(flags, &mut coordinator.client, &job, &code, bundle_key).await?;
+    Ok(Begun { coordinator, run })
+}
+
+/// The job as it will be in the record: its folder from the top of the repository, the repository in full.
+fn place(job: &mut Job, base: &Path, code: &Source) -> Result<(), Failure> {
+    let path = if code.path.is_empty() { "." } else { &code.path };
+    job.code.path =
+        RelPath::new(path).map_err(|e| Failure::usage(format!("the job's folder {}", e.message)))?;
+    if let Repo::Folder(folder) = &job.code.repo {
+        let folder: PathBuf = base.join(folder);
+        job.code.repo = Repo::Folder(folder.canonicalize().unwrap_or(folder));
+    }
+    Ok(())
+}
+
+async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<Coordinator, Failure> {
+    if let Some(url) = &flags.coordinator {
+        let token = std::env::var(client::TOKEN_VAR).unwrap_or_default();
+        return Ok(Coordinator {
+            embedded: None,
+            client: client::connect(url, &token).await?,
+        });
+    }
+    let options = Options {
+        home: home.to_owned(),
+        listen: None,
+        admin: None,
+        spark: job.spark.version.clone(),
+    };
+    let progress = |step: crate::toolchain::Step| {
+        // When the screen cannot be written, the next line that matters fails too.
+        let _ = screen.doing(&format!("{} {}", step.name, step.detail));
+    };
+    let embedded = Embedded::start(options, progress).await?;
+    for left in gc::scan(home, &embedded.store.store).await? {
+        let folder = left
+            .folder
+            .as_ref()
+            .map(|f| format!("; what its job wrote is in {}", f.display()));
+        let what = format!("{} is {}{}", left.run, left.what, folder.unwrap_or_default());
+        screen.note(&format!("left over: {what} (`coordinator gc --yes` closes it)"))?;
+    }
+    let client = client::connect(&embedded.url, &embedded.token).await?;
+    Ok(Coordinator {
+        embedded: Some(embedded),
+        client,
+    })
+}
+
+/// Puts the bundle where the nodes will find it; the same commit is stored once.
+async fn store_bundle(coordinator: &Coordinator, home: &Path, code: &Source) -> Result<String, Failure> {
+    let Some(bundle) = &code.bundle else {
+        return Ok(String::new());
+    };
+    let key = layout::bundle(&code.commit);
+    match &coordinator.embedded {
+        Some(embedded) => put_once(&embedded.store.store, bundle, &key).await?,
+        None => {
+            // A server on this machine keeps its store in the same folder.
+            let open = embedded::open_store(home).await?;
+            let put = put_once(&open.store, bundle, &key).await;
+            open.close().await;
+            put?;
+        }
+    }
+    Ok(key)
+}
+
+async fn put_once(store: &Store, bundle: &Path, key: &str) -> Result<(), Failure> {
+    if store.size(key).await?.is_none() {
+        upload::file(store, bundle, key).await?;
+    }
+    Ok(())
+}
+
+async fn request(
+    flags: &Flags,
+    client: &mut Client,
+    job: &Job,
+    code: &Source,
+    bundle_key: String,
+) -> Result<String, Failure> {
+    let fresh = || random_base32(10).map_err(|e| Failure::chain("draw an id for the request", &e));
+    let request_id = flags.request_id.clone().map_or_else(fresh, Ok)?;
+    let job_json = serde_json::to_string(job).map_err(|e| Failure::chain("write the job as JSON", &e))?;
+    let owner = std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_else(|_| "unknown".to_owned());
+    let owner = owner.chars().filter(|c| !c.is_control()).take(60).collect();
+    let request = LaunchRequest {
+        request_id,
+        job_json,
+        commit: code.commit.clone(),
+        bundle_key,
+        owner,
+    };
+    let reply = client
+        .launch(request)
+        .await
+        .map_err(|status| client::refused("launch", &status))?;
+    Ok(reply.into_inner().run_id)
+}
+
+fn detached(flags: &Flags, run: &str) -> Result<u8, Failure> {
+    if flags.json {
+        out::json(&json!({ "schema": SCHEMA, "event": "launched", "run": run }))?;
+    } else {
+        out::line(run)?;
+    }
+    Ok(0)
+}
+
+/// The run is closed: nothing is lost when somebody does not want to wait for the last sockets.
+async fn close(coordinator: Coordinator, level: &mut watch::Receiver<Level>) {
+    drop(coordinator.client);
+    if let Some(embedded) = coordinator.embedded {
+        tokio::select! {
+            () = embedded.stop() => {}
+            () = shutdown::reached(level, shutdown::LEVEL_MAX) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_flags_are_checked() {
+        assert_eq!(key_value("a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert!(key_value("a").is_err() && key_value("=a").is_err());
+        for bad in ["", "../../x", "-x", "é", "a b", "a\n", &"x".repeat(10_240)] {
+            assert!(request_id(bad).is_err(), "{bad:?}");
+        }
+        assert!(request_id("ci-1234.5_a").is_ok());
+    }
+}

@@ -1,0 +1,84 @@
+//! What is about to happen, in a few lines.
+
+use std::path::Path;
+
+use mayfly_configs::{Job, display_size};
+
+use crate::source::Source;
+
+/// What runs, from where, on what, for how long at most.
+#[must_use]
+pub fn lines(job: &Job, code: &Source, file: Option<&Path>, dirty: bool) -> Vec<String> {
+    let from = file
+        .and_then(Path::file_name)
+        .map(|f| format!(" of {}", f.to_string_lossy()))
+        .unwrap_or_default();
+    let short: String = code.commit.chars().take(10).collect();
+    let with = if dirty { " with uncommitted work" } else { "" };
+    let folder = if code.path.is_empty() {
+        String::new()
+    } else {
+        format!("{}/", code.path)
+    };
+    vec![
+        format!("job      {}{from}: {folder}{}", job.name, job.code.entry),
+        format!("code     {} at {short}{with}", code.repo),
+        format!("fleet    {} on this machine", fleet(job)),
+        format!(
+            "limits   forms within {}, ends within {}",
+            duration(job.limits.form.0),
+            duration(job.limits.deadline.0)
+        ),
+    ]
+}
+
+/// `1 master (1 core, 1 GiB) + 2 workers (…)`.
+#[must_use]
+pub fn fleet(job: &Job) -> String {
+    let size = |cores: u32, memory: u64| {
+        let plural = if cores == 1 { "" } else { "s" };
+        format!("{cores} core{plural}, {}", display_size(memory))
+    };
+    let master = format!("1 master ({})", size(job.master.cores, job.master.memory_bytes));
+    let workers = &job.workers;
+    if workers.count == 0 {
+        return master;
+    }
+    let plural = if workers.count == 1 { "" } else { "s" };
+    let least = if workers.min < workers.count {
+        format!(", at least {}", workers.min)
+    } else {
+        String::new()
+    };
+    let each = size(workers.machine.cores, workers.machine.memory_bytes);
+    format!("{master} + {} worker{plural} ({each}{least})", workers.count)
+}
+
+/// `90s`, `5m`, `1h30m`: as a job file has it.
+#[must_use]
+pub fn duration(secs: u64) -> String {
+    let parts = [
+        (secs / 86_400, "d"),
+        (secs / 3600 % 24, "h"),
+        (secs / 60 % 60, "m"),
+        (secs % 60, "s"),
+    ];
+    let text: String = parts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, unit)| format!("{n}{unit}"))
+        .collect();
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_they_are_read() {
+        for (secs, text) in [(0, "0s"), (90, "1m30s"), (3600, "1h"), (90_000, "1d1h")] {
+            assert_eq!(duration(secs), text);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Verbs that need no coordinator, and odd surroundings.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::refusals::{coordinator, run, stderr};
+
+fn stdout(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn json(dir: &Path, args: &[&str]) -> serde_json::Value {
+    let output = run(dir, args);
+    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn data_goes_in_and_comes_out_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    std::fs::create_dir_all(path("in/sub")).unwrap();
+    std::fs::write(path("in/a.csv"), "1,2\n").unwrap();
+    std::fs::write(path("in/sub/b.csv"), vec![7; 20 << 20]).unwrap();
+    let put = json(dir.path(), &["data", "put", "in", "flights/", "--json"]);
+    assert_eq!(
+        (&put["files"], &put["url"]),
+        (&2.into(), &"s3://mayfly/data/flights/".into())
+    );
+    let listed = json(dir.path(), &["data", "ls", "flights/", "--json"]);
+    assert_eq!(listed["files"][0]["name"], "flights/a.csv");
+    assert_eq!(listed["files"][1]["size"], 20 << 20);
+    assert!(
+        run(dir.path(), &["data", "get", "flights/", "out"])
+            .status
+            .success()
+    );
+    assert_eq!(std::fs::read(path("out/sub/b.csv")).unwrap(), vec![7; 20 << 20]);
+    assert!(
+        run(dir.path(), &["data", "get", "flights/a.csv", "one.csv"])
+            .status
+            .success()
+    );
+    assert_eq!(std::fs::read_to_string(path("one.csv")).unwrap(), "1,2\n");
+    let again = run(dir.path(), &["data", "get", "flights/a.csv", "one.csv"]);
+    assert_eq!(again.status.code(), Some(2), "a file was overwritten");
+    assert_eq!(
+        run(dir.path(), &["data", "get", "none", "x"]).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn nothing_is_listed_and_nothing_is_made_where_nothing_is() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(
+        json(dir.path(), &["list", "--json"]),
+        serde_json::json!({ "schema": 1, "runs": [] })
+    );
+    assert_eq!(
+        json(dir.path(), &["gc", "--json"])["leftovers"],
+        serde_json::json!([])
+    );
+    assert!(stdout(&run(dir.path(), &["gc"])).contains("nothing is left"));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn files_are_validated_without_running_them() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("good.yml"), "iris:\n  code: {entry: main.py}\n").unwrap();
+    std::fs::write(
+        dir.path().join("bad.yml"),
+        "iris:\n  code: {entry: main.py}\n  worker: {count: 2}\n",
+    )
+    .unwrap();
+    let good = run(dir.path(), &["validate", "good.yml"]);
+    assert!(
+        good.status.success() && stdout(&good).contains("iris is right"),
+        "{}",
+        stdout(&good)
+    );
+    let bad = run(dir.path(), &["validate", "good.yml", "bad.yml"]);
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(
+        stderr(&bad).contains("bad.yml:3") && stderr(&bad).contains("workers"),
+        "{}",
+        stderr(&bad)
+    );
+    let report = run(dir.path(), &["validate", "bad.yml", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert_eq!(report["files"][0]["errors"][0]["line"], 3);
+}
+
+#[test]
+fn help_shows_examples_for_every_verb() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = run(dir.path(), &["--help"]);
+    assert!(help.status.success() && stdout(&help).contains("Exit codes"));
+    for verb in [
+        "launch", "validate", "list", "status", "logs", "results", "receipt", "cancel", "gc", "serve",
+        "data", "store",
+    ] {
+        let help = run(dir.path(), &[verb, "--help"]);
+        assert!(help.status.success() && stdout(&help).contains("Usage"), "{verb}");
+    }
+}
+
+#[test]
+fn odd_surroundings_do_no_harm() {
+    let dir = tempfile::tempdir().unwrap();
+    for (key, value) in [
+        ("TERM", "dumb"),
+        ("LC_ALL", "C"),
+        ("TZ", "Nowhere/Else"),
+        ("HOME", "/nonexistent"),
+        ("https_proxy", "garbage"),
+        ("COLUMNS", "-1"),
+        ("NO_COLOR", "1"),
+    ] {
+        let output = coordinator(dir.path())
+            .env(key, value)
+            .arg("list")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{key}={value}: {}", stderr(&output));
+    }
+    let output = coordinator(dir.path())
+        .env("MAYFLY_LOG", "=,=")
+        .arg("list")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    // Standard input closed rather than empty.
+    let closed = "exec 0<&-; exec \"$0\" list";
+    let program = env!("CARGO_BIN_EXE_coordinator");
+    let output = std::process::Command::new("sh")
+        .args(["-c", closed, program])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_command_quietly() {
+    let dir = tempfile::tempdir().unwrap();
+    let text: String = (0..3_000)
+        .map(|i| format!("job-{i}:\n  code: {{entry: main.py}}\n"))
+        .take(90)
+        .collect();
+    std::fs::write(dir.path().join("many.yml"), text).unwrap();
+    let files = vec!["many.yml"; 40];
+    let mut command = coordinator(dir.path());
+    command
+        .arg("validate")
+        .args(files)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut first = String::new();
+    BufReader::with_capacity(64, child.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    let status = child.wait().unwrap();
+    assert!(
+        first.contains("is right") && told.is_empty() && status.code() == Some(0),
+        "{status}: {told}"
+    );
+}
+
+#[test]
+fn the_store_alone_says_how_to_reach_it_and_ends_on_a_signal() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = coordinator(dir.path());
+    let mut child = command
+        .args(["store", "serve"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(5);
+    let lines: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(
+        lines[0].starts_with("export AWS_ENDPOINT_URL=http://127.0.0.1:"),
+        "{lines:?}"
+    );
+    assert!(lines[2].starts_with("export AWS_SECRET_ACCESS_KEY="), "{lines:?}");
+    let pid = child.id().to_string();
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -1,1 +1,0 @@
-//! Wire values into checked values. A handler calls these first and passes nothing unchecked on.
