@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use mayfly_kit::layout;
 use mayfly_kit::records::{Commit, FileEntry, Manifest, SCHEMA};
 use mayfly_kit::store::{Created, Store, StoreError};
-use futures::TryStreamExt as _;
 use mayfly_proto::{Attempt, NodeId, RunId};
 
 /// What is committed.
@@ -102,7 +102,9 @@ impl CommitError {
 /// The store failed.
 pub async fn write_manifest(store: &Store, run: &RunId, manifest: &Manifest) -> Result<(), CommitError> {
     let bytes = serde_json::to_vec(manifest).map_err(CommitError::Json)?;
-    Ok(store.put(&layout::manifest(run, manifest.attempt, &manifest.node), bytes).await?)
+    Ok(store
+        .put(&layout::manifest(run, manifest.attempt, &manifest.node), bytes)
+        .await?)
 }
 
 /// Merges, checks and writes. Repeating it after success is [`Committed::Ours`] again.
@@ -136,11 +138,22 @@ pub async fn commit(store: &Store, request: &Request) -> Result<Committed, Commi
 
 async fn read_manifest(store: &Store, request: &Request, node: &NodeId) -> Result<Manifest, CommitError> {
     let key = layout::manifest(&request.run, request.attempt, node);
-    let object = store.get(&key).await?.ok_or_else(|| CommitError::NoManifest { node: node.clone() })?;
+    let object = store
+        .get(&key)
+        .await?
+        .ok_or_else(|| CommitError::NoManifest { node: node.clone() })?;
     match serde_json::from_slice::<Manifest>(&object.bytes) {
         Ok(m) if m.schema == SCHEMA && m.node == *node && m.attempt == request.attempt => Ok(m),
-        Ok(_) => Err(CommitError::Foreign { key, what: "manifest", source: None }),
-        Err(e) => Err(CommitError::Foreign { key, what: "manifest", source: Some(e) }),
+        Ok(_) => Err(CommitError::Foreign {
+            key,
+            what: "manifest",
+            source: None,
+        }),
+        Err(e) => Err(CommitError::Foreign {
+            key,
+            what: "manifest",
+            source: Some(e),
+        }),
     }
 }
 
@@ -152,7 +165,11 @@ fn merge(manifests: Vec<Manifest>) -> Result<Vec<FileEntry>, CommitError> {
             match merged.get(&file.path) {
                 Some((first, other)) if *other != file => {
                     let first = first.clone();
-                    return Err(CommitError::Conflict { path: file.path, first, second: node });
+                    return Err(CommitError::Conflict {
+                        path: file.path,
+                        first,
+                        second: node,
+                    });
                 }
                 Some(_) => {}
                 None => {
@@ -177,21 +194,34 @@ async fn check_stored(store: &Store, request: &Request, files: &[FileEntry]) -> 
     }
     match wanted.first_key_value() {
         None => Ok(()),
-        Some((path, _)) => Err(CommitError::Missing { path: (*path).to_owned() }),
+        Some((path, _)) => Err(CommitError::Missing {
+            path: (*path).to_owned(),
+        }),
     }
 }
 
 /// A commit is there: ours from an earlier try, or another's.
 async fn compare(store: &Store, ours: &Commit) -> Result<Committed, CommitError> {
     let key = layout::commit(&ours.run);
-    let foreign = |source| CommitError::Foreign { key: key.clone(), what: "commit", source };
+    let foreign = |source| CommitError::Foreign {
+        key: key.clone(),
+        what: "commit",
+        source,
+    };
     let object = store.get(&key).await?.ok_or_else(|| foreign(None))?;
     let there: Commit = serde_json::from_slice(&object.bytes).map_err(|e| foreign(Some(e)))?;
     if there.schema != SCHEMA || there.run != ours.run {
         return Err(foreign(None));
     }
-    let same = Commit { committed_at: ours.committed_at, ..there.clone() } == *ours;
-    Ok(if same { Committed::Ours } else { Committed::Lost(there.attempt) })
+    let same = Commit {
+        committed_at: ours.committed_at,
+        ..there.clone()
+    } == *ours;
+    Ok(if same {
+        Committed::Ours
+    } else {
+        Committed::Lost(there.attempt)
+    })
 }
 
 #[cfg(test)]
@@ -204,7 +234,13 @@ mod tests {
             size: 3,
             sha256: (*sha256).into(),
         });
-        Manifest { schema: SCHEMA, node, attempt: Attempt::FIRST, files: files.collect(), skipped: vec![] }
+        Manifest {
+            schema: SCHEMA,
+            node,
+            attempt: Attempt::FIRST,
+            files: files.collect(),
+            skipped: vec![],
+        }
     }
 
     #[test]

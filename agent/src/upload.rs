@@ -204,8 +204,11 @@ impl Shared {
         let Small { entry, base64, bytes } = file;
         let key = self.key(&entry.path);
         let Target { store, only_new, .. } = &self.target;
-        let created =
-            self.patiently(&entry.path, || store.put_checked(&key, bytes.clone(), &base64, *only_new)).await?;
+        let created = self
+            .patiently(&entry.path, || {
+                store.put_checked(&key, bytes.clone(), &base64, *only_new)
+            })
+            .await?;
         if created == Created::Exists {
             self.same(&key, &entry).await?;
         }
@@ -215,10 +218,14 @@ impl Shared {
 
     /// Checks that the object that is there already is the very file.
     async fn same(&self, key: &str, entry: &FileEntry) -> Result<(), UploadError> {
-        let there = self.patiently(&entry.path, || self.target.store.digest(key)).await?;
+        let there = self
+            .patiently(&entry.path, || self.target.store.digest(key))
+            .await?;
         if there == Some((entry.sha256.clone(), entry.size)) {
             return Ok(());
         }
-        Err(UploadError::Conflict { path: entry.path.clone() })
+        Err(UploadError::Conflict {
+            path: entry.path.clone(),
+        })
     }
 }

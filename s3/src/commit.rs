@@ -174,7 +174,7 @@ impl Store {
         for _ in 0..TRIES {
             let moved = dirs::walk_or_make(top, folders).and_then(|parent| {
                 if exclusive {
-                    file.create_at(&parent, name)?;
+                    create(&parent, name, file)?;
                 } else {
                     self.swap(&parent, name, file)?;
                 }
@@ -241,6 +241,19 @@ impl Store {
         change(&mut object.meta);
         self.attrs.store(&object.file, &object.meta).map_err(internal)
     }
+}
+
+/// Gives the file a name that is free. What holds the name may be a folder or a link, which is no object: then the
+/// name is not taken but unusable, `IsADirectory`, and the key belongs to an odd place.
+fn create(parent: &OwnedFd, name: &str, file: &Temporary) -> io::Result<()> {
+    let created = file.create_at(parent, name);
+    let taken = created
+        .as_ref()
+        .is_err_and(|error| error.kind() == ErrorKind::AlreadyExists);
+    if taken && dirs::open_file(parent, name).is_err() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    created
 }
 
 /// Removes folders from the innermost outwards while they are empty. Best effort: an empty folder is no object.

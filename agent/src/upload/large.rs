@@ -33,7 +33,9 @@ type Read = io::Result<Option<FileEntry>>;
 
 /// Parts grow with the file, so that there are never more than S3 takes.
 fn part_size(size: u64) -> u64 {
-    size.div_ceil(PART_MAX_COUNT).next_multiple_of(1024 * 1024).max(PART_BYTES)
+    size.div_ceil(PART_MAX_COUNT)
+        .next_multiple_of(1024 * 1024)
+        .max(PART_BYTES)
 }
 
 impl Shared {
@@ -45,22 +47,36 @@ impl Shared {
                 return Ok(entry);
             }
         }
-        Err(UploadError::Changed { path: file.path.clone() })
+        Err(UploadError::Changed {
+            path: file.path.clone(),
+        })
     }
 
     async fn once(&self, file: &Arc<Large>) -> Result<Option<FileEntry>, UploadError> {
-        if file.size <= PART_BYTES { self.whole(file).await } else { self.parts(file).await }
+        if file.size <= PART_BYTES {
+            self.whole(file).await
+        } else {
+            self.parts(file).await
+        }
     }
 
     /// In one request.
     async fn whole(&self, file: &Arc<Large>) -> Result<Option<FileEntry>, UploadError> {
         let (chunks, mut ready) = mpsc::channel(1);
         let reading = self.reader(file, chunks);
-        let Some(chunk) = ready.recv().await else { return reading.await?.map_err(|e| unread(file, e)) };
-        let Some(entry) = reading.await?.map_err(|e| unread(file, e))? else { return Ok(None) };
+        let Some(chunk) = ready.recv().await else {
+            return reading.await?.map_err(|e| unread(file, e));
+        };
+        let Some(entry) = reading.await?.map_err(|e| unread(file, e))? else {
+            return Ok(None);
+        };
         let key = self.key(&entry.path);
         let sum = BASE64.encode(&HEXLOWER.decode(entry.sha256.as_bytes()).unwrap_or_default());
-        let put = || self.target.store.put_checked(&key, chunk.bytes.clone(), &sum, self.target.only_new);
+        let put = || {
+            self.target
+                .store
+                .put_checked(&key, chunk.bytes.clone(), &sum, self.target.only_new)
+        };
         if self.patiently(&entry.path, put).await? == Created::Exists {
             self.same(&key, &entry).await?;
         }
@@ -71,12 +87,18 @@ impl Shared {
     /// In parts, given up on the server when anything fails for good.
     async fn parts(&self, file: &Arc<Large>) -> Result<Option<FileEntry>, UploadError> {
         let key = self.key(&file.path);
-        let upload = self.patiently(&file.path, || self.target.store.multipart(&key)).await?;
+        let upload = self
+            .patiently(&file.path, || self.target.store.multipart(&key))
+            .await?;
         let sent = self.send_parts(file, &upload, &key).await;
         if !matches!(sent, Ok(Some(_)))
             && let Err(error) = self.target.store.abort(&upload).await
         {
-            tracing::warn!(path = file.path, error = &error as &dyn std::error::Error, "parts stay in the store");
+            tracing::warn!(
+                path = file.path,
+                error = &error as &dyn std::error::Error,
+                "parts stay in the store"
+            );
         }
         sent
     }
@@ -101,21 +123,35 @@ impl Shared {
         while let Some(part) = tasks.join_next().await {
             parts.push(part??);
         }
-        let Some(entry) = reading.await?.map_err(|e| unread(file, e))? else { return Ok(None) };
-        let complete =
-            || self.target.store.complete(upload, parts.clone(), entry.size, self.target.only_new);
+        let Some(entry) = reading.await?.map_err(|e| unread(file, e))? else {
+            return Ok(None);
+        };
+        let complete = || {
+            self.target
+                .store
+                .complete(upload, parts.clone(), entry.size, self.target.only_new)
+        };
         if self.patiently(&entry.path, complete).await? == Created::Exists {
             self.same(key, &entry).await?;
             // The parts are not needed: the very object is there.
             let given_up = self.target.store.abort(upload).await;
-            given_up.map_err(|source| UploadError::Store { path: entry.path.clone(), source })?;
+            given_up.map_err(|source| UploadError::Store {
+                path: entry.path.clone(),
+                source,
+            })?;
         }
         Ok(Some(entry))
     }
 
     async fn part(&self, upload: &Multipart, chunk: Chunk, path: &str) -> Result<Part, UploadError> {
-        let Chunk { number, bytes, permit } = chunk;
-        let part = self.patiently(path, || self.target.store.part(upload, number, bytes.clone())).await?;
+        let Chunk {
+            number,
+            bytes,
+            permit,
+        } = chunk;
+        let part = self
+            .patiently(path, || self.target.store.part(upload, number, bytes.clone()))
+            .await?;
         drop(bytes);
         drop(permit);
         Ok(part)
@@ -139,12 +175,20 @@ impl Shared {
             let (step, mut hash, mut offset) = (part_size(size), Sha256::new(), 0u64);
             for number in 1.. {
                 let length = step.min(size - offset);
-                let kib = usize::try_from(length.div_ceil(1024)).unwrap_or(LARGE_KIB_MAX).min(LARGE_KIB_MAX);
+                let kib = usize::try_from(length.div_ceil(1024))
+                    .unwrap_or(LARGE_KIB_MAX)
+                    .min(LARGE_KIB_MAX);
                 let permits = u32::try_from(kib).unwrap_or(u32::MAX);
                 let permit = runtime.block_on(Arc::clone(&memory).acquire_many_owned(permits));
-                let Some(bytes) = read_at(&opened, offset, length)? else { return Ok(None) };
+                let Some(bytes) = read_at(&opened, offset, length)? else {
+                    return Ok(None);
+                };
                 hash.update(&bytes);
-                let chunk = Chunk { number, bytes, permit: permit.map_err(io::Error::other)? };
+                let chunk = Chunk {
+                    number,
+                    bytes,
+                    permit: permit.map_err(io::Error::other)?,
+                };
                 if chunks.blocking_send(chunk).is_err() {
                     return Ok(None);
                 }
@@ -153,8 +197,11 @@ impl Shared {
                     break;
                 }
             }
-            let entry =
-                FileEntry { path: file.path.clone(), size, sha256: HEXLOWER.encode(&hash.finalize()) };
+            let entry = FileEntry {
+                path: file.path.clone(),
+                size,
+                sha256: HEXLOWER.encode(&hash.finalize()),
+            };
             Ok((Mark::of(&opened)?.0 == before).then_some(entry))
         })
     }
@@ -171,7 +218,10 @@ fn read_at(file: &File, offset: u64, length: u64) -> io::Result<Option<Bytes>> {
 }
 
 fn unread(file: &Large, source: io::Error) -> UploadError {
-    UploadError::Read { path: file.path.clone().into(), source }
+    UploadError::Read {
+        path: file.path.clone().into(),
+        source,
+    }
 }
 
 #[cfg(test)]
@@ -180,7 +230,14 @@ mod tests {
 
     #[test]
     fn parts_never_outnumber_what_s3_takes() {
-        for size in [1, PART_BYTES, PART_BYTES + 1, 50 << 30, 5 << 40, 80_000 * 1024 * 1024 + 1] {
+        for size in [
+            1,
+            PART_BYTES,
+            PART_BYTES + 1,
+            50 << 30,
+            5 << 40,
+            80_000 * 1024 * 1024 + 1,
+        ] {
             let part = part_size(size);
             assert!(size.div_ceil(part) <= PART_MAX_COUNT, "{size}");
             assert!(part >= PART_BYTES);

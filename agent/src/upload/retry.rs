@@ -28,9 +28,16 @@ impl Shared {
             };
             let wait = if error.is_permanent() { None } else { waits.next() };
             let Some(wait) = wait else {
-                return Err(UploadError::Store { path: path.to_owned(), source: error });
+                return Err(UploadError::Store {
+                    path: path.to_owned(),
+                    source: error,
+                });
             };
-            tracing::warn!(path, error = &error as &dyn std::error::Error, "upload again in {wait:?}");
+            tracing::warn!(
+                path,
+                error = &error as &dyn std::error::Error,
+                "upload again in {wait:?}"
+            );
             self.progress.send_modify(|p| p.retries += 1);
             tokio::time::sleep(wait).await;
         }

@@ -63,7 +63,16 @@ impl Mark {
         let s = fstat(file)?;
         let size = u64::try_from(s.st_size).unwrap_or(0);
         let nanos = |n: u64| i64::try_from(n).unwrap_or(0);
-        Ok((Self(size, s.st_mtime, nanos(s.st_mtime_nsec), s.st_ctime, nanos(s.st_ctime_nsec)), size))
+        Ok((
+            Self(
+                size,
+                s.st_mtime,
+                nanos(s.st_mtime_nsec),
+                s.st_ctime,
+                nanos(s.st_ctime_nsec),
+            ),
+            size,
+        ))
     }
 }
 
@@ -103,19 +112,34 @@ pub(super) fn walk(root: &Path, found: &Sender<Found>) -> Result<(), UploadError
     let top = match openat(CWD, root, FOLDER, Mode::empty()) {
         Ok(top) => Arc::new(top),
         Err(Errno::NOENT) => return Ok(()),
-        Err(e) => return Err(UploadError::Read { path: root.into(), source: e.into() }),
+        Err(e) => {
+            return Err(UploadError::Read {
+                path: root.into(),
+                source: e.into(),
+            });
+        }
     };
-    let mut walk = Walk { root, found, pending: Vec::new(), skipped: 0 };
+    let mut walk = Walk {
+        root,
+        found,
+        pending: Vec::new(),
+        skipped: 0,
+    };
     match walk.all(top) {
         Ok(()) | Err(Stop::Gone) => Ok(()),
         Err(Stop::Error(e)) => Err(e),
     }
 }
 
-const FOLDER: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 /// Without NONBLOCK the opening of a pipe that was swapped in would wait for ever.
-const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
 
 fn open(folder: &OwnedFd, name: &str) -> Result<File, Errno> {
     openat(folder, name, FILE, Mode::empty()).map(File::from)
@@ -128,7 +152,9 @@ impl Walk<'_> {
             let opened = openat(&next.parent, next.name.as_str(), FOLDER, Mode::empty());
             match opened {
                 Ok(fd) => self.folder(&Arc::new(fd), &next.path)?,
-                Err(Errno::LOOP | Errno::NOTDIR) => self.skip(&next.path, "became a link while it was looked at")?,
+                Err(Errno::LOOP | Errno::NOTDIR) => {
+                    self.skip(&next.path, "became a link while it was looked at")?
+                }
                 Err(e) => return Err(self.unread(&next.path, e.into())),
             }
         }
@@ -149,9 +175,17 @@ impl Walk<'_> {
             }
             let (name, path) = named(path, name).map_err(Stop::Error)?;
             match entry.file_type() {
-                FileType::Directory if name == "_temporary" => self.skip(&path, "Spark's unfinished output")?,
-                FileType::Directory => self.pending.push(Pending { parent: Arc::clone(fd), name, path }),
-                _ if name.starts_with('.') && name.ends_with(".crc") => self.skip(&path, "Hadoop's local checksum")?,
+                FileType::Directory if name == "_temporary" => {
+                    self.skip(&path, "Spark's unfinished output")?
+                }
+                FileType::Directory => self.pending.push(Pending {
+                    parent: Arc::clone(fd),
+                    name,
+                    path,
+                }),
+                _ if name.starts_with('.') && name.ends_with(".crc") => {
+                    self.skip(&path, "Hadoop's local checksum")?
+                }
                 _ => self.file(fd, name, path)?,
             }
         }
@@ -172,13 +206,19 @@ impl Walk<'_> {
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         if size > SMALL_MAX {
             let folder = Arc::clone(fd);
-            return Ok(self.send(Found::Large(Large { path, size, folder, name }))?);
+            return Ok(self.send(Found::Large(Large {
+                path,
+                size,
+                folder,
+                name,
+            }))?);
         }
         let small = match self.read(file, &path)? {
             Some(small) => small,
             None => {
                 let again = open(fd, &name).map_err(|e| self.unread(&path, e.into()))?;
-                self.read(again, &path)?.ok_or(Stop::Error(UploadError::Changed { path }))?
+                self.read(again, &path)?
+                    .ok_or(Stop::Error(UploadError::Changed { path }))?
             }
         };
         Ok(self.send(Found::Small(small))?)
@@ -193,11 +233,20 @@ impl Walk<'_> {
             let unchanged = Mark::of(file)?.0 == before && bytes.len() as u64 == size;
             Ok(unchanged.then_some(bytes))
         };
-        let Some(bytes) = read(&mut file).map_err(|e| self.unread(path, e))? else { return Ok(None) };
+        let Some(bytes) = read(&mut file).map_err(|e| self.unread(path, e))? else {
+            return Ok(None);
+        };
         let hash = Sha256::digest(&bytes);
-        let entry =
-            FileEntry { path: path.to_owned(), size: bytes.len() as u64, sha256: HEXLOWER.encode(&hash) };
-        Ok(Some(Small { entry, base64: BASE64.encode(&hash), bytes: bytes.into() }))
+        let entry = FileEntry {
+            path: path.to_owned(),
+            size: bytes.len() as u64,
+            sha256: HEXLOWER.encode(&hash),
+        };
+        Ok(Some(Small {
+            entry,
+            base64: BASE64.encode(&hash),
+            bytes: bytes.into(),
+        }))
     }
 
     fn skip(&mut self, path: &str, why: &str) -> Result<(), Gone> {
@@ -224,7 +273,11 @@ fn named(folder: &str, name: &[u8]) -> Result<(String, String), UploadError> {
     let path = format!("{folder}{slash}{}", String::from_utf8_lossy(name));
     let why = match std::str::from_utf8(name) {
         Err(_) => "its name is not UTF-8; rename it",
-        Ok(text) if text.chars().any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')) => {
+        Ok(text)
+            if text
+                .chars()
+                .any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')) =>
+        {
             "its name holds a control character; rename it"
         }
         Ok(_) if path.len() > PATH_MAX_BYTES => "its path is longer than 824 bytes; shorten it",

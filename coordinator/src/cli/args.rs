@@ -21,29 +21,29 @@ Exit codes of launch: 0 succeeded, 1 the job failed, 2 usage or configuration, 3
 /// Runs a job on a cluster that lives for that job only: provision, run, save the results, destroy.
 #[derive(Debug, Parser)]
 #[command(name = "coordinator", version, arg_required_else_help = true, after_help = EXAMPLES)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Options of every verb.
     #[command(flatten)]
-    pub global: Global,
+    pub(crate) global: Global,
     /// What to do.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub(crate) verb: Verb,
 }
 
 /// Options of every verb.
 #[derive(Debug, Args)]
-pub struct Global {
+pub(crate) struct Global {
     /// Folder of the store and the local nodes [default: the nearest .mayfly above, else ./.mayfly]
     #[arg(long, global = true, env = "MAYFLY_HOME", value_name = "DIR")]
-    pub home: Option<PathBuf>,
+    pub(crate) home: Option<PathBuf>,
     /// Colours (NO_COLOR turns them off too)
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: Color,
+    pub(crate) color: Color,
 }
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     /// On a terminal, unless NO_COLOR is set.
     #[default]
     Auto,
@@ -55,7 +55,7 @@ pub enum Color {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Run a job, to its receipt
     Launch(Box<launch::Flags>),
     /// Check job files without running anything
@@ -84,24 +84,24 @@ pub enum Verb {
 
 /// Names a run.
 #[derive(Debug, Args)]
-pub struct RunArg {
+pub(crate) struct RunArg {
     /// Run id, the beginning of one, or `last`
     #[arg(value_name = "RUN")]
-    pub run: String,
+    pub(crate) run: String,
 }
 
 /// Where to listen.
 #[derive(Debug, Args)]
-pub struct Listen {
+pub(crate) struct Listen {
     /// Address to listen on [default: a free port of 127.0.0.1]
     #[arg(long, value_name = "IP:PORT")]
-    pub listen: Option<SocketAddr>,
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 impl Listen {
     /// The address given, or a free port of this machine alone.
     #[must_use]
-    pub fn or_free(&self) -> SocketAddr {
+    pub(crate) fn or_free(&self) -> SocketAddr {
         self.listen
             .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     }

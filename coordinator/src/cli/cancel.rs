@@ -15,7 +15,7 @@ use crate::server::Control;
 
 /// Flags of `cancel`.
 #[derive(Debug, clap::Args)]
-pub struct Flags {
+pub(crate) struct Flags {
     #[command(flatten)]
     run: RunArg,
     /// Kill the job now and save its logs only
@@ -30,7 +30,7 @@ pub struct Flags {
 ///
 /// # Errors
 /// There is no such run, or its coordinator cannot be reached.
-pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let open = runs::open(home).await?;
     let id = runs::find(&open.store, &flags.run.run).await?;
     let record = runs::record(&open.store, &id).await?;

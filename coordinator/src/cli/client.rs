@@ -12,14 +12,14 @@ use tonic::{Code, Request, Status};
 use super::failure::Failure;
 
 /// Environment variable with the token of a coordinator.
-pub const TOKEN_VAR: &str = "MAYFLY_TOKEN";
+pub(crate) const TOKEN_VAR: &str = "MAYFLY_TOKEN";
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// A receipt holds every node of a fleet.
 const MESSAGE_MAX: usize = 16 << 20;
 
 /// Says who is asking, with every call.
 #[derive(Clone)]
-pub struct Bearer(MetadataValue<Ascii>);
+pub(crate) struct Bearer(MetadataValue<Ascii>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -29,13 +29,13 @@ impl Interceptor for Bearer {
 }
 
 /// A connection.
-pub type Client = RunServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Client = RunServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// Connects.
 ///
 /// # Errors
 /// The address or token is not one, or nobody answers.
-pub async fn connect(url: &str, token: &str) -> Result<Client, Failure> {
+pub(crate) async fn connect(url: &str, token: &str) -> Result<Client, Failure> {
     let bad = |why: String| Failure::usage(format!("the coordinator {url:?} cannot be used: {why}"));
     let endpoint =
         Endpoint::from_shared(url.to_owned()).map_err(|e| bad(format!("{e}; write http://host:port")))?;
@@ -56,7 +56,7 @@ pub async fn connect(url: &str, token: &str) -> Result<Client, Failure> {
 
 /// What the coordinator refused, as a failure of this command.
 #[must_use]
-pub fn refused(what: &str, status: &Status) -> Failure {
+pub(crate) fn refused(what: &str, status: &Status) -> Failure {
     let message = format!("{what}: {}", status.message());
     match status.code() {
         Code::InvalidArgument

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
 use mayfly_kit::layout::DATA;
-use mayfly_kit::store::Store;
 use serde_json::json;
 
 use super::download::{self, Item};
 use super::failure::Failure;
 use super::view::units;
-use super::{home, out, plain, runs};
+use super::{home, out, plain, runs, upload};
 use crate::embedded;
 use crate::record::SCHEMA;
 
@@ -25,7 +24,7 @@ const AT_ONCE: usize = 8;
     after_help = "Example:\n  coordinator data put flights.parquet flights/2013.parquet\n\n\
 A job reads it as s3://<bucket>/data/flights/2013.parquet; `put` prints the address."
 )]
-pub struct Flags {
+pub(crate) struct Flags {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -67,7 +66,7 @@ enum Verb {
 ///
 /// # Errors
 /// A file cannot be read or written, or the store does not take it.
-pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     match &flags.verb {
         Verb::Put { src, name, json } => put(home, src, name, *json).await,
         Verb::Ls { prefix, json } => ls(home, prefix, *json).await,
@@ -97,7 +96,7 @@ async fn put(home: &Path, src: &Path, name: &str, json: bool) -> Result<u8, Fail
     let store = &open.store;
     let uploads = files
         .into_iter()
-        .map(|(file, name)| async move { upload(store, &file, &format!("{DATA}{name}")).await });
+        .map(|(file, name)| async move { upload::file(store, &file, &format!("{DATA}{name}")).await });
     let mut running = futures::stream::iter(uploads).buffer_unordered(AT_ONCE);
     let (mut count, mut bytes) = (0, 0);
     while let Some(size) = running.next().await {
@@ -162,10 +161,6 @@ fn sources(src: &Path, name: &str) -> Result<Vec<(PathBuf, String)>, Failure> {
     }
     found.sort();
     Ok(found)
-}
-
-async fn upload(store: &Store, file: &Path, key: &str) -> Result<u64, Failure> {
-    Ok(super::upload::file(store, file, key).await?)
 }
 
 async fn ls(home: &Path, prefix: &str, json: bool) -> Result<u8, Failure> {

@@ -16,33 +16,33 @@ const AT_ONCE: usize = 8;
 
 /// One file to download.
 #[derive(Debug, Clone)]
-pub struct Item {
+pub(crate) struct Item {
     /// Its key.
-    pub key: String,
+    pub(crate) key: String,
     /// Path below the target folder, as the store has it: not to be trusted.
-    pub path: String,
+    pub(crate) path: String,
     /// In bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// SHA-256 in lower-case hex, when known.
-    pub sha256: Option<String>,
+    pub(crate) sha256: Option<String>,
 }
 
 /// What was done.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Done {
+pub(crate) struct Done {
     /// Files written.
-    pub written: u64,
+    pub(crate) written: u64,
     /// Bytes written.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Files that were there already, with the same content.
-    pub same: u64,
+    pub(crate) same: u64,
 }
 
 /// Downloads all files. Those that are there with the same content stay; when one differs, nothing is downloaded.
 ///
 /// # Errors
 /// A path leads out of the folder, a file is in the way, or a download is not what it should be.
-pub async fn all(store: &Store, items: Vec<Item>, to: &Path) -> Result<Done, Failure> {
+pub(crate) async fn all(store: &Store, items: Vec<Item>, to: &Path) -> Result<Done, Failure> {
     let mut wanted = Vec::new();
     let mut done = Done::default();
     for item in items {

@@ -9,21 +9,21 @@ use crate::source::{SourceError, redact};
 use super::plain;
 
 /// Exit code of a mistake in the command line or the configuration.
-pub const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 
 /// A command that did not do what it was asked to.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// Exit code.
-    pub code: u8,
+    pub(crate) code: u8,
     /// What to say; empty when everything has been said.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Failure {
     /// A mistake in the command line or the configuration.
     #[must_use]
-    pub fn usage(message: impl Display) -> Self {
+    pub(crate) fn usage(message: impl Display) -> Self {
         Self {
             code: USAGE,
             message: message.to_string(),
@@ -32,7 +32,7 @@ impl Failure {
 
     /// Something of ours, the machine's or the network's.
     #[must_use]
-    pub fn infra(message: impl Display) -> Self {
+    pub(crate) fn infra(message: impl Display) -> Self {
         Self {
             code: Outcome::InfraFailed.exit_code(),
             message: message.to_string(),
@@ -41,7 +41,7 @@ impl Failure {
 
     /// An end without words.
     #[must_use]
-    pub fn silent(code: u8) -> Self {
+    pub(crate) fn silent(code: u8) -> Self {
         Self {
             code,
             message: String::new(),
@@ -50,22 +50,22 @@ impl Failure {
 
     /// Standard output could not be written. When its reader has left, nobody wants to hear of it.
     #[must_use]
-    pub fn output(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::silent(0),
-            _ => Self::infra(format!("cannot write to standard output: {error}")),
+    pub(crate) fn output(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::silent(0);
         }
+        Self::infra(format!("cannot write to standard output: {error}"))
     }
 
     /// With the whole chain of causes, as one sentence.
     #[must_use]
-    pub fn chain(what: &str, error: &dyn std::error::Error) -> Self {
+    pub(crate) fn chain(what: &str, error: &dyn std::error::Error) -> Self {
         Self::infra(join(what, error))
     }
 
     /// The message, safe to print.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         redact(&plain::lines(&self.message))
     }
 }

@@ -12,7 +12,7 @@ use crate::record::SCHEMA;
 /// Flags of `gc`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Without --yes it only looks.")]
-pub struct Flags {
+pub(crate) struct Flags {
     /// Remove what is found
     #[arg(long)]
     yes: bool,
@@ -25,7 +25,7 @@ pub struct Flags {
 ///
 /// # Errors
 /// The store cannot be read, or something cannot be removed.
-pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let found = if home.join("store").is_dir() {
         let open = runs::open(home).await?;
         let found = gc::scan(home, &open.store).await?;

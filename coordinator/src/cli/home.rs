@@ -11,7 +11,7 @@ const NAME: &str = ".mayfly";
 ///
 /// # Errors
 /// There is no working folder.
-pub fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
     let cwd = current()?;
     Ok(match given {
         Some(given) => cwd.join(given),
@@ -23,7 +23,7 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
 ///
 /// # Errors
 /// It has been removed, or may not be read.
-pub fn current() -> Result<PathBuf, Failure> {
+pub(crate) fn current() -> Result<PathBuf, Failure> {
     std::env::current_dir().map_err(|e| Failure::usage(format!("the working folder cannot be used: {e}")))
 }
 

@@ -13,15 +13,15 @@ const FILES_MAX: usize = 200;
 
 /// A job and where it was found.
 #[derive(Debug)]
-pub struct Found {
+pub(crate) struct Found {
     /// The checked job.
-    pub job: Job,
+    pub(crate) job: Job,
     /// What its folders are relative to.
-    pub base: PathBuf,
+    pub(crate) base: PathBuf,
     /// Where `code.path` begins.
-    pub path_from: PathFrom,
+    pub(crate) path_from: PathFrom,
     /// Its file; `None` for one made of flags.
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// A variable of this process, for `${NAME}`.
@@ -33,7 +33,7 @@ fn variable(name: &str) -> Option<String> {
 ///
 /// # Errors
 /// A flag is wrong.
-pub fn of_flags(flags: &AdHoc, cwd: &Path) -> Result<Found, Failure> {
+pub(crate) fn of_flags(flags: &AdHoc, cwd: &Path) -> Result<Found, Failure> {
     let job = ad_hoc(flags, &variable)?;
     let path_from = if flags.path.is_some() {
         PathFrom::Top
@@ -52,7 +52,7 @@ pub fn of_flags(flags: &AdHoc, cwd: &Path) -> Result<Found, Failure> {
 ///
 /// # Errors
 /// There is no such file or job, or it is wrong.
-pub fn of_file(named: &[String], sets: &[(String, String)], cwd: &Path) -> Result<Found, Failure> {
+pub(crate) fn of_file(named: &[String], sets: &[(String, String)], cwd: &Path) -> Result<Found, Failure> {
     match named {
         [file, job] => load(&cwd.join(file), Some(job), sets),
         [file] if looks_like_file(file, cwd) => load(&cwd.join(file), None, sets),

@@ -12,7 +12,7 @@ use crate::record::{PhaseName, RunRecord, SCHEMA};
 
 /// Flags of `list`.
 #[derive(Debug, clap::Args)]
-pub struct Flags {
+pub(crate) struct Flags {
     /// Show at most so many
     #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
     max: usize,
@@ -25,7 +25,7 @@ pub struct Flags {
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
     let (mut records, broken) = if home.join("store").is_dir() {
         runs::records(&runs::open(home).await?.store).await?
     } else {
@@ -53,7 +53,7 @@ pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure
 
 /// What a record says in one word: its outcome, else its phase.
 #[must_use]
-pub fn state(record: &RunRecord, paint: Paint) -> String {
+pub(crate) fn state(record: &RunRecord, paint: Paint) -> String {
     let phase = record
         .phases
         .last()
@@ -78,7 +78,7 @@ pub fn state(record: &RunRecord, paint: Paint) -> String {
 
 /// From the record to its last phase, in seconds.
 #[must_use]
-pub fn age_secs(record: &RunRecord) -> f64 {
+pub(crate) fn age_secs(record: &RunRecord) -> f64 {
     let last = match record.phases.last() {
         Some(mark) if mark.phase == PhaseName::Closed => mark.began,
         _ => jiff::Timestamp::now(),

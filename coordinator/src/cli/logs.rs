@@ -26,7 +26,7 @@ const CHUNK_MAX: u64 = 64 << 20;
 #[command(
     after_help = "Examples:\n  coordinator logs last -f\n  coordinator logs last --node worker-1 --stream engine"
 )]
-pub struct Flags {
+pub(crate) struct Flags {
     #[command(flatten)]
     run: RunArg,
     /// Go on until the run is closed
@@ -80,7 +80,7 @@ struct Chunk {
 ///
 /// # Errors
 /// There is no such run, or the store cannot be read.
-pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let open = runs::open(home).await?;
     let id = runs::find(&open.store, &flags.run.run).await?;
     let mut shown = HashSet::new();

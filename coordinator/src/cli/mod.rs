@@ -4,13 +4,13 @@
 //! the store of the home folder and need no coordinator.
 
 /// Flags and verbs.
-pub mod args;
+pub(crate) mod args;
 mod cancel;
 mod client;
 mod data;
 mod download;
 /// Failures.
-pub mod failure;
+pub(crate) mod failure;
 mod gc;
 mod home;
 mod jobs;
@@ -19,7 +19,7 @@ mod list;
 mod logs;
 mod out;
 /// Text of others, made safe.
-pub mod plain;
+pub(crate) mod plain;
 mod receipt;
 mod results;
 mod runs;
@@ -29,7 +29,7 @@ mod store;
 mod upload;
 mod validate;
 /// What people see.
-pub mod view;
+pub(crate) mod view;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;

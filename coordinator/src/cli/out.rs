@@ -8,26 +8,26 @@ use super::failure::Failure;
 ///
 /// # Errors
 /// It cannot be written.
-pub fn line(text: &str) -> Result<(), Failure> {
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}").map_err(Failure::output)
+    writeln!(out, "{text}").map_err(|e| Failure::output(&e))
 }
 
 /// Writes one JSON value as a line.
 ///
 /// # Errors
 /// It cannot be written.
-pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(|e| Failure::output(e.into()))?;
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|e| Failure::output(&e.into()))?;
     line(&text)
 }
 
 /// Writes a line to standard error, for people. Nobody may be there to read it; that stops nothing.
-pub fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Makes what was written visible; for a command that ends without returning.
-pub fn flush() {
+pub(crate) fn flush() {
     let _ = io::stdout().flush();
 }

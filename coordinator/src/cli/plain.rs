@@ -6,7 +6,7 @@ const LINE_MAX: usize = 4_000;
 /// One line in which nothing moves the cursor, changes the title or reverses the text: colours are taken out, every
 /// other control character is shown as its code. Tabs stay.
 #[must_use]
-pub fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let text = text.trim_end_matches(['\r', '\n']);
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -16,9 +16,9 @@ pub fn line(text: &str) -> String {
             continue;
         }
         if is_unsafe(c) {
-            out.extend(c.escape_unicode())
+            out.extend(c.escape_unicode());
         } else {
-            out.push(c)
+            out.push(c);
         }
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
     }
@@ -30,13 +30,13 @@ pub fn line(text: &str) -> String {
 
 /// The same for each line of a text.
 #[must_use]
-pub fn lines(text: &str) -> String {
+pub(crate) fn lines(text: &str) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Cut to so many characters, with `…` where something is missing.
 #[must_use]
-pub fn cut(text: &str, width: usize) -> String {
+pub(crate) fn cut(text: &str, width: usize) -> String {
     if console::measure_text_width(text) <= width {
         return text.to_owned();
     }

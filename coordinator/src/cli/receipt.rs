@@ -10,7 +10,7 @@ use crate::record::Receipt;
 
 /// Flags of `receipt`.
 #[derive(Debug, clap::Args)]
-pub struct Flags {
+pub(crate) struct Flags {
     #[command(flatten)]
     run: RunArg,
     /// The receipt (receipt.json) as JSON
@@ -22,7 +22,7 @@ pub struct Flags {
 ///
 /// # Errors
 /// There is no such run, it is not closed, or the store cannot be read.
-pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
     let open = runs::open(home).await?;
     let id = runs::find(&open.store, &flags.run.run).await?;
     let Some(receipt) = runs::receipt(&open.store, &id).await? else {
@@ -42,7 +42,7 @@ pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn print(receipt: &Receipt, paint: Paint) -> Result<(), Failure> {
+pub(crate) fn print(receipt: &Receipt, paint: Paint) -> Result<(), Failure> {
     let width = console::Term::stdout()
         .size_checked()
         .map_or(100, |(_, columns)| usize::from(columns));

@@ -16,7 +16,7 @@ use mayfly_kit::records::Commit;
 /// Flags of `results`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  coordinator results last --to out")]
-pub struct Flags {
+pub(crate) struct Flags {
     #[command(flatten)]
     run: RunArg,
     /// Download into this folder; files that are there and differ are never overwritten
@@ -31,7 +31,7 @@ pub struct Flags {
 ///
 /// # Errors
 /// There is no such run, it committed nothing, or a file is not what was committed.
-pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let open = runs::open(home).await?;
     let id = runs::find(&open.store, &flags.run.run).await?;
     let Some(commit) = runs::read::<Commit>(&open.store, &layout::commit(&id)).await? else {

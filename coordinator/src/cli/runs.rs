@@ -26,7 +26,7 @@ const NAMED: usize = 5;
 ///
 /// # Errors
 /// There is no store there, or it cannot be opened.
-pub async fn open(home: &Path) -> Result<OpenStore, Failure> {
+pub(crate) async fn open(home: &Path) -> Result<OpenStore, Failure> {
     if !home.join("store").is_dir() {
         let why = "there are no runs here; `coordinator launch` makes one, --home names another folder";
         return Err(Failure::usage(format!(
@@ -41,7 +41,7 @@ pub async fn open(home: &Path) -> Result<OpenStore, Failure> {
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn ids(store: &Store) -> Result<Vec<RunId>, Failure> {
+pub(crate) async fn ids(store: &Store) -> Result<Vec<RunId>, Failure> {
     let folders = store.list_folders(layout::RUNS, RUNS_MAX).await?;
     // Folders of other names are nobody's runs.
     Ok(folders.iter().filter_map(|name| name.parse().ok()).collect())
@@ -51,7 +51,7 @@ pub async fn ids(store: &Store) -> Result<Vec<RunId>, Failure> {
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn records(store: &Store) -> Result<(Vec<RunRecord>, Vec<String>), Failure> {
+pub(crate) async fn records(store: &Store) -> Result<(Vec<RunRecord>, Vec<String>), Failure> {
     let read = |id: RunId| async move { (id.clone(), record(store, &id).await) };
     let all: Vec<_> = futures::stream::iter(ids(store).await?)
         .map(read)
@@ -73,7 +73,7 @@ pub async fn records(store: &Store) -> Result<(Vec<RunRecord>, Vec<String>), Fai
 ///
 /// # Errors
 /// No run or several runs are meant.
-pub async fn find(store: &Store, named: &str) -> Result<RunId, Failure> {
+pub(crate) async fn find(store: &Store, named: &str) -> Result<RunId, Failure> {
     if named == "last" {
         let (records, _) = records(store).await?;
         let first = records.into_iter().next();
@@ -116,7 +116,7 @@ fn choose(named: &str, ids: &[RunId]) -> Result<RunId, Failure> {
 ///
 /// # Errors
 /// There is none, or it is not one.
-pub async fn record(store: &Store, run: &RunId) -> Result<RunRecord, Failure> {
+pub(crate) async fn record(store: &Store, run: &RunId) -> Result<RunRecord, Failure> {
     let key = layout::record(run);
     read(store, &key)
         .await?
@@ -127,7 +127,7 @@ pub async fn record(store: &Store, run: &RunId) -> Result<RunRecord, Failure> {
 ///
 /// # Errors
 /// It is there but is not one.
-pub async fn receipt(store: &Store, run: &RunId) -> Result<Option<Receipt>, Failure> {
+pub(crate) async fn receipt(store: &Store, run: &RunId) -> Result<Option<Receipt>, Failure> {
     read(store, &layout::receipt(run)).await
 }
 
@@ -135,7 +135,7 @@ pub async fn receipt(store: &Store, run: &RunId) -> Result<Option<Receipt>, Fail
 ///
 /// # Errors
 /// It is newer, or not of that shape.
-pub async fn read<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Option<T>, Failure> {
+pub(crate) async fn read<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Option<T>, Failure> {
     let Some(object) = store.get_capped(key, RECORD_MAX).await? else {
         return Ok(None);
     };
@@ -146,7 +146,7 @@ pub async fn read<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Optio
 ///
 /// # Errors
 /// It is newer, or not of that shape.
-pub fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, Failure> {
+pub(crate) fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, Failure> {
     #[derive(serde::Deserialize)]
     struct Head {
         schema: u32,
@@ -169,7 +169,7 @@ pub fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, Failure>
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn keys(store: &Store, prefix: &str) -> Result<Vec<(String, u64)>, Failure> {
+pub(crate) async fn keys(store: &Store, prefix: &str) -> Result<Vec<(String, u64)>, Failure> {
     let entries = store.list(prefix).map_ok(|entry| (entry.key, entry.size));
     Ok(entries.try_collect().await?)
 }

@@ -18,7 +18,7 @@ use crate::record::SCHEMA;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  coordinator serve --listen 127.0.0.1:7070\n  \
 MAYFLY_TOKEN=… coordinator launch log-reg-iris --coordinator http://127.0.0.1:7070 --detach")]
-pub struct Flags {
+pub(crate) struct Flags {
     #[command(flatten)]
     listen: Listen,
     /// Address of the admin pages (/live, /ready, /metrics, /status) [default: a free port of 127.0.0.1]
@@ -36,7 +36,7 @@ pub struct Flags {
 ///
 /// # Errors
 /// The coordinator cannot be started.
-pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(signals.count());
@@ -51,7 +51,7 @@ pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         spark,
     };
     let embedded = Embedded::start(options, |step| {
-        out::note(&format!("{} {}", step.name, step.detail))
+        out::note(&format!("{} {}", step.name, step.detail));
     })
     .await?;
     if flags.json {

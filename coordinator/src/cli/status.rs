@@ -10,7 +10,7 @@ use crate::record::{PhaseName, RunRecord};
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
-pub struct Flags {
+pub(crate) struct Flags {
     #[command(flatten)]
     run: RunArg,
     /// The record (run.json) as JSON
@@ -22,7 +22,7 @@ pub struct Flags {
 ///
 /// # Errors
 /// There is no such run, or the store cannot be read.
-pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
     let open = runs::open(home).await?;
     let id = runs::find(&open.store, &flags.run.run).await?;
     let record = runs::record(&open.store, &id).await?;

@@ -15,7 +15,7 @@ use crate::record::SCHEMA;
 
 /// Flags of `store`.
 #[derive(Debug, clap::Args)]
-pub struct Flags {
+pub(crate) struct Flags {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -36,7 +36,7 @@ enum Verb {
 ///
 /// # Errors
 /// The address cannot be listened on.
-pub async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let Verb::Serve { listen, json } = &flags.verb;
     let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
     let mut tasks = JoinSet::new();

@@ -17,7 +17,7 @@ const PART_MIN: u64 = 16 << 20;
 ///
 /// # Errors
 /// It cannot be read, it changes meanwhile, or the store does not take it.
-pub async fn file(store: &Store, path: &Path, key: &str) -> Result<u64, Failure> {
+pub(crate) async fn file(store: &Store, path: &Path, key: &str) -> Result<u64, Failure> {
     let unreadable = |e: io::Error| Failure::usage(format!("cannot read {}: {e}", path.display()));
     let mut file = File::open(path).await.map_err(unreadable)?;
     let size = file.metadata().await.map_err(unreadable)?.len();

@@ -12,7 +12,7 @@ use crate::record::SCHEMA;
 /// Flags of `validate`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  coordinator validate configs/jobs/*.yml")]
-pub struct Flags {
+pub(crate) struct Flags {
     /// Job files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -25,7 +25,7 @@ pub struct Flags {
 ///
 /// # Errors
 /// A file is wrong.
-pub fn run(flags: &Flags) -> Result<u8, Failure> {
+pub(crate) fn run(flags: &Flags) -> Result<u8, Failure> {
     let (mut reports, mut wrong) = (Vec::new(), false);
     for file in &flags.files {
         let shown = file.display().to_string();
@@ -33,7 +33,7 @@ pub fn run(flags: &Flags) -> Result<u8, Failure> {
         wrong |= checked.is_err();
         match checked {
             Ok(found) if flags.json => {
-                reports.push(json!({ "file": shown, "jobs": names(&found.jobs), "errors": [] }))
+                reports.push(json!({ "file": shown, "jobs": names(&found.jobs), "errors": [] }));
             }
             Err(errors) if flags.json => {
                 reports.push(

@@ -204,9 +204,13 @@ impl Git {
 
     /// Runs a command with something on its standard input.
     pub(crate) async fn run_with<S: AsRef<OsStr>>(&self, args: &[S], input: &[u8]) -> Result<Done, GitError> {
-        let mut child = self.command(args).spawn().map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound if self.dir.is_dir() => GitError::Missing,
-            _ => GitError::Io(e),
+        let mut child = self.command(args).spawn().map_err(|e| {
+            let no_program = e.kind() == std::io::ErrorKind::NotFound && self.dir.is_dir();
+            if no_program {
+                GitError::Missing
+            } else {
+                GitError::Io(e)
+            }
         })?;
         let _group = Group::of(&child);
         let work = talk(&mut child, input);

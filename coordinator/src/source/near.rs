@@ -10,7 +10,7 @@ pub fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&
         .into_iter()
         .filter_map(|name| {
             let distance = distance(wanted, name);
-            (distance <= wanted.chars().count().max(3) / 3 + 1).then_some((distance, name))
+            (distance <= (wanted.chars().count() / 3).max(1)).then_some((distance, name))
         })
         .collect();
     scored.sort_unstable();

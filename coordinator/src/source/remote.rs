@@ -192,34 +192,34 @@ enum Why {
     Other,
 }
 
+/// What Git and servers say when they want to know who is asking, or do not want to say that there is nothing.
+const LOGIN: &[&str] = &[
+    "could not read Username",
+    "could not read Password",
+    "Authentication failed",
+    "Permission denied",
+    "error: 401",
+    "error: 403",
+    "not found",
+    "does not appear to be a git",
+];
+const MOVED: &[&str] = &[
+    "error: 301",
+    "error: 302",
+    "error: 303",
+    "error: 307",
+    "error: 308",
+    "unable to update url base",
+];
+
 fn why(stderr: &str) -> Why {
     let has = |signs: &[&str]| signs.iter().any(|sign| stderr.contains(sign));
-    if has(&[
-        "could not read Username",
-        "could not read Password",
-        "Authentication failed",
-        "Permission denied",
-    ]) {
-        Why::Login
-    } else if has(&[
-        "error: 401",
-        "error: 403",
-        "not found",
-        "Repository not found",
-        "does not appear to be a git",
-    ]) {
-        Why::Login
-    } else if has(&[
-        "error: 301",
-        "error: 302",
-        "error: 303",
-        "error: 307",
-        "error: 308",
-        "unable to update url base",
-    ]) {
-        Why::Moved
-    } else if has(&["Host key verification failed"]) {
+    if has(&["Host key verification failed"]) {
         Why::HostKey
+    } else if has(LOGIN) {
+        Why::Login
+    } else if has(MOVED) {
+        Why::Moved
     } else {
         Why::Other
     }

@@ -48,14 +48,20 @@ impl Look<'_> {
     async fn folder(&self, what: &'static str, path: &str) -> Result<(), SourceError> {
         match self.at(path).await? {
             Found::Folder => Ok(()),
-            found => Err(self.wrong(what, path, &found).await),
+            found @ (Found::File { .. } | Found::Missing | Found::LeavesRepository | Found::Loop) => {
+                Err(self.wrong(what, path, &found).await)
+            }
         }
     }
 
     async fn file(&self, what: &'static str, path: &str) -> Result<(), SourceError> {
         match self.at(path).await? {
             Found::File { bytes: 1.. } => Ok(()),
-            found => Err(self.wrong(what, path, &found).await),
+            found @ (Found::File { .. }
+            | Found::Folder
+            | Found::Missing
+            | Found::LeavesRepository
+            | Found::Loop) => Err(self.wrong(what, path, &found).await),
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 /// How the server behaves.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Manner {
+pub(crate) enum Manner {
     Serves,
     WantsLogin,
     Redirects,
@@ -23,14 +23,14 @@ pub enum Manner {
 }
 
 /// A server that ends with this value.
-pub struct GitServer {
-    pub addr: SocketAddr,
+pub(crate) struct GitServer {
+    pub(crate) addr: SocketAddr,
     _tasks: JoinSet<()>,
 }
 
 impl GitServer {
     /// Serves the repositories below `root`.
-    pub async fn start(root: PathBuf, manner: Manner) -> Self {
+    pub(crate) async fn start(root: PathBuf, manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let app = Router::new().fallback(move |request: Request| answer(root.clone(), manner, request));
@@ -39,7 +39,7 @@ impl GitServer {
         Self { addr, _tasks: tasks }
     }
 
-    pub fn url(&self, name: &str) -> String {
+    pub(crate) fn url(&self, name: &str) -> String {
         format!("http://{}/{name}", self.addr)
     }
 }

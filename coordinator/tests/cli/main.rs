@@ -1,5 +1,11 @@
 //! The command line as a user meets it: the built program, real Git, real Git over HTTP.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails says where"
+)]
+
 mod folder;
 mod git_http;
 mod refusals;

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use crate::repo::{Repo, git};
 
 /// The built program in a folder, with almost no environment.
-pub fn coordinator(dir: &Path) -> Command {
+pub(crate) fn coordinator(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coordinator"));
     command
         .current_dir(dir)
@@ -16,11 +16,11 @@ pub fn coordinator(dir: &Path) -> Command {
     command
 }
 
-pub fn run(dir: &Path, args: &[&str]) -> Output {
+pub(crate) fn run(dir: &Path, args: &[&str]) -> Output {
     coordinator(dir).args(args).output().unwrap()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -66,7 +66,7 @@ fn a_bad_command_line_is_refused_with_code_2() {
         ),
         (
             &["launch", "--entry", "main.py", "--repo", "--upload-pack=id"],
-            "--repo",
+            "--upload-pack",
         ),
         (
             &["launch", "--entry", "main.py", "--ref=--upload-pack=id"],

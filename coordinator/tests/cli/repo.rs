@@ -8,12 +8,12 @@ use mayfly_coordinator::source::{self, Options, PathFrom, Source, SourceError};
 use tempfile::TempDir;
 
 /// A work tree with a first commit: `main.py`, `src/job.py`, `requirements.txt` and some oddities.
-pub struct Repo {
-    pub dir: TempDir,
+pub(crate) struct Repo {
+    pub(crate) dir: TempDir,
 }
 
 /// Runs git in a folder, with no configuration but that of the test.
-pub fn git(dir: &Path, args: &[&str]) -> String {
+pub(crate) fn git(dir: &Path, args: &[&str]) -> String {
     let done = git_output(dir, args);
     assert!(
         done.status.success(),
@@ -23,7 +23,7 @@ pub fn git(dir: &Path, args: &[&str]) -> String {
     String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
 }
 
-pub fn git_output(dir: &Path, args: &[&str]) -> Output {
+pub(crate) fn git_output(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new("git");
     command.current_dir(dir).args(args);
     for who in ["AUTHOR", "COMMITTER"] {
@@ -39,13 +39,13 @@ pub fn git_output(dir: &Path, args: &[&str]) -> Output {
 }
 
 impl Repo {
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
         git(dir.path(), &["init", "-q", "-b", "main"]);
         Self { dir }
     }
 
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let repo = Self::empty();
         repo.write("main.py", "print(1)\n");
         repo.write("src/job.py", "print(2)\n");
@@ -64,30 +64,30 @@ impl Repo {
         repo
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn write(&self, path: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, path: &str, text: &str) -> PathBuf {
         let file = self.path().join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, text).unwrap();
         file
     }
 
-    pub fn commit(&self, message: &str) -> String {
+    pub(crate) fn commit(&self, message: &str) -> String {
         git(self.path(), &["add", "-A"]);
         git(self.path(), &["commit", "-q", "-m", message]);
         self.head()
     }
 
-    pub fn head(&self) -> String {
+    pub(crate) fn head(&self) -> String {
         git(self.path(), &["rev-parse", "HEAD"])
     }
 }
 
 /// What a job says about its code.
-pub fn code(repo: &str, git_ref: Option<&str>, entry: &str) -> Code {
+pub(crate) fn code(repo: &str, git_ref: Option<&str>, entry: &str) -> Code {
     let flags = AdHoc {
         repo: Some(repo.to_owned()),
         git_ref: git_ref.map(str::to_owned),
@@ -98,7 +98,7 @@ pub fn code(repo: &str, git_ref: Option<&str>, entry: &str) -> Code {
 }
 
 /// Resolves in a scratch folder that is kept as long as the answer.
-pub async fn resolve(code: &Code, base: &Path, dirty: bool) -> (TempDir, Result<Source, SourceError>) {
+pub(crate) async fn resolve(code: &Code, base: &Path, dirty: bool) -> (TempDir, Result<Source, SourceError>) {
     let scratch = tempfile::tempdir().unwrap();
     let options = Options {
         base,

@@ -145,17 +145,25 @@ async fn wrong_parts_are_refused() {
         "InvalidPart"
     );
     assert_eq!(
-        code(complete!(rig, "other", &id, &[a.clone()]).send().await),
+        code(
+            complete!(rig, "other", &id, std::slice::from_ref(&a))
+                .send()
+                .await
+        ),
         "NoSuchUpload"
     );
     assert_eq!(
-        code(complete!(rig, "k", "../../etc", &[a.clone()]).send().await),
+        code(
+            complete!(rig, "k", "../../etc", std::slice::from_ref(&a))
+                .send()
+                .await
+        ),
         "NoSuchUpload"
     );
-    let whole = complete!(rig, "k", &id, &[a.clone()]).checksum_crc32("AAAAAA==");
+    let whole = complete!(rig, "k", &id, std::slice::from_ref(&a)).checksum_crc32("AAAAAA==");
     assert_eq!(code(whole.send().await), "BadDigest");
     rig.put("k", b"there").await;
-    let create = complete!(rig, "k", &id, &[a.clone()]).if_none_match("*");
+    let create = complete!(rig, "k", &id, std::slice::from_ref(&a)).if_none_match("*");
     assert_eq!(code(create.send().await), "PreconditionFailed");
     assert_eq!(rig.get("k").await, b"there");
     rig.client

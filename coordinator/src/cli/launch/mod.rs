@@ -2,7 +2,7 @@
 
 mod follow;
 /// What is about to happen, for people.
-pub mod plan;
+pub(crate) mod plan;
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ Examples:
 
 Exit codes: 0 succeeded, 1 the job failed, 2 usage or configuration, 3 infrastructure, 4 deadline,
 5 budget, 130 cancelled. Ctrl-C once cancels and saves, twice is faster, three times exits at once.")]
-pub struct Flags {
+pub(crate) struct Flags {
     /// A job file, a job, or both
     #[arg(num_args = 0..=2, value_names = ["FILE", "JOB"])]
     named: Vec<String>,
@@ -157,7 +157,7 @@ struct Coordinator {
 ///
 /// # Errors
 /// Whatever keeps the run from being made; how a run that was made ended is the exit code.
-pub async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
     let cwd = home::current()?;
     let found = flags.found(&cwd)?;
     let mut screen = Screen::new(Mode::choose(flags.json), paint);

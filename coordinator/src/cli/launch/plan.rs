@@ -8,7 +8,7 @@ use crate::source::Source;
 
 /// What runs, from where, on what, for how long at most.
 #[must_use]
-pub fn lines(job: &Job, code: &Source, file: Option<&Path>, dirty: bool) -> Vec<String> {
+pub(crate) fn lines(job: &Job, code: &Source, file: Option<&Path>, dirty: bool) -> Vec<String> {
     let from = file
         .and_then(Path::file_name)
         .map(|f| format!(" of {}", f.to_string_lossy()))
@@ -34,7 +34,7 @@ pub fn lines(job: &Job, code: &Source, file: Option<&Path>, dirty: bool) -> Vec<
 
 /// `1 master (1 core, 1 GiB) + 2 workers (…)`.
 #[must_use]
-pub fn fleet(job: &Job) -> String {
+pub(crate) fn fleet(job: &Job) -> String {
     let size = |cores: u32, memory: u64| {
         let plural = if cores == 1 { "" } else { "s" };
         format!("{cores} core{plural}, {}", display_size(memory))
@@ -56,7 +56,7 @@ pub fn fleet(job: &Job) -> String {
 
 /// `90s`, `5m`, `1h30m`: as a job file has it.
 #[must_use]
-pub fn duration(secs: u64) -> String {
+pub(crate) fn duration(secs: u64) -> String {
     let parts = [
         (secs / 86_400, "d"),
         (secs / 3600 % 24, "h"),

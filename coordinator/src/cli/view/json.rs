@@ -8,7 +8,7 @@ use crate::record::{Receipt, SCHEMA};
 
 /// A view.
 #[must_use]
-pub fn view(view: &RunView) -> Value {
+pub(crate) fn view(view: &RunView) -> Value {
     let outcome = outcome_word(view.outcome());
     json!({
         "schema": SCHEMA, "event": "view", "run": view.run_id, "job": view.job, "commit": view.commit,
@@ -26,7 +26,7 @@ pub fn view(view: &RunView) -> Value {
 }
 
 fn node(node: &NodeView) -> Value {
-    let usage = node.usage.clone().unwrap_or_default();
+    let usage = node.usage.unwrap_or_default();
     json!({
         "node": node.node_id, "state": node_word(node), "status": node.status, "address": node.address,
         "cores": node.cores, "memory_bytes": node.memory_bytes, "cpu_cores": usage.cpu_cores,
@@ -36,7 +36,7 @@ fn node(node: &NodeView) -> Value {
 
 /// Lines of output.
 #[must_use]
-pub fn log(batch: &LogBatch) -> Value {
+pub(crate) fn log(batch: &LogBatch) -> Value {
     json!({
         "schema": SCHEMA, "event": "log", "run": batch.run_id, "node": batch.node_id, "attempt": batch.attempt,
         "stream": batch.stream, "first_line": batch.first_line, "lines": batch.lines,
@@ -45,12 +45,12 @@ pub fn log(batch: &LogBatch) -> Value {
 
 /// Something a person should know.
 #[must_use]
-pub fn note(text: &str) -> Value {
+pub(crate) fn note(text: &str) -> Value {
     json!({ "schema": SCHEMA, "event": "note", "text": text })
 }
 
 /// The end.
 #[must_use]
-pub fn receipt(receipt: &Receipt) -> Value {
+pub(crate) fn receipt(receipt: &Receipt) -> Value {
     json!({ "schema": SCHEMA, "event": "receipt", "receipt": receipt })
 }

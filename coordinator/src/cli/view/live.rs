@@ -16,7 +16,7 @@ const WIDTH_MIN: usize = 20;
 
 /// The lines of the block, none wider than `width`.
 #[must_use]
-pub fn render(view: &RunView, width: usize, paint: Paint) -> Vec<String> {
+pub(crate) fn render(view: &RunView, width: usize, paint: Paint) -> Vec<String> {
     let width = width.max(WIDTH_MIN);
     let mut lines = vec![head(view, paint), phases(view, paint)];
     for (role, name) in [(Role::Master, "master "), (Role::Worker, "workers")] {
@@ -54,7 +54,11 @@ fn head(view: &RunView, paint: Paint) -> String {
     match view.outcome() {
         Outcome::Unspecified => {}
         Outcome::Succeeded => line.push_str(&format!("  {}", paint.good("succeeded"))),
-        other => line.push_str(&format!("  {}", paint.bad(outcome_word(other)))),
+        other @ (Outcome::JobFailed
+        | Outcome::InfraFailed
+        | Outcome::TimedOut
+        | Outcome::OverBudget
+        | Outcome::Cancelled) => line.push_str(&format!("  {}", paint.bad(outcome_word(other)))),
     }
     if view.deadline_ms > 0 && view.outcome() == Outcome::Unspecified {
         let left = secs(between_ms(view.now_ms, view.deadline_ms));
@@ -195,7 +199,7 @@ mod tests {
     fn the_block_at_several_widths() {
         for (name, view) in samples::views() {
             for width in [40, 80, 200] {
-                let lines = render(&view, width, Paint::OFF);
+                let lines = render(&view, width, Paint { on: false });
                 assert!(
                     lines.iter().all(|l| console::measure_text_width(l) <= width),
                     "{name} at {width}: {lines:#?}"
@@ -207,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_view_of_nothing_is_drawn_too() {
-        assert_eq!(render(&RunView::default(), 0, Paint::OFF).len(), 3);
+        assert_eq!(render(&RunView::default(), 0, Paint { on: false }).len(), 3);
     }
 
     #[test]
@@ -215,6 +219,6 @@ mod tests {
         let (_, mut view) = samples::views().swap_remove(1);
         let worker = view.nodes.last().cloned().unwrap();
         view.nodes.extend(std::iter::repeat_n(worker, 500));
-        assert!(render(&view, 80, Paint::OFF).len() < 8);
+        assert!(render(&view, 80, Paint { on: false }).len() < 8);
     }
 }

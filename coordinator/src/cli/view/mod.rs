@@ -2,22 +2,21 @@
 //! [`json`] for programs, [`receipt`] at the end. All of these are pure; [`Screen`] does the writing.
 
 /// Plain lines for what changed.
-pub mod changes;
+pub(crate) mod changes;
 /// Events as JSON.
-pub mod json;
+pub(crate) mod json;
 /// The live block of a terminal.
-pub mod live;
+pub(crate) mod live;
 mod names;
 mod paint;
 /// The receipt.
-pub mod receipt;
+pub(crate) mod receipt;
 mod screen;
 /// Durations, sizes, bars.
-pub mod units;
+pub(crate) mod units;
 
-pub use names::phase_word;
-pub use paint::Paint;
-pub use screen::{Mode, Screen};
+pub(crate) use paint::Paint;
+pub(crate) use screen::{Mode, Screen};
 
 #[cfg(test)]
 pub(crate) mod samples;

@@ -4,7 +4,7 @@ use mayfly_proto::v1::{NodePhase, NodeView, Outcome, Phase};
 
 /// The word for a phase of a run.
 #[must_use]
-pub fn phase_word(phase: Phase) -> &'static str {
+pub(crate) fn phase_word(phase: Phase) -> &'static str {
     match phase {
         Phase::Unspecified => "starting",
         Phase::Accepted => "accepted",

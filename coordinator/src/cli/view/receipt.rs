@@ -13,7 +13,7 @@ const NODES_SHOWN: usize = 16;
 
 /// The receipt's lines; tables are no wider than `width`.
 #[must_use]
-pub fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
+pub(crate) fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
     let width = width.clamp(20, WIDTH_MAX);
     let cut = |lines: Vec<String>| {
         lines
@@ -36,7 +36,7 @@ pub fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
 
 /// The word for an outcome.
 #[must_use]
-pub fn outcome_word(outcome: Outcome) -> &'static str {
+pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Succeeded => "succeeded",
         Outcome::JobFailed => "job-failed",
@@ -49,7 +49,7 @@ pub fn outcome_word(outcome: Outcome) -> &'static str {
 
 /// The word for a phase.
 #[must_use]
-pub fn phase_word(phase: PhaseName) -> &'static str {
+pub(crate) fn phase_word(phase: PhaseName) -> &'static str {
     match phase {
         PhaseName::Accepted => "accepted",
         PhaseName::Arming => "arming",
@@ -219,7 +219,7 @@ mod tests {
     fn receipts_at_several_widths() {
         for (name, receipt) in samples::receipts() {
             for width in [40, 80, 200] {
-                let text = render(&receipt, width, Paint::OFF).join("\n");
+                let text = render(&receipt, width, Paint { on: false }).join("\n");
                 insta::assert_snapshot!(format!("{name}_{width}"), text);
             }
         }
@@ -229,7 +229,7 @@ mod tests {
     fn what_is_left_is_never_called_nothing() {
         let (_, mut receipt) = samples::receipts().swap_remove(0);
         receipt.release.machines_gone -= 1;
-        let text = render(&receipt, 80, Paint::OFF).join("\n");
+        let text = render(&receipt, 80, Paint { on: false }).join("\n");
         assert!(
             text.contains("1 may be left") && !text.contains("nothing is left"),
             "{text}"

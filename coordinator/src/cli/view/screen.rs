@@ -16,7 +16,7 @@ const REDRAWS: u8 = 5;
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// A block that is redrawn in place.
     Live,
     /// A line for each change.
@@ -28,7 +28,7 @@ pub enum Mode {
 impl Mode {
     /// What fits: JSON when asked for, the live block where the cursor can be moved.
     #[must_use]
-    pub fn choose(json: bool) -> Self {
+    pub(crate) fn choose(json: bool) -> Self {
         let dumb =
             std::env::var("TERM").is_ok_and(|term| term == "dumb") || std::env::var_os("TERM").is_none();
         match (json, std::io::stderr().is_terminal() && !dumb) {
@@ -40,7 +40,7 @@ impl Mode {
 }
 
 /// The screen of one command.
-pub struct Screen {
+pub(crate) struct Screen {
     mode: Mode,
     paint: Paint,
     block: ProgressBar,
@@ -52,7 +52,7 @@ pub struct Screen {
 impl Screen {
     /// A screen that shows nothing yet.
     #[must_use]
-    pub fn new(mode: Mode, paint: Paint) -> Self {
+    pub(crate) fn new(mode: Mode, paint: Paint) -> Self {
         let target = match mode {
             Mode::Live => ProgressDrawTarget::stderr_with_hz(REDRAWS),
             Mode::Plain | Mode::Json => ProgressDrawTarget::hidden(),
@@ -72,7 +72,7 @@ impl Screen {
 
     /// How long to wait between two calls of [`Screen::tick`].
     #[must_use]
-    pub fn tick_period(&self) -> Duration {
+    pub(crate) fn tick_period(&self) -> Duration {
         Duration::from_millis(500)
     }
 
@@ -80,7 +80,7 @@ impl Screen {
     ///
     /// # Errors
     /// Standard output cannot be written.
-    pub fn note(&self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn note(&self, text: &str) -> Result<(), Failure> {
         match self.mode {
             Mode::Json => return out::json(&json::note(text)),
             Mode::Live => self.block.suspend(|| out::note(&plain::lines(text))),
@@ -93,7 +93,7 @@ impl Screen {
     ///
     /// # Errors
     /// Standard output cannot be written.
-    pub fn doing(&self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn doing(&self, text: &str) -> Result<(), Failure> {
         match self.mode {
             Mode::Live => {
                 let width = usize::from(console::Term::stderr().size().1);
@@ -110,7 +110,7 @@ impl Screen {
     ///
     /// # Errors
     /// Standard output cannot be written.
-    pub fn view(&mut self, view: RunView) -> Result<(), Failure> {
+    pub(crate) fn view(&mut self, view: RunView) -> Result<(), Failure> {
         match self.mode {
             Mode::Json => out::json(&json::view(&view))?,
             Mode::Live => self.draw(&view),
@@ -129,7 +129,7 @@ impl Screen {
     ///
     /// # Errors
     /// Standard output cannot be written.
-    pub fn log(&self, batch: &LogBatch) -> Result<(), Failure> {
+    pub(crate) fn log(&self, batch: &LogBatch) -> Result<(), Failure> {
         match self.mode {
             Mode::Json => out::json(&json::log(batch)),
             Mode::Live if self.shared => self.block.suspend(|| {
@@ -144,7 +144,7 @@ impl Screen {
     }
 
     /// Lets the clock go on while nothing happens.
-    pub fn tick(&self) {
+    pub(crate) fn tick(&self) {
         if let (Mode::Live, Some((view, seen))) = (self.mode, &self.last) {
             let mut view = view.clone();
             view.now_ms += i64::try_from(seen.elapsed().as_millis()).unwrap_or(0);
@@ -153,7 +153,7 @@ impl Screen {
     }
 
     /// Removes the block, for what comes after it.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.block.finish_and_clear();
     }
 

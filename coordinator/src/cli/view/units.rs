@@ -2,7 +2,7 @@
 
 /// `0.4 s`, `12.3 s`, `2 m 05 s`, `3 h 07 m`.
 #[must_use]
-pub fn secs(secs: f64) -> String {
+pub(crate) fn secs(secs: f64) -> String {
     let secs = if secs.is_finite() { secs.max(0.0) } else { 0.0 };
     if secs < 99.95 {
         return format!("{secs:.1} s");
@@ -22,13 +22,13 @@ pub fn secs(secs: f64) -> String {
 
 /// Milliseconds between two times, as seconds; zero when the second is earlier.
 #[must_use]
-pub fn between_ms(from: i64, to: i64) -> f64 {
+pub(crate) fn between_ms(from: i64, to: i64) -> f64 {
     u32::try_from(to.saturating_sub(from).max(0)).map_or(f64::from(u32::MAX), f64::from) / 1000.0
 }
 
 /// `512 B`, `1.5 KiB`, `2.0 GiB`.
 #[must_use]
-pub fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -45,7 +45,7 @@ pub fn bytes(bytes: u64) -> String {
 
 /// `81 %`; `-` when there is nothing to compare with.
 #[must_use]
-pub fn share(part: f64, whole: f64) -> String {
+pub(crate) fn share(part: f64, whole: f64) -> String {
     if whole <= 0.0 || !part.is_finite() {
         return "-".to_owned();
     }
@@ -55,13 +55,13 @@ pub fn share(part: f64, whole: f64) -> String {
 /// The same for sizes.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "shown without decimals")]
-pub fn share_bytes(part: u64, whole: u64) -> String {
+pub(crate) fn share_bytes(part: u64, whole: u64) -> String {
     share(part as f64, whole as f64)
 }
 
 /// A bar of `width` characters, `part` of `whole` filled.
 #[must_use]
-pub fn bar(part: f64, whole: f64, width: usize) -> String {
+pub(crate) fn bar(part: f64, whole: f64, width: usize) -> String {
     let ratio = if whole > 0.0 {
         (part / whole).clamp(0.0, 1.0)
     } else {
@@ -80,7 +80,7 @@ pub fn bar(part: f64, whole: f64, width: usize) -> String {
 
 /// `1 file`, `2 files`.
 #[must_use]
-pub fn count(n: u64, what: &str) -> String {
+pub(crate) fn count(n: u64, what: &str) -> String {
     if n == 1 {
         format!("{n} {what}")
     } else {

@@ -1,0 +1,151 @@
+//! Lines for whoever watches now. May lose some, and says so; the store has them all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mayfly_kit::backoff::{Backoff, Policy, jitter};
+use mayfly_proto::Attempt;
+use mayfly_proto::v1::LogBatch;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::identity::Session;
+use crate::supervise::Stream;
+
+/// Lines that wait to be shown.
+const QUEUE: usize = 2048;
+/// Lines of one message.
+const BATCH: usize = 256;
+/// Messages under way.
+const BATCHES: usize = 4;
+const RETRY: Policy = Policy {
+    base: Duration::from_millis(200),
+    cap: Duration::from_secs(5),
+    budget: Duration::MAX,
+};
+
+struct Shown {
+    attempt: Attempt,
+    stream: Stream,
+    number: u64,
+    text: String,
+}
+
+/// Takes lines and never waits.
+pub struct Queue {
+    lines: mpsc::Sender<Shown>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// The other end of a [`Queue`].
+pub struct Pusher {
+    lines: mpsc::Receiver<Shown>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// A queue and the end that sends it on.
+#[must_use]
+pub fn queue() -> (Queue, Pusher) {
+    let (sender, lines) = mpsc::channel(QUEUE);
+    let dropped = Arc::new(AtomicU64::new(0));
+    (
+        Queue {
+            lines: sender,
+            dropped: Arc::clone(&dropped),
+        },
+        Pusher { lines, dropped },
+    )
+}
+
+impl Queue {
+    pub(super) fn offer(&self, attempt: Attempt, stream: Stream, number: u64, text: &str) {
+        let line = Shown {
+            attempt,
+            stream,
+            number,
+            text: text.to_owned(),
+        };
+        if self.lines.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Pusher {
+    /// Sends lines on until the queue's other end is gone, over as many connections as it takes.
+    pub async fn run(mut self, mut session: watch::Receiver<Option<Session>>) {
+        let mut waits = Backoff::new(RETRY, jitter);
+        loop {
+            let known = session
+                .wait_for(Option::is_some)
+                .await
+                .ok()
+                .and_then(|s| s.clone());
+            let Some(session) = known else { return };
+            if self.connection(session).await {
+                return;
+            }
+            tokio::time::sleep(waits.next().unwrap_or(RETRY.cap)).await;
+        }
+    }
+
+    /// One stream to the coordinator; true when there are no more lines.
+    async fn connection(&mut self, session: Session) -> bool {
+        let (batches, stream) = mpsc::channel(BATCHES);
+        let mut client = session.client();
+        let pushing = client.push_logs(session.request(ReceiverStream::new(stream)));
+        tokio::pin!(pushing);
+        let mut lines = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                // The coordinator ended the stream, or cannot be reached.
+                _ = &mut pushing => return false,
+                count = self.lines.recv_many(&mut lines, BATCH) => {
+                    if count == 0 {
+                        drop(batches);
+                        // The last lines are on their way; the answer says that they came.
+                        let _ = tokio::time::timeout(RETRY.cap, pushing).await;
+                        return true;
+                    }
+                    for batch in self.batches(&session, &mut lines) {
+                        tokio::select! {
+                            _ = &mut pushing => return false,
+                            sent = batches.send(batch) => if sent.is_err() { return false },
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Messages of consecutive lines of one stream.
+    fn batches(&self, session: &Session, lines: &mut Vec<Shown>) -> Vec<LogBatch> {
+        let mut batches: Vec<LogBatch> = Vec::new();
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        for line in lines.drain(..) {
+            let follows = batches.last().is_some_and(|b| {
+                b.stream == line.stream.as_str()
+                    && b.attempt == line.attempt.number()
+                    && b.first_line + b.lines.len() as u64 == line.number
+            });
+            match batches.last_mut() {
+                Some(batch) if follows => batch.lines.push(line.text),
+                Some(_) | None => batches.push(LogBatch {
+                    run_id: session.run.to_string(),
+                    node_id: session.node.to_string(),
+                    attempt: line.attempt.number(),
+                    first_line: line.number,
+                    stream: line.stream.as_str().to_owned(),
+                    lines: vec![line.text],
+                }),
+            }
+        }
+        if let Some(last) = batches.last_mut().filter(|_| dropped > 0) {
+            // The numbers tell where they are missing; this tells people.
+            let note = format!("[{dropped} lines not shown here; the store has them]");
+            last.lines.push(note);
+        }
+        batches
+    }
+}

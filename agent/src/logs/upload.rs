@@ -1,0 +1,214 @@
+//! Uploads the spool files in chunks, one request at a time, for as long as it takes.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use mayfly_kit::backoff::{Backoff, Policy, jitter};
+use mayfly_kit::layout;
+use mayfly_kit::store::{Store, StoreError};
+use mayfly_proto::{Attempt, NodeId, RunId};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::spool::{CHUNK_MAX, Chunk, Spool};
+use crate::supervise::Stream;
+
+/// A line waits no longer than this for its chunk.
+const EVERY: Duration = Duration::from_secs(5);
+const RETRY: Policy = Policy {
+    base: Duration::from_millis(500),
+    cap: Duration::from_secs(15),
+    budget: Duration::MAX,
+};
+
+/// Where chunks go.
+#[derive(Clone)]
+pub struct Place {
+    /// The store.
+    pub store: Store,
+    /// The run.
+    pub run: RunId,
+    /// The node.
+    pub node: NodeId,
+}
+
+type Key = (Attempt, &'static str);
+
+/// All spools of the node and their way to the store.
+pub(super) struct Uploads {
+    folder: PathBuf,
+    place: watch::Receiver<Option<Place>>,
+    attempt: Attempt,
+    spools: BTreeMap<Key, Spool>,
+    due: Option<Instant>,
+    /// At most one request at a time.
+    sending: JoinSet<Sent>,
+    flushing: Vec<oneshot::Sender<()>>,
+    waits: Backoff<fn() -> u64>,
+    not_before: Instant,
+}
+
+impl Uploads {
+    pub(super) fn new(folder: PathBuf, place: watch::Receiver<Option<Place>>) -> Self {
+        Self {
+            folder,
+            place,
+            attempt: Attempt::FIRST,
+            spools: BTreeMap::new(),
+            due: None,
+            sending: JoinSet::new(),
+            flushing: Vec::new(),
+            waits: Backoff::new(RETRY, jitter),
+            not_before: Instant::now(),
+        }
+    }
+
+    pub(super) fn begin(&mut self, attempt: Attempt) {
+        self.attempt = attempt;
+    }
+
+    pub(super) fn append(&mut self, stream: Stream, text: &str) -> io::Result<u64> {
+        let key = (self.attempt, stream.as_str());
+        if !self.spools.contains_key(&key) {
+            std::fs::create_dir_all(&self.folder)?;
+            let name = format!("attempt-{}-{}.log", self.attempt, stream.as_str());
+            self.spools.insert(key, Spool::create(&self.folder.join(name))?);
+        }
+        self.spools
+            .get_mut(&key)
+            .map_or(Ok(0), |spool| spool.append(text))
+    }
+
+    /// Lines have been appended.
+    pub(super) fn written(&mut self) -> io::Result<()> {
+        let mut most = 0;
+        for spool in self.spools.values_mut() {
+            spool.flush()?;
+            most = most.max(spool.waiting());
+        }
+        if most > 0 {
+            let now = Instant::now();
+            let due = if most >= CHUNK_MAX as u64 {
+                now
+            } else {
+                now + EVERY
+            };
+            self.due = Some(self.due.map_or(due, |known| known.min(due)));
+        }
+        Ok(())
+    }
+
+    /// Uploads everything there is, then answers.
+    pub(super) fn flush(&mut self, done: oneshot::Sender<()>) -> io::Result<()> {
+        for spool in self.spools.values_mut() {
+            spool.close()?;
+        }
+        self.flushing.push(done);
+        self.due = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Waits for the next thing to do and does it: begin to upload a chunk, or take note that one is in the store. May
+    /// be dropped at any time; the request under way goes on by itself.
+    pub(super) async fn work(&mut self) {
+        if let Some(sent) = self.sending.join_next().await {
+            return self.sent(sent.ok());
+        }
+        let Some(due) = self.due else {
+            return std::future::pending().await;
+        };
+        sleep_until(due.max(self.not_before)).await;
+        let place = self
+            .place
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|place| place.clone());
+        let Some(place) = place else {
+            return std::future::pending().await;
+        };
+        match self.next() {
+            Ok(Some((key, chunk))) => {
+                self.sending.spawn(send(place, key, chunk));
+            }
+            Ok(None) => {
+                self.due = None;
+                for done in self.flushing.drain(..) {
+                    // Whoever asked may have given up waiting.
+                    let _ = done.send(());
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a spooled log cannot be read"
+                );
+                self.later();
+            }
+        }
+    }
+
+    fn next(&self) -> io::Result<Option<(Key, Chunk)>> {
+        for (key, spool) in &self.spools {
+            if let Some(chunk) = spool.next()? {
+                return Ok(Some((*key, chunk)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn sent(&mut self, sent: Option<Sent>) {
+        match sent {
+            Some(Sent {
+                key,
+                chunk,
+                result: Ok(()),
+            }) => {
+                self.waits.reset();
+                if let Some(spool) = self.spools.get_mut(&key) {
+                    spool.done(&chunk);
+                }
+            }
+            Some(Sent {
+                result: Err(error), ..
+            }) => {
+                // At debug: this line would itself be a line to upload.
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "logs wait for the store"
+                );
+                self.later();
+            }
+            None => self.later(),
+        }
+    }
+
+    fn later(&mut self) {
+        self.not_before = Instant::now() + self.waits.next().unwrap_or(RETRY.cap);
+    }
+}
+
+struct Sent {
+    key: Key,
+    chunk: Chunk,
+    result: Result<(), StoreError>,
+}
+
+async fn send(place: Place, key: Key, chunk: Chunk) -> Sent {
+    let (attempt, stream) = key;
+    let name = layout::log_chunk(&place.run, attempt, &place.node, stream, chunk.number);
+    let result = place.store.put(&name, compress(&chunk.text)).await;
+    Sent { key, chunk, result }
+}
+
+fn compress(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to memory cannot fail.
+    let _ = encoder.write_all(text);
+    encoder.finish().unwrap_or_default()
+}

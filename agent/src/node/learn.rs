@@ -1,0 +1,114 @@
+//! Facts in. Stale ones change nothing.
+
+use std::time::Duration;
+
+use super::{Desired, Engine, Event, Failure, Job, JobEnd, Node, Stage};
+
+impl Node {
+    pub(super) fn learn(&mut self, event: Event) {
+        match event {
+            Event::Desired { asked, desired } => self.wish(asked, desired),
+            Event::Prepared(n) if self.is_now(n) => self.form(|prepared, _| *prepared = true),
+            Event::EngineReady(n) if self.is_now(n) => self.form(|_, engine| *engine = Engine::Running),
+            Event::EngineLost(n) if self.is_now(n) => self.form(|_, engine| *engine = Engine::Starting),
+            Event::JobExited(n, end) if self.is_now(n) => self.job_ended(end),
+            Event::Failed(n, failure) if self.is_now(n) => self.failed(failure),
+            Event::Stopped(n) if self.is_now(n) => self.stopped(),
+            Event::Uploaded(n) if self.is_now(n) && matches!(self.stage, Stage::Collecting(_)) => {
+                self.stage = Stage::Collected;
+            }
+            Event::Committed(n) if self.is_now(n) && self.stage == Stage::Committing => {
+                self.stage = Stage::Committed;
+            }
+            Event::Farewell => {
+                if let Stage::Parting { done, .. } = &mut self.stage {
+                    *done = true;
+                }
+            }
+            Event::Prepared(_)
+            | Event::EngineReady(_)
+            | Event::EngineLost(_)
+            | Event::JobExited(..)
+            | Event::Failed(..)
+            | Event::Stopped(_)
+            | Event::Uploaded(_)
+            | Event::Committed(_)
+            | Event::Signal
+            | Event::Tick => {}
+        }
+    }
+
+    fn wish(&mut self, asked: Duration, desired: Desired) {
+        if self
+            .wish
+            .as_ref()
+            .is_some_and(|known| known.attempt > desired.attempt)
+        {
+            return;
+        }
+        self.lease_until = self.lease_until.max(asked.saturating_add(desired.lease));
+        self.deadline_at = Some(asked.saturating_add(desired.deadline));
+        // Goals do not go back within an attempt: the older of two answers may come last.
+        let goal = match &self.wish {
+            Some(known) if known.attempt == desired.attempt => known.goal.max(desired.goal),
+            Some(_) | None => desired.goal,
+        };
+        self.wish = Some(Desired { goal, ..desired });
+    }
+
+    fn form(&mut self, change: impl FnOnce(&mut bool, &mut Engine)) {
+        if let Stage::Forming { prepared, engine } = &mut self.stage {
+            change(prepared, engine);
+        }
+    }
+
+    fn job_ended(&mut self, end: JobEnd) {
+        if self.job == Job::Running {
+            let stopped = !matches!(self.stage, Stage::Forming { .. });
+            self.job = Job::Ended(JobEnd { stopped, ..end });
+        }
+    }
+
+    fn failed(&mut self, failure: Failure) {
+        match self.stage {
+            Stage::Forming { .. } => {}
+            Stage::Collecting(_) | Stage::Committing => self.stage = Stage::Stuck,
+            // Once everything is being ended, or is done, that something fails is no news.
+            Stage::Waiting
+            | Stage::Stopping { .. }
+            | Stage::Collected
+            | Stage::Committed
+            | Stage::Stuck
+            | Stage::Resetting { .. }
+            | Stage::Leaving { .. }
+            | Stage::Parting { .. }
+            | Stage::Gone => return,
+        }
+        // The first failure is the cause; what follows from it would only hide it.
+        self.failure.get_or_insert(failure);
+    }
+
+    fn stopped(&mut self) {
+        let ended = match &mut self.stage {
+            Stage::Stopping { ended, .. } | Stage::Resetting { ended } | Stage::Leaving { ended, .. } => {
+                ended
+            }
+            Stage::Waiting
+            | Stage::Forming { .. }
+            | Stage::Collecting(_)
+            | Stage::Collected
+            | Stage::Committing
+            | Stage::Committed
+            | Stage::Stuck
+            | Stage::Parting { .. }
+            | Stage::Gone => return,
+        };
+        *ended = true;
+        if self.job == Job::Running {
+            self.job = Job::Ended(JobEnd {
+                stopped: true,
+                ..JobEnd::default()
+            });
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! From where the node stands towards what is wanted; every effect is given once, where the stage changes.
+
+use std::time::Duration;
+
+use mayfly_proto::Attempt;
+
+use super::{Desired, Effect, Engine, Goal, Job, Node, Role, Stage, What, Why};
+
+impl Node {
+    pub(super) fn pursue(&mut self, effects: &mut Vec<Effect>) {
+        let Some(wish) = self.wish.clone() else {
+            return self.part(effects);
+        };
+        if !self.is_leaving() {
+            self.obey(&wish, effects);
+        }
+        self.advance(&wish, effects);
+        self.part(effects);
+    }
+
+    /// What interrupts any stage: a newer attempt, and the order to leave.
+    fn obey(&mut self, wish: &Desired, effects: &mut Vec<Effect>) {
+        if wish.goal == Goal::Leave {
+            return self.leave(Why::Told, wish.grace, effects);
+        }
+        let resetting = matches!(self.stage, Stage::Resetting { .. });
+        if let Some(old) = self.attempt.filter(|old| *old < wish.attempt && !resetting) {
+            self.stage = Stage::Resetting { ended: false };
+            effects.push(Effect::Stop(old, wish.grace));
+        }
+    }
+
+    fn advance(&mut self, wish: &Desired, effects: &mut Vec<Effect>) {
+        let may_commit = self.may_commit(wish);
+        match &mut self.stage {
+            Stage::Waiting => self.begin(wish.attempt, effects),
+            Stage::Resetting { ended: true } => {
+                effects.extend(self.attempt.map(Effect::SetAside));
+                self.begin(wish.attempt, effects);
+            }
+            Stage::Forming { .. } if wish.goal >= Goal::Collect => {
+                self.stage = Stage::Stopping {
+                    grace: wish.grace,
+                    ended: false,
+                };
+                effects.push(Effect::Stop(wish.attempt, wish.grace));
+            }
+            Stage::Stopping { ended: true, .. } => self.collect(wish, effects),
+            Stage::Stopping { grace, ended: false } if wish.grace < *grace => {
+                *grace = wish.grace;
+                effects.push(Effect::Stop(wish.attempt, wish.grace));
+            }
+            Stage::Collecting(What::All) if !wish.save_results => self.collect(wish, effects),
+            Stage::Collected if may_commit => {
+                self.stage = Stage::Committing;
+                let exit_code = match &self.job {
+                    Job::Ended(end) => end.exit_code,
+                    Job::None | Job::Running => None,
+                };
+                effects.push(Effect::WriteCommit(
+                    wish.attempt,
+                    wish.commit_nodes.clone(),
+                    exit_code,
+                ));
+            }
+            Stage::Forming { .. }
+            | Stage::Stopping { .. }
+            | Stage::Resetting { .. }
+            | Stage::Collecting(_)
+            | Stage::Collected
+            | Stage::Committing
+            | Stage::Committed
+            | Stage::Stuck
+            | Stage::Leaving { .. }
+            | Stage::Parting { .. }
+            | Stage::Gone => {}
+        }
+        self.form_up(wish, effects);
+    }
+
+    fn may_commit(&self, wish: &Desired) -> bool {
+        self.role == Role::Master && wish.goal >= Goal::Commit && !wish.commit_nodes.is_empty()
+    }
+
+    fn begin(&mut self, attempt: Attempt, effects: &mut Vec<Effect>) {
+        self.attempt = Some(attempt);
+        self.job = Job::None;
+        self.failure = None;
+        self.stage = Stage::Forming {
+            prepared: false,
+            engine: Engine::None,
+        };
+        effects.push(Effect::Prepare(attempt));
+    }
+
+    /// The engine starts beside the preparation; the job after both. Nothing new starts after a failure.
+    fn form_up(&mut self, wish: &Desired, effects: &mut Vec<Effect>) {
+        let Stage::Forming { prepared, engine } = &mut self.stage else {
+            return;
+        };
+        if self.failure.is_some() || wish.goal >= Goal::Collect {
+            return;
+        }
+        if *engine == Engine::None && (self.role == Role::Master || !wish.master_address.is_empty()) {
+            *engine = Engine::Starting;
+            effects.push(Effect::StartEngine(wish.attempt, wish.master_address.clone()));
+        }
+        let ready = *prepared && *engine == Engine::Running;
+        if ready && wish.goal == Goal::Work && self.role == Role::Master && self.job == Job::None {
+            self.job = Job::Running;
+            effects.push(Effect::StartJob(wish.attempt));
+        }
+    }
+
+    fn collect(&mut self, wish: &Desired, effects: &mut Vec<Effect>) {
+        let what = if wish.save_results {
+            What::All
+        } else {
+            What::LogsOnly
+        };
+        self.stage = Stage::Collecting(what);
+        effects.push(Effect::Collect(wish.attempt, what));
+    }
+
+    pub(super) fn leave(&mut self, why: Why, grace: Duration, effects: &mut Vec<Effect>) {
+        self.stage = Stage::Leaving {
+            why,
+            ended: self.attempt.is_none(),
+        };
+        effects.extend(self.attempt.map(|attempt| Effect::Stop(attempt, grace)));
+    }
+
+    /// The last two steps, which nothing interrupts.
+    fn part(&mut self, effects: &mut Vec<Effect>) {
+        match self.stage {
+            Stage::Leaving { why, ended: true } => {
+                self.stage = Stage::Parting { why, done: false };
+                effects.push(Effect::Farewell);
+            }
+            Stage::Parting { why, done: true } => {
+                self.stage = Stage::Gone;
+                effects.push(Effect::Exit(why));
+            }
+            Stage::Waiting
+            | Stage::Forming { .. }
+            | Stage::Stopping { .. }
+            | Stage::Collecting(_)
+            | Stage::Collected
+            | Stage::Committing
+            | Stage::Committed
+            | Stage::Stuck
+            | Stage::Resetting { .. }
+            | Stage::Leaving { .. }
+            | Stage::Parting { .. }
+            | Stage::Gone => {}
+        }
+    }
+}

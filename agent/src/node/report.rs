@@ -1,0 +1,113 @@
+//! What the node says of itself.
+
+use mayfly_proto::Attempt;
+use mayfly_proto::v1::{FailureKind, JobReport, NodeFailure, NodePhase};
+
+use super::{Blame, Engine, Failure, Job, JobEnd, Node, Stage};
+
+impl Node {
+    /// The attempt it works on; `None` before the first answer.
+    #[must_use]
+    pub fn attempt(&self) -> Option<Attempt> {
+        self.attempt
+    }
+
+    /// Its phase on the wire.
+    #[must_use]
+    pub fn phase(&self) -> NodePhase {
+        match &self.stage {
+            Stage::Waiting | Stage::Forming { .. } if self.failure.is_some() => NodePhase::Failed,
+            Stage::Waiting | Stage::Resetting { .. } => NodePhase::Preparing,
+            Stage::Forming { prepared, engine } => match self.job {
+                Job::Running => NodePhase::Working,
+                Job::Ended(_) => NodePhase::Ended,
+                Job::None if *prepared && *engine == Engine::Running => NodePhase::Ready,
+                Job::None => NodePhase::Preparing,
+            },
+            Stage::Stopping { .. } | Stage::Collecting(_) => NodePhase::Collecting,
+            Stage::Collected | Stage::Committing => NodePhase::Collected,
+            Stage::Committed => NodePhase::Committed,
+            Stage::Stuck => NodePhase::Failed,
+            Stage::Leaving { .. } | Stage::Parting { .. } | Stage::Gone => NodePhase::Leaving,
+        }
+    }
+
+    /// One line for people.
+    #[must_use]
+    pub fn status(&self) -> String {
+        let doing = match &self.stage {
+            Stage::Waiting => "waiting for orders",
+            Stage::Forming {
+                prepared: false,
+                engine: Engine::Running,
+            } => "preparing; the engine runs",
+            Stage::Forming { prepared: false, .. } => "preparing",
+            Stage::Forming {
+                engine: Engine::None, ..
+            } => "waiting for the master's address",
+            Stage::Forming {
+                engine: Engine::Starting,
+                ..
+            } => "starting the engine",
+            Stage::Forming { .. } => match self.job {
+                Job::None => "ready",
+                Job::Running => "the job runs",
+                Job::Ended(_) => "the job has ended",
+            },
+            Stage::Stopping { .. } => "stopping the job and the engine",
+            Stage::Collecting(_) => "uploading",
+            Stage::Collected => "everything is in the store",
+            Stage::Committing => "committing",
+            Stage::Committed => "committed",
+            Stage::Stuck => "failed",
+            Stage::Resetting { .. } => "stopping the last attempt",
+            Stage::Leaving { .. } | Stage::Parting { .. } | Stage::Gone => "leaving",
+        };
+        match &self.failure {
+            Some(failure) => format!("{doing} (failed: {})", failure.message),
+            None => doing.to_owned(),
+        }
+    }
+
+    /// Its failure on the wire.
+    #[must_use]
+    pub fn failure(&self) -> Option<NodeFailure> {
+        self.failure.as_ref().map(|Failure { blame, message }| {
+            let kind = match blame {
+                Blame::Job => FailureKind::Job,
+                Blame::Infra => FailureKind::Infra,
+            };
+            NodeFailure {
+                kind: kind.into(),
+                message: message.clone(),
+            }
+        })
+    }
+
+    /// Its job on the wire.
+    #[must_use]
+    pub fn job(&self) -> JobReport {
+        match &self.job {
+            Job::None => JobReport::default(),
+            Job::Running => JobReport {
+                started: true,
+                ..JobReport::default()
+            },
+            Job::Ended(JobEnd {
+                exit_code,
+                signal,
+                cause,
+                last_lines,
+                stopped,
+            }) => JobReport {
+                started: true,
+                ended: true,
+                exit_code: *exit_code,
+                signal: *signal,
+                cause: cause.clone(),
+                last_lines: last_lines.clone(),
+                stopped: *stopped,
+            },
+        }
+    }
+}

@@ -1,0 +1,343 @@
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn attempt(n: u32) -> Attempt {
+    Attempt::try_from(n).unwrap()
+}
+
+fn desired(n: u32, goal: Goal) -> Desired {
+    Desired {
+        attempt: attempt(n),
+        goal,
+        master_address: "127.0.0.2:7077".into(),
+        commit_nodes: vec![NodeId::master(1)],
+        grace: 5 * SECOND,
+        lease: 20 * SECOND,
+        deadline: 3600 * SECOND,
+        save_results: true,
+    }
+}
+
+fn told(at: u64, desired: Desired) -> Event {
+    Event::Desired {
+        asked: Duration::from_secs(at),
+        desired,
+    }
+}
+
+/// Runs a script and returns the node and all effects.
+fn run(role: Role, events: Vec<Event>) -> (Node, Vec<Effect>) {
+    let mut all = Vec::new();
+    let mut node = Node::new(role, 20 * SECOND);
+    for event in events {
+        let (next, effects) = node.step(SECOND, event);
+        node = next;
+        all.extend(effects);
+    }
+    (node, all)
+}
+
+#[test]
+fn a_master_goes_from_forming_to_the_commit() {
+    let one = Attempt::FIRST;
+    let end = JobEnd {
+        exit_code: Some(0),
+        ..JobEnd::default()
+    };
+    let (node, effects) = run(
+        Role::Master,
+        vec![
+            told(1, desired(1, Goal::Form)),
+            Event::EngineReady(one),
+            Event::Prepared(one),
+            told(2, desired(1, Goal::Work)),
+            Event::JobExited(one, end),
+            told(3, desired(1, Goal::Collect)),
+            Event::Stopped(one),
+            Event::Uploaded(one),
+            told(4, desired(1, Goal::Commit)),
+            Event::Committed(one),
+        ],
+    );
+    assert_eq!(
+        effects,
+        [
+            Effect::Prepare(one),
+            Effect::StartEngine(one, "127.0.0.2:7077".into()),
+            Effect::StartJob(one),
+            Effect::Stop(one, 5 * SECOND),
+            Effect::Collect(one, What::All),
+            Effect::WriteCommit(one, vec![NodeId::master(1)], Some(0)),
+        ]
+    );
+    assert_eq!(node.phase(), mayfly_proto::v1::NodePhase::Committed);
+    assert!(!node.job().stopped);
+}
+
+#[test]
+fn a_worker_waits_for_the_masters_address_and_never_works_or_commits() {
+    let one = Attempt::FIRST;
+    let unknown = Desired {
+        master_address: String::new(),
+        ..desired(1, Goal::Form)
+    };
+    let mut events = vec![told(1, unknown)];
+    let (_, effects) = run(Role::Worker, events.clone());
+    assert_eq!(effects, [Effect::Prepare(one)]);
+    events.extend([
+        told(1, desired(1, Goal::Work)),
+        Event::Prepared(one),
+        Event::EngineReady(one),
+        told(1, desired(1, Goal::Commit)),
+        Event::Stopped(one),
+        Event::Uploaded(one),
+    ]);
+    let (node, effects) = run(Role::Worker, events);
+    assert!(
+        !effects
+            .iter()
+            .any(|e| matches!(e, Effect::StartJob(_) | Effect::WriteCommit(..))),
+        "{effects:?}"
+    );
+    assert_eq!(node.phase(), mayfly_proto::v1::NodePhase::Collected);
+}
+
+#[test]
+fn a_job_that_was_stopped_says_so_and_hurry_shortens_the_grace() {
+    let one = Attempt::FIRST;
+    let hurry = Desired {
+        grace: SECOND,
+        save_results: false,
+        ..desired(1, Goal::Collect)
+    };
+    let (node, effects) = run(
+        Role::Master,
+        vec![
+            told(1, desired(1, Goal::Work)),
+            Event::EngineReady(one),
+            Event::Prepared(one),
+            told(1, desired(1, Goal::Collect)),
+            told(1, hurry),
+            Event::JobExited(
+                one,
+                JobEnd {
+                    signal: Some(15),
+                    ..JobEnd::default()
+                },
+            ),
+            Event::Stopped(one),
+        ],
+    );
+    assert!(node.job().stopped);
+    assert!(effects.ends_with(&[
+        Effect::Stop(one, 5 * SECOND),
+        Effect::Stop(one, SECOND),
+        Effect::Collect(one, What::LogsOnly),
+    ]));
+}
+
+#[test]
+fn a_higher_attempt_begins_again_with_nothing_of_the_old_one() {
+    let (one, two) = (Attempt::FIRST, attempt(2));
+    let failure = Failure {
+        blame: Blame::Infra,
+        message: "the engine does not start".into(),
+    };
+    let (node, effects) = run(
+        Role::Worker,
+        vec![
+            told(1, desired(1, Goal::Form)),
+            Event::Failed(one, failure),
+            told(1, desired(2, Goal::Form)),
+            told(1, desired(1, Goal::Leave)),
+            Event::Prepared(one),
+            Event::Stopped(one),
+            Event::Stopped(one),
+        ],
+    );
+    assert_eq!(node.attempt(), Some(two));
+    assert_eq!(node.failure(), None);
+    assert_eq!(
+        effects[2..],
+        [
+            Effect::Stop(one, 5 * SECOND),
+            Effect::SetAside(one),
+            Effect::Prepare(two),
+            Effect::StartEngine(two, "127.0.0.2:7077".into()),
+        ]
+    );
+}
+
+#[test]
+fn without_an_answer_the_node_leaves_when_its_lease_ends_and_not_before() {
+    let one = Attempt::FIRST;
+    let node = Node::new(Role::Worker, 20 * SECOND);
+    let (node, _) = node.step(10 * SECOND, told(9, desired(1, Goal::Form)));
+    assert_eq!(node.wakes_at(), 29 * SECOND);
+    let (node, effects) = node.step(28 * SECOND, Event::Tick);
+    assert_eq!(effects, []);
+    let (node, effects) = node.step(29 * SECOND, Event::Tick);
+    assert_eq!(effects, [Effect::Stop(one, Duration::ZERO)]);
+    let (node, effects) = node.step(30 * SECOND, Event::Stopped(one));
+    assert_eq!(effects, [Effect::Farewell]);
+    let (_, effects) = node.step(31 * SECOND, Event::Farewell);
+    assert_eq!(effects, [Effect::Exit(Why::LeaseExpired)]);
+}
+
+#[test]
+fn the_deadline_holds_whatever_the_lease() {
+    let short = Desired {
+        deadline: SECOND,
+        ..desired(1, Goal::Work)
+    };
+    let (_, effects) = Node::new(Role::Master, 99 * SECOND).step(2 * SECOND, told(0, short));
+    assert_eq!(
+        effects,
+        [Effect::Farewell],
+        "nothing was begun, so there is nothing to stop"
+    );
+}
+
+#[test]
+fn a_signal_ends_a_node_at_once() {
+    let (_, effects) = run(Role::Worker, vec![Event::Signal]);
+    assert_eq!(effects, [Effect::Farewell]);
+    let (_, effects) = run(Role::Worker, vec![told(1, desired(1, Goal::Form)), Event::Signal]);
+    assert_eq!(
+        effects.last(),
+        Some(&Effect::Stop(Attempt::FIRST, Duration::ZERO))
+    );
+}
+
+fn goals() -> impl Strategy<Value = Goal> {
+    prop_oneof![
+        Just(Goal::Form),
+        Just(Goal::Work),
+        Just(Goal::Collect),
+        Just(Goal::Commit),
+        Just(Goal::Leave)
+    ]
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    let n = || (1..4u32).prop_map(attempt);
+    let failure = Failure {
+        blame: Blame::Job,
+        message: "x".into(),
+    };
+    prop_oneof![
+        4 => (1..4u32, goals(), any::<bool>(), any::<bool>(), 0..9u64).prop_map(|(n, goal, known, save, grace)| {
+            let wish = desired(n, goal);
+            let master_address = if known { wish.master_address.clone() } else { String::new() };
+            let grace = Duration::from_secs(grace);
+            told(0, Desired { master_address, save_results: save, grace, lease: 900 * SECOND, ..wish })
+        }),
+        1 => n().prop_map(Event::Prepared),
+        1 => n().prop_map(Event::EngineReady),
+        1 => n().prop_map(Event::EngineLost),
+        1 => n().prop_map(|n| Event::JobExited(n, JobEnd::default())),
+        1 => n().prop_map(move |n| Event::Failed(n, failure.clone())),
+        2 => n().prop_map(Event::Stopped),
+        1 => n().prop_map(Event::Uploaded),
+        1 => n().prop_map(Event::Committed),
+        1 => Just(Event::Farewell),
+        1 => Just(Event::Tick),
+        1 => Just(Event::Signal),
+    ]
+}
+
+/// What may run, seen from outside: only from effects given and ends reported.
+#[derive(Default)]
+struct World {
+    running: HashSet<u32>,
+    begun: HashSet<(&'static str, u32)>,
+    newest: u32,
+    gone: bool,
+}
+
+impl World {
+    fn see(&mut self, event: &Event, before: &Node) {
+        if let Event::Stopped(n) = event
+            && before.attempt() == Some(*n)
+            && matches!(
+                before.stage,
+                Stage::Stopping { .. } | Stage::Resetting { .. } | Stage::Leaving { .. }
+            )
+        {
+            self.running.remove(&n.number());
+        }
+    }
+
+    fn once(&mut self, what: &'static str, n: Attempt) {
+        assert!(
+            self.begun.insert((what, n.number())),
+            "{what} twice in attempt {n}"
+        );
+        assert!(n.number() >= self.newest, "{what} in stale attempt {n}");
+        self.newest = n.number();
+    }
+
+    fn check(&mut self, effect: &Effect) {
+        assert!(!self.gone, "{effect:?} after the exit");
+        match effect {
+            Effect::Prepare(n) => {
+                assert!(self.running.is_empty(), "prepared while an older attempt runs");
+                self.once("prepare", *n);
+                self.running.insert(n.number());
+            }
+            Effect::StartEngine(n, _) => self.once("engine", *n),
+            Effect::StartJob(n) => self.once("job", *n),
+            Effect::Collect(n, _) => assert!(!self.running.contains(&n.number()), "collected while it runs"),
+            Effect::WriteCommit(n, ..) => self.once("commit", *n),
+            Effect::SetAside(n) => assert!(!self.running.contains(&n.number())),
+            Effect::Farewell => assert!(self.running.is_empty(), "left while something runs"),
+            Effect::Exit(_) => self.gone = true,
+            Effect::Stop(..) => {}
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_sequence_breaks_the_rules(role in prop_oneof![Just(Role::Master), Just(Role::Worker)],
+                                    script in proptest::collection::vec(events(), 0..60)) {
+        let (mut node, mut world) = (Node::new(role, 900 * SECOND), World::default());
+        for event in script {
+            world.see(&event, &node);
+            let (next, effects) = node.step(SECOND, event);
+            node = next;
+            effects.iter().for_each(|effect| world.check(effect));
+        }
+        // However it got here, the order to leave ends it within three answers.
+        let last = world.newest.max(3);
+        let mut answers = vec![told(1, desired(last, Goal::Leave))];
+        answers.extend(node.attempt().map(Event::Stopped));
+        answers.push(Event::Farewell);
+        for event in answers {
+            world.see(&event, &node);
+            let (next, effects) = node.step(SECOND, event);
+            node = next;
+            effects.iter().for_each(|effect| world.check(effect));
+        }
+        prop_assert!(world.gone);
+    }
+
+    #[test]
+    fn saying_the_same_twice_changes_nothing(script in proptest::collection::vec(events(), 0..40)) {
+        let mut node = Node::new(Role::Master, 900 * SECOND);
+        for event in script {
+            let (once, _) = node.step(SECOND, event.clone());
+            if let Event::Desired { .. } = event {
+                let (twice, effects) = once.clone().step(SECOND, event);
+                prop_assert_eq!(&twice, &once);
+                prop_assert_eq!(effects, vec![]);
+            }
+            node = once;
+        }
+    }
+}

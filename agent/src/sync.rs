@@ -1,0 +1,233 @@
+//! The heartbeat: the whole report for the whole desired state, on an interval, never waiting for work.
+
+use std::time::Duration;
+
+use mayfly_kit::admin::Loop;
+use mayfly_kit::backoff::{Backoff, Policy, about, jitter};
+use mayfly_proto::v1::{self, NodeReport, SyncReply, SyncRequest};
+use mayfly_proto::{Attempt, NodeId};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tonic::{Code, Status};
+
+use crate::identity::{Door, Session};
+use crate::metrics::Metrics;
+use crate::node::{Desired, Event, Goal};
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
+const INTERVAL_MAX: Duration = Duration::from_secs(30);
+const RETRY: Policy = Policy {
+    base: Duration::from_millis(200),
+    cap: Duration::from_secs(2),
+    budget: Duration::MAX,
+};
+
+/// What is reported next: the attempt it is about, and the report.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// 0 before the first answer.
+    pub attempt: u32,
+    /// The whole state.
+    pub report: NodeReport,
+}
+
+/// The loop's parts.
+pub struct Sync {
+    /// To be taken in again by a coordinator that has forgotten us.
+    pub door: Door,
+    /// Who we are; replaced when we are taken in again.
+    pub session: watch::Sender<Option<Session>>,
+    /// What to report.
+    pub reports: watch::Receiver<Report>,
+    /// Where answers go.
+    pub events: mpsc::Sender<Event>,
+    /// Time zero of the node.
+    pub boot: Instant,
+    /// Until the first answer.
+    pub interval: Duration,
+    /// Line on `/status`.
+    pub pulse: Loop,
+    /// Latency and failures.
+    pub metrics: Metrics,
+}
+
+impl Sync {
+    /// Reports until nobody takes the answers any more.
+    pub async fn run(mut self) {
+        let mut waits = Backoff::new(RETRY, jitter);
+        let mut seq = 0u64;
+        while !self.events.is_closed() {
+            seq += 1;
+            let asked = Instant::now();
+            let told = match self.exchange(seq).await {
+                Ok(reply) => self.take(asked, reply).await,
+                Err(status) => Err(status),
+            };
+            let wait = match told {
+                Ok(()) => {
+                    waits.reset();
+                    self.metrics.sync_secs.observe(asked.elapsed().as_secs_f64());
+                    self.pulse.status(format!("report {seq} answered"));
+                    about(self.interval, jitter())
+                }
+                Err(status) => self.trouble(&status, &mut waits).await,
+            };
+            self.pause(wait).await;
+        }
+    }
+
+    async fn exchange(&mut self, seq: u64) -> Result<SyncReply, Status> {
+        let session = self
+            .session
+            .borrow()
+            .clone()
+            .ok_or_else(|| Status::unauthenticated("not enrolled"))?;
+        let Report { attempt, report } = self.reports.borrow_and_update().clone();
+        let message = SyncRequest {
+            run_id: session.run.to_string(),
+            node_id: session.node.to_string(),
+            attempt,
+            seq,
+            report: Some(report),
+        };
+        let mut request = session.request(message);
+        request.set_timeout(CALL_TIMEOUT);
+        let mut client = session.client();
+        // The server keeps the timeout too; this one also holds when the server does not.
+        let call = tokio::time::timeout(CALL_TIMEOUT, client.sync(request));
+        Ok(call
+            .await
+            .map_err(|_| Status::deadline_exceeded("no answer"))??
+            .into_inner())
+    }
+
+    async fn take(&mut self, asked: Instant, reply: SyncReply) -> Result<(), Status> {
+        let desired = reply
+            .desired
+            .ok_or_else(|| Status::data_loss("the answer holds no desired state"))?;
+        let interval = Duration::from_millis(desired.sync_interval_ms);
+        self.interval = interval.clamp(INTERVAL_MIN, INTERVAL_MAX);
+        let desired = checked(desired)?;
+        let asked = asked.saturating_duration_since(self.boot);
+        // A closed channel ends the loop at its next turn.
+        let _ = self.events.send(Event::Desired { asked, desired }).await;
+        Ok(())
+    }
+
+    async fn trouble(&mut self, status: &Status, waits: &mut Backoff<fn() -> u64>) -> Duration {
+        self.metrics.sync_failures.inc();
+        let wait = waits.next().unwrap_or(RETRY.cap);
+        self.pulse
+            .status(format!("no answer ({}), again in {wait:?}", status.code()));
+        tracing::debug!(%status, "no answer to a report");
+        if status.code() == Code::Unauthenticated {
+            // A coordinator that was started anew knows the join token, not the session.
+            match self.door.enrol().await {
+                Ok(enrolled) => {
+                    self.session.send_replace(Some(enrolled.session));
+                }
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "not taken in again"),
+            }
+        }
+        wait
+    }
+
+    /// Until the next report is due, or the phase has changed.
+    async fn pause(&mut self, wait: Duration) {
+        let due = Instant::now() + wait;
+        let phase = self.reports.borrow().report.phase;
+        let news = self.reports.wait_for(|next| next.report.phase != phase);
+        tokio::select! {
+            () = tokio::time::sleep_until(due) => {}
+            changed = news => if changed.is_err() { tokio::time::sleep_until(due).await },
+            () = self.events.closed() => {}
+        }
+    }
+}
+
+/// A wire value into a checked one.
+fn checked(wire: v1::Desired) -> Result<Desired, Status> {
+    let bad = |what: &str| Status::data_loss(format!("the answer's {what} cannot be used"));
+    let goal = match wire.goal() {
+        v1::Goal::Unspecified => return Err(bad("goal")),
+        v1::Goal::Form => Goal::Form,
+        v1::Goal::Work => Goal::Work,
+        v1::Goal::Collect => Goal::Collect,
+        v1::Goal::Commit => Goal::Commit,
+        v1::Goal::Leave => Goal::Leave,
+    };
+    let nodes: Result<Vec<NodeId>, _> = wire.commit_nodes.iter().map(|node| node.parse()).collect();
+    Ok(Desired {
+        attempt: Attempt::try_from(wire.attempt).map_err(|_| bad("attempt"))?,
+        goal,
+        master_address: address(&wire.master_address).ok_or_else(|| bad("master address"))?,
+        commit_nodes: nodes.map_err(|_| bad("list of nodes"))?,
+        grace: Duration::from_millis(wire.grace_ms),
+        lease: Duration::from_millis(wire.lease_ms),
+        deadline: Duration::from_millis(wire.deadline_ms),
+        save_results: wire.save_results,
+    })
+}
+
+/// Empty, or `host:port` of harmless characters: it becomes part of a command line.
+fn address(text: &str) -> Option<String> {
+    if text.is_empty() {
+        return Some(String::new());
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let harmless = |c: char| c.is_ascii_alphanumeric() || ".-_[]:".contains(c);
+    let port: u16 = port.parse().ok()?;
+    (port > 0 && !host.is_empty() && !host.starts_with('-') && host.chars().all(harmless))
+        .then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_makes_no_sense_is_refused_whole() {
+        let good = v1::Desired {
+            attempt: 1,
+            goal: v1::Goal::Work.into(),
+            master_address: "127.0.0.2:7077".into(),
+            commit_nodes: vec!["master-1".into()],
+            deadline_ms: u64::MAX,
+            ..v1::Desired::default()
+        };
+        assert_eq!(checked(good.clone()).unwrap().goal, Goal::Work);
+        for bad in [
+            v1::Desired {
+                attempt: 0,
+                ..good.clone()
+            },
+            v1::Desired {
+                goal: 99,
+                ..good.clone()
+            },
+            v1::Desired {
+                goal: 0,
+                ..good.clone()
+            },
+            v1::Desired {
+                master_address: "-Xagent:1".into(),
+                ..good.clone()
+            },
+            v1::Desired {
+                master_address: "host;rm:7077".into(),
+                ..good.clone()
+            },
+            v1::Desired {
+                master_address: "host:0".into(),
+                ..good.clone()
+            },
+            v1::Desired {
+                commit_nodes: vec!["../x".into()],
+                ..good
+            },
+        ] {
+            assert!(checked(bad.clone()).is_err(), "{bad:?}");
+        }
+    }
+}
