@@ -110,7 +110,7 @@ fn while_results_are_uploaded() {
     let mut launch = home.launch(&job);
     let run = home.run_of(&job, &mut launch);
     launch.until("the first file in the store", secs(180), || {
-        run.results(1).read_dir().ok()?.next()
+        run.results(1).read_dir().ok()?.next()?.ok()
     });
     let phase = run.phase();
     kill(&mut launch, &run);

@@ -32,7 +32,7 @@ fn have_own_folders() -> bool {
     };
     let own = works(&["--mount"]) || works(&["--user", "--mount"]);
     if !own {
-        println!(
+        eprintln!(
             "not shown: this system lets nobody make a mount namespace, so nodes share one results folder"
         );
     }

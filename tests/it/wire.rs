@@ -2,6 +2,8 @@
 
 mod bytes;
 mod claims;
+mod node;
+mod person;
 
 use std::fs;
 use std::net::SocketAddr;

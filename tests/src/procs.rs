@@ -123,7 +123,6 @@ pub fn of(run: &RunId) -> Vec<Process> {
 }
 
 /// One process of a run, of this kind, on this node if one is named; waits for it.
-#[must_use]
 pub fn find(run: &RunId, kind: Kind, node: Option<&str>, limit: Duration) -> Process {
     let wanted = |process: &Process| process.kind == kind && node.is_none_or(|node| node == process.node);
     let what = format!("a process {kind:?} of {run} on {node:?}");

@@ -178,6 +178,7 @@ fn gzipped(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+#[rustfmt::skip] // One line for each case.
 async fn frames(serve: &Serve) {
     let enroll = v1::EnrollRequest {
         run_id: "live-aaaaaaaa".into(),
@@ -189,93 +190,49 @@ async fn frames(serve: &Serve) {
     // Field 1 is a number; here it comes as a string.
     let wrong_type = [0x0a, 3, b'a', b'b', b'c'];
     // Groups that begin and never end, in an unknown field.
-    let nested = vec![0xfb, 0x01].repeat(10_000);
+    let nested = [0xfb, 0x01].repeat(10_000);
     let bomb = gzipped(&vec![0; 64 << 20]);
     let many = v1::LogBatch {
         lines: vec![String::new(); 10_000_000],
         ..v1::LogBatch::default()
     }
     .encode_to_vec();
-    let gzip = [("grpc-encoding", "gzip")];
-    let cases: Vec<(&str, &str, &[(&str, &str)], Vec<u8>, i32)> = vec![
-        ("no frame", ENROLL, &[], Vec::new(), INTERNAL),
-        ("half a frame's head", ENROLL, &[], vec![0, 0], INTERNAL),
-        ("an empty message", ENROLL, &[], frame(0, &[]), INVALID_ARGUMENT),
-        (
-            "a length of 16 MB and one",
-            ENROLL,
-            &[],
-            claimed(0, (16 << 20) + 1, &enroll),
-            OUT_OF_RANGE,
-        ),
-        (
-            "a length of 4 GB",
-            ENROLL,
-            &[],
-            claimed(0, u32::MAX, &enroll),
-            OUT_OF_RANGE,
-        ),
-        (
-            "a message cut off",
-            ENROLL,
-            &[],
-            claimed(0, 5_000, &enroll),
-            INTERNAL,
-        ),
-        (
-            "compressed without an encoding",
-            ENROLL,
-            &[],
-            frame(1, &gzipped(&enroll)),
-            INTERNAL,
-        ),
-        ("a flag that is none", ENROLL, &[], frame(7, &enroll), INTERNAL),
-        (
-            "an encoding nobody offered",
-            ENROLL,
-            &gzip,
-            frame(1, &bomb),
-            UNIMPLEMENTED,
-        ),
-        (
-            "bytes after the message",
-            ENROLL,
-            &[],
-            frame(0, &trailing),
-            INTERNAL,
-        ),
-        ("a wrong wire type", ENROLL, &[], frame(0, &wrong_type), INTERNAL),
-        ("groups 10,000 deep", ENROLL, &[], frame(0, &nested), INTERNAL),
-        ("ten million items", PUSH, &[], frame(0, &many), OUT_OF_RANGE),
-        (
-            "a launch without a token",
-            LAUNCH,
-            &[],
-            frame(0, &[]),
-            UNAUTHENTICATED,
-        ),
-        (
-            "a method that is none",
-            "/mayfly.v1.AgentService/Nothing",
-            &[],
-            frame(0, &[]),
-            UNIMPLEMENTED,
-        ),
-        (
-            "a service that is none",
-            "/grpc.reflection.v1.Reflection/List",
-            &[],
-            frame(0, &[]),
-            UNIMPLEMENTED,
-        ),
-    ];
-    for (what, path, headers, body, code) in cases {
-        let answer = call(serve.addr, path, headers, body)
-            .await
-            .unwrap_or_else(|error| panic!("{what}: {error}"));
-        assert_eq!(answer.grpc, Some(code), "{what}: {answer:?}");
-        serve.assert_well(what).await;
-    }
+    let refuses = async |what: &str, code: i32, path: &str, body: Vec<u8>| {
+        expect(serve, what, code, (path, &[]), body).await;
+    };
+    refuses("no frame", INTERNAL, ENROLL, Vec::new()).await;
+    refuses("half a frame's head", INTERNAL, ENROLL, vec![0, 0]).await;
+    refuses("an empty message", INVALID_ARGUMENT, ENROLL, frame(0, &[])).await;
+    refuses("a length of 16 MB and one", OUT_OF_RANGE, ENROLL, claimed(0, (16 << 20) + 1, &enroll)).await;
+    refuses("a length of 4 GB", OUT_OF_RANGE, ENROLL, claimed(0, u32::MAX, &enroll)).await;
+    refuses("a message cut off", INTERNAL, ENROLL, claimed(0, 5_000, &enroll)).await;
+    refuses("compressed without an encoding", INTERNAL, ENROLL, frame(1, &gzipped(&enroll))).await;
+    refuses("a flag that is none", INTERNAL, ENROLL, frame(7, &enroll)).await;
+    refuses("bytes after the message", INTERNAL, ENROLL, frame(0, &trailing)).await;
+    refuses("a wrong wire type", INTERNAL, ENROLL, frame(0, &wrong_type)).await;
+    refuses("groups 10,000 deep", INTERNAL, ENROLL, frame(0, &nested)).await;
+    refuses("ten million items", OUT_OF_RANGE, PUSH, frame(0, &many)).await;
+    refuses("a launch without a token", UNAUTHENTICATED, LAUNCH, frame(0, &[])).await;
+    refuses("a method that is none", UNIMPLEMENTED, "/mayfly.v1.AgentService/Nothing", frame(0, &[])).await;
+    refuses("a service that is none", UNIMPLEMENTED, "/grpc.reflection.v1.Reflection/List", frame(0, &[])).await;
+    let gzip = (ENROLL, &[("grpc-encoding", "gzip")][..]);
+    expect(
+        serve,
+        "an encoding that nobody offered",
+        UNIMPLEMENTED,
+        gzip,
+        frame(1, &bomb),
+    )
+    .await;
+}
+
+type Target<'t> = (&'t str, &'t [(&'t str, &'t str)]);
+
+async fn expect(serve: &Serve, what: &str, code: i32, (path, headers): Target<'_>, body: Vec<u8>) {
+    let answer = call(serve.addr, path, headers, body).await;
+    let answer = answer.unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_eq!(answer.grpc, Some(code), "{what}: {}", answer.message);
+    serve.assert_well(what).await;
 }
 
 async fn headers(serve: &Serve) {
