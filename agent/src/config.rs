@@ -46,23 +46,7 @@ pub enum RoleName {
     Worker,
 }
 
-/// Where the store is and how to open it. No `Debug`: it holds a secret.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StoreConfig {
-    /// `http://host:port`; `None` for AWS itself.
-    pub endpoint: Option<String>,
-    /// Bucket.
-    pub bucket: String,
-    /// Prefix before every key, empty or ending in `/`.
-    pub prefix: String,
-    /// Region.
-    pub region: String,
-    /// Access key id.
-    pub access_key: String,
-    /// Secret access key.
-    pub secret_key: String,
-}
+pub use mayfly_kit::store::StoreConfig;
 
 /// What `agent toolchain` found or installed on a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

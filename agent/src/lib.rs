@@ -1,13 +1,21 @@
 //! The agent: the program on every node.
 //!
+//! The side that decides and reports: [`run`] wires it all up; [`node`] is the node's life as a pure state machine and
+//! [`driver`] the one task that owns it; [`attempt`] runs what one attempt needs, [`collect`] uploads what it left;
+//! [`sync`], [`logs`] and [`usage`] are the loops beside it.
+//!
 //! The side that executes: [`keeper`] owns one tree of processes and cannot leave any of it behind; [`supervise`] starts
 //! keepers and turns output into lines and ends into values; [`toolchain`] finds or installs Java, Python and Spark;
 //! [`git`] and [`python`] bring the job's code and its requirements; [`engine`] forms the cluster and submits the job.
 
+pub mod attempt;
+pub mod collect;
 pub mod command;
 pub mod commit;
 pub mod config;
+pub mod driver;
 pub mod engine;
+pub mod environment;
 pub mod git;
 pub mod identity;
 pub mod keeper;
@@ -18,6 +26,7 @@ pub mod node;
 pub mod prepare;
 pub mod proctree;
 pub mod python;
+pub mod run;
 pub mod supervise;
 pub mod sync;
 pub mod toolchain;

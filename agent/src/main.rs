@@ -3,11 +3,17 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use mayfly_agent::config::NodeConfig;
+use mayfly_agent::namespace;
+use mayfly_agent::node::Why;
+use mayfly_agent::run::Start;
 use mayfly_agent::supervise::become_subreaper;
 use mayfly_agent::toolchain::{self, Request, Step};
+use tokio::runtime::Builder;
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -18,6 +24,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Runs this node from its enrolment to its end.
+    Run {
+        /// `node.json`: who this node is and whom it belongs to.
+        #[arg(long)]
+        config: PathBuf,
+        /// Log as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Owns one program's tree of processes (used by the agent itself).
     Keep {
         /// Where to write how it ended, as JSON.
@@ -43,9 +58,42 @@ enum Verb {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().verb {
+        Verb::Run { config, json } => run(&config, json),
         Verb::Keep { status, program } => keep(status.as_deref(), program),
         Verb::Toolchain { cache, spark, json } => find_toolchain(cache, spark, json),
     }
+}
+
+/// Everything up to the runtime happens on the one thread that there is then; a namespace cannot be entered later.
+fn run(config: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let config = NodeConfig::load(config)?;
+    let shared = config.folder.join("shared");
+    let private_results = namespace::mount_own(&shared, &config.shared)?;
+    let own = if private_results {
+        shared
+    } else {
+        config.shared.clone()
+    };
+    become_subreaper().context("become a subreaper")?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let why = runtime.block_on(mayfly_agent::run::run(Start {
+        config,
+        private_results,
+        own,
+        json,
+    }))?;
+    // A thread that still reads a file must not hold the machine up.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(match why {
+        Why::Told => ExitCode::SUCCESS,
+        Why::LeaseExpired => ExitCode::from(3),
+        Why::DeadlinePassed => ExitCode::from(4),
+        Why::Signal => ExitCode::from(130),
+    })
 }
 
 fn keep(status: Option<&Path>, mut program: Vec<OsString>) -> anyhow::Result<ExitCode> {
@@ -72,7 +120,7 @@ fn find_toolchain(cache: Option<PathBuf>, spark: String, json: bool) -> anyhow::
         Ok(line) if json => println!("{line}"),
         _ => println!("{}: {}", step.name, step.detail),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the runtime")?;

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use mayfly_kit::admin::Loop;
 use mayfly_kit::backoff::{Backoff, Policy, about, jitter};
-use mayfly_proto::v1::{self, NodeReport, SyncReply, SyncRequest};
+use mayfly_proto::v1::{self, Collected, NodeReport, SyncReply, SyncRequest, Usage};
 use mayfly_proto::{Attempt, NodeId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
+use crate::attempt::Facts;
 use crate::identity::{Door, Session};
 use crate::metrics::Metrics;
 use crate::node::{Desired, Event, Goal};
+use crate::upload;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
@@ -32,6 +34,52 @@ pub struct Report {
     pub report: NodeReport,
 }
 
+/// Where the parts of a report come from.
+pub struct Sources {
+    /// Phase, failure, job.
+    pub node: watch::Receiver<Report>,
+    /// Engine, progress, steps.
+    pub facts: watch::Receiver<Facts>,
+    /// CPU and memory.
+    pub usage: watch::Receiver<Usage>,
+    /// Uploads.
+    pub upload: watch::Receiver<upload::Progress>,
+}
+
+impl Sources {
+    /// The whole report of now.
+    fn now(&mut self) -> Report {
+        let Report { attempt, report } = self.node.borrow_and_update().clone();
+        let Facts {
+            engine,
+            progress,
+            step_secs,
+        } = self.facts.borrow().clone();
+        let upload::Progress {
+            files,
+            bytes,
+            files_total,
+            bytes_total,
+            ..
+        } = *self.upload.borrow();
+        let report = NodeReport {
+            engine: Some(engine),
+            progress: Some(progress),
+            step_secs: step_secs.into_iter().collect(),
+            usage: Some(*self.usage.borrow()),
+            results_files: files_total,
+            collected: Some(Collected {
+                files,
+                bytes,
+                files_total,
+                bytes_total,
+            }),
+            ..report
+        };
+        Report { attempt, report }
+    }
+}
+
 /// The loop's parts.
 pub struct Sync {
     /// To be taken in again by a coordinator that has forgotten us.
@@ -39,7 +87,7 @@ pub struct Sync {
     /// Who we are; replaced when we are taken in again.
     pub session: watch::Sender<Option<Session>>,
     /// What to report.
-    pub reports: watch::Receiver<Report>,
+    pub sources: Sources,
     /// Where answers go.
     pub events: mpsc::Sender<Event>,
     /// Time zero of the node.
@@ -55,7 +103,7 @@ pub struct Sync {
 impl Sync {
     /// Reports until nobody takes the answers any more.
     pub async fn run(mut self) {
-        let mut waits = Backoff::new(RETRY, jitter);
+        let mut waits = Backoff::new(RETRY, jitter as fn() -> u64);
         let mut seq = 0u64;
         while !self.events.is_closed() {
             seq += 1;
@@ -83,7 +131,7 @@ impl Sync {
             .borrow()
             .clone()
             .ok_or_else(|| Status::unauthenticated("not enrolled"))?;
-        let Report { attempt, report } = self.reports.borrow_and_update().clone();
+        let Report { attempt, report } = self.sources.now();
         let message = SyncRequest {
             run_id: session.run.to_string(),
             node_id: session.node.to_string(),
@@ -136,8 +184,8 @@ impl Sync {
     /// Until the next report is due, or the phase has changed.
     async fn pause(&mut self, wait: Duration) {
         let due = Instant::now() + wait;
-        let phase = self.reports.borrow().report.phase;
-        let news = self.reports.wait_for(|next| next.report.phase != phase);
+        let phase = self.sources.node.borrow().report.phase;
+        let news = self.sources.node.wait_for(|next| next.report.phase != phase);
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
             changed = news => if changed.is_err() { tokio::time::sleep_until(due).await },

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mayfly_agent::supervise::{Child, Line, Spec, Stream};
+use mayfly_agent::supervise::{Child, Spec, Stream};
 use tokio::sync::mpsc;
 
 fn spec(script: &str) -> Spec {
@@ -193,6 +193,7 @@ async fn a_signal_to_the_keeper_is_ignored_and_the_status_file_is_whole() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let held = keep.stdin.take();
     let mut line = String::new();
     BufReader::new(keep.stdout.take().unwrap())
         .read_line(&mut line)
@@ -206,6 +207,7 @@ async fn a_signal_to_the_keeper_is_ignored_and_the_status_file_is_whole() {
         nix::sys::signal::kill(pid, signal).unwrap();
     }
     assert_eq!(keep.wait().unwrap().code(), Some(1));
+    drop(held);
     let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&status).unwrap()).unwrap();
     assert_eq!(json["code"], 4);
 }

@@ -163,7 +163,7 @@ fn a_missing_entry_costs_nothing() {
     let output = run(repo.path(), &["launch", "iris"]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(
-        stderr(&output).contains("did you mean \"main.py\"?"),
+        stderr(&output).contains("did you mean \"main.py\""),
         "{}",
         stderr(&output)
     );

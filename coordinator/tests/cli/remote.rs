@@ -92,7 +92,7 @@ async fn what_cannot_run_is_refused_before_anything_starts() {
             server.url("code.git"),
             None,
             "mian.py",
-            "did you mean \"main.py\"?",
+            "did you mean \"main.py\"",
         ),
         (server.url("code.git"), None, "empty.py", "is empty"),
         (

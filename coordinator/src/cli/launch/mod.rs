@@ -5,6 +5,7 @@ mod follow;
 pub(crate) mod plan;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mayfly_configs::{AdHoc, Job, RelPath, Repo};
 use mayfly_kit::layout;
@@ -25,6 +26,9 @@ use crate::gc;
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
 use crate::source::{self, Source};
+
+/// Longest wait for the record's last words.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Flags of `launch`.
 #[derive(Debug, clap::Args)]
@@ -338,14 +342,20 @@ fn detached(flags: &Flags, run: &str) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The run is closed: nothing is lost when somebody does not want to wait for the last sockets.
+/// Lets the coordinator write the end of the run into its record, and ends it.
 async fn close(coordinator: Coordinator, level: &mut watch::Receiver<Level>) {
     drop(coordinator.client);
-    if let Some(embedded) = coordinator.embedded {
-        tokio::select! {
-            () = embedded.stop() => {}
-            () = shutdown::reached(level, shutdown::LEVEL_MAX) => {}
-        }
+    let Some(embedded) = coordinator.embedded else {
+        return;
+    };
+    let end = async {
+        // Whatever keeps it: the receipt is there, and the next `gc` closes the record.
+        let _ = tokio::time::timeout(CLOSE_LIMIT, embedded.drained()).await;
+        embedded.stop().await;
+    };
+    tokio::select! {
+        () = end => {}
+        () = shutdown::reached(level, shutdown::LEVEL_MAX) => {}
     }
 }
 

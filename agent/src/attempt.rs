@@ -1,0 +1,381 @@
+//! Runs what one attempt needs on this node: code, requirements, the engine, the job. One task owns it all, so that
+//! ending the task's work is ending the attempt.
+
+mod prepare;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mayfly_kit::store::Store;
+use mayfly_proto::Attempt;
+use mayfly_proto::v1::{EngineReport, NodeSpec, Progress};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+use crate::config::{NodeConfig, RoleName};
+use crate::engine::{self, Engine, cause, progress};
+use crate::identity::Session;
+use crate::logs::{Order as LogOrder, Tail};
+use crate::node::{Blame, Event, Failure, JobEnd};
+use crate::prepare::{Kind, PrepareError};
+use crate::supervise::{Child, Exit, Line};
+use crate::{environment, python};
+use prepare::Prepared;
+
+/// Last lines of the job that are reported with its end.
+const LAST_LINES: usize = 20;
+/// The engine of a node whose attempt ends gets at most this to end by itself; its work is done by then.
+const ENGINE_GRACE_MAX: Duration = Duration::from_secs(2);
+
+/// What every attempt of this node has in common. No `Debug`: it holds secrets.
+pub struct Common {
+    /// The node's configuration.
+    pub config: NodeConfig,
+    /// What the coordinator said at enrolment.
+    pub spec: NodeSpec,
+    /// Who we are.
+    pub session: Session,
+    /// The store.
+    pub store: Store,
+    /// The agent's own executable.
+    pub keeper: PathBuf,
+    /// The results folder as the job sees it.
+    pub results: PathBuf,
+    /// Where lines go.
+    pub lines: mpsc::Sender<Line>,
+    /// Orders to the keeper of the logs.
+    pub logs: mpsc::Sender<LogOrder>,
+    /// The job's last lines.
+    pub tail: Tail,
+    /// What is reported beside the node's phase.
+    pub facts: watch::Sender<Facts>,
+    /// Where events go.
+    pub events: mpsc::Sender<Event>,
+}
+
+/// What the attempt knows that only people and the receipt need.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    /// The engine's state.
+    pub engine: EngineReport,
+    /// The job's progress.
+    pub progress: Progress,
+    /// How long each step took, in seconds.
+    pub step_secs: BTreeMap<String, f64>,
+}
+
+/// What the driver wants of the attempt.
+#[derive(Debug)]
+pub enum Order {
+    /// Clone, install.
+    Prepare,
+    /// Start the engine; the address is the master's.
+    Engine(String),
+    /// Run the job.
+    Job,
+    /// End everything; again with less grace when there is hurry.
+    Stop(Duration),
+}
+
+/// Runs an attempt until it is told to stop; the last event is [`Event::Stopped`].
+pub async fn run(common: Arc<Common>, attempt: Attempt, mut orders: mpsc::Receiver<Order>) {
+    common.facts.send_replace(Facts::default());
+    // Lines of this attempt are kept under its number from here on.
+    let _ = common.logs.send(LogOrder::Begin(attempt)).await;
+    let mut running = Running::new(common, attempt);
+    let grace = loop {
+        // What is chosen here is only waited for; it is dealt with outside, where nothing cuts it off.
+        let next = tokio::select! {
+            order = orders.recv() => Next::Order(order),
+            happened = running.happens() => Next::Happened(happened),
+        };
+        match next {
+            Next::Order(Some(Order::Prepare)) => running.prepare(),
+            Next::Order(Some(Order::Engine(master))) => running.start_engine(master).await,
+            Next::Order(Some(Order::Job)) => running.start_job().await,
+            Next::Order(Some(Order::Stop(grace))) => break grace,
+            Next::Order(None) => break Duration::ZERO,
+            Next::Happened(happened) => running.turn(happened).await,
+        }
+    };
+    running.stop(grace, &mut orders).await;
+}
+
+enum Next {
+    Order(Option<Order>),
+    Happened(Happened),
+}
+
+/// What happens by itself.
+enum Happened {
+    Prepared(Result<Result<Prepared, PrepareError>, JoinError>),
+    Engine(engine::Status),
+    Progress(Progress),
+    JobEnded(Exit),
+}
+
+struct Running {
+    common: Arc<Common>,
+    attempt: Attempt,
+    preparing: JoinSet<Result<Prepared, PrepareError>>,
+    prepared: Option<Prepared>,
+    engine: Option<Engine>,
+    status: Option<watch::Receiver<engine::Status>>,
+    engine_began: Instant,
+    engine_ready: bool,
+    job: Option<Child>,
+    progress: JoinSet<()>,
+    progress_seen: Option<watch::Receiver<Progress>>,
+}
+
+impl Running {
+    fn new(common: Arc<Common>, attempt: Attempt) -> Self {
+        Self {
+            common,
+            attempt,
+            preparing: JoinSet::new(),
+            prepared: None,
+            engine: None,
+            status: None,
+            engine_began: Instant::now(),
+            engine_ready: false,
+            job: None,
+            progress: JoinSet::new(),
+            progress_seen: None,
+        }
+    }
+
+    async fn tell(&self, event: Event) {
+        // Without a driver there is nobody to tell; its end drops this task.
+        let _ = self.common.events.send(event).await;
+    }
+
+    async fn failed(&self, error: PrepareError) {
+        let blame = match error.kind {
+            Kind::Job => Blame::Job,
+            Kind::Infra => Blame::Infra,
+        };
+        self.tell(Event::Failed(
+            self.attempt,
+            Failure {
+                blame,
+                message: error.message,
+            },
+        ))
+        .await;
+    }
+
+    fn prepare(&mut self) {
+        self.preparing.spawn(prepare::prepare(Arc::clone(&self.common)));
+    }
+
+    async fn start_engine(&mut self, master: String) {
+        self.engine_began = Instant::now();
+        let role = match self.common.config.role {
+            RoleName::Master => engine::Role::Master,
+            RoleName::Worker => engine::Role::Worker { master },
+        };
+        match Engine::start(self.context(), role) {
+            Ok(engine) => {
+                self.status = Some(engine.status());
+                self.engine = Some(engine);
+            }
+            Err(error) => {
+                self.failed(PrepareError::infra(format!(
+                    "the engine cannot be started: {error}"
+                )))
+                .await;
+            }
+        }
+    }
+
+    fn context(&self) -> engine::Context {
+        let Common {
+            config,
+            spec,
+            session,
+            results,
+            ..
+        } = &*self.common;
+        engine::Context {
+            toolchain: config.toolchain.clone(),
+            keeper: self.common.keeper.clone(),
+            address: config.address,
+            cores: config.cores,
+            memory_bytes: config.memory_bytes,
+            folder: config.folder.clone(),
+            secret: spec.engine_secret.clone(),
+            conf: spec.spark_conf.clone().into_iter().collect(),
+            env: environment::of_job(config, spec, session, self.attempt, results),
+            python_bin: python::bin_folder(&config.folder),
+            lines: self.common.lines.clone(),
+        }
+    }
+
+    async fn start_job(&mut self) {
+        let (Some(engine), Some(prepared)) = (&self.engine, &self.prepared) else {
+            return;
+        };
+        let Common { spec, .. } = &*self.common;
+        let code = spec.code.clone().unwrap_or_default();
+        let job = engine::Job {
+            code: prepared.code.clone(),
+            path: code.path,
+            entry: code.entry,
+            class: code.class,
+            args: code.args,
+            python: prepared.python.clone(),
+            env: BTreeMap::new(),
+            worker_cores: spec.worker_cores,
+            worker_memory_bytes: spec.worker_memory_bytes,
+        };
+        match engine.submit(&job).await {
+            Ok(child) => {
+                let (report, seen) = watch::channel(Progress::default());
+                self.progress.spawn(progress::follow(engine.driver_ui(), report));
+                self.progress_seen = Some(seen);
+                self.job = Some(child);
+            }
+            Err(error) => self.failed(error).await,
+        }
+    }
+
+    /// Waits for the next thing that happens by itself. May be dropped at any time without loss.
+    async fn happens(&mut self) -> Happened {
+        tokio::select! {
+            Some(prepared) = self.preparing.join_next() => Happened::Prepared(prepared),
+            status = changed(&mut self.status) => Happened::Engine(status),
+            progress = changed(&mut self.progress_seen) => Happened::Progress(progress),
+            exit = ended(self.job.as_ref()) => Happened::JobEnded(exit),
+        }
+    }
+
+    async fn turn(&mut self, happened: Happened) {
+        match happened {
+            Happened::Prepared(Ok(Ok(prepared))) => {
+                self.prepared = Some(prepared);
+                self.tell(Event::Prepared(self.attempt)).await;
+            }
+            Happened::Prepared(Ok(Err(error))) => self.failed(error).await,
+            Happened::Prepared(Err(error)) => {
+                self.failed(PrepareError::infra(format!("the preparation broke off: {error}")))
+                    .await;
+            }
+            Happened::Engine(status) => self.engine_changed(status).await,
+            Happened::Progress(progress) => {
+                self.common.facts.send_modify(|facts| facts.progress = progress);
+            }
+            Happened::JobEnded(exit) => {
+                self.job = None;
+                self.job_ended(exit).await;
+            }
+        }
+    }
+
+    async fn engine_changed(&mut self, status: engine::Status) {
+        let first = status.ready && !self.common.facts.borrow().step_secs.contains_key("engine");
+        let took = self.engine_began.elapsed().as_secs_f64();
+        self.common.facts.send_modify(|facts| {
+            if first {
+                facts.step_secs.insert("engine".into(), took);
+            }
+            facts.engine = EngineReport {
+                running: status.ready,
+                address: status.address.clone(),
+                alive_workers: status.alive_workers,
+                ui: status.ui.clone(),
+                restarts: status.restarts,
+            };
+        });
+        if let Some(message) = status.failed {
+            self.failed(PrepareError::infra(message)).await;
+        }
+        if status.ready != self.engine_ready {
+            self.engine_ready = status.ready;
+            let event = if status.ready {
+                Event::EngineReady
+            } else {
+                Event::EngineLost
+            };
+            self.tell(event(self.attempt)).await;
+        }
+    }
+
+    async fn job_ended(&mut self, exit: Exit) {
+        self.progress_seen = None;
+        self.progress.abort_all();
+        // Its last lines may still be on their way to the logs.
+        let (done, settled) = oneshot::channel();
+        if self.common.logs.send(LogOrder::Settle(done)).await.is_ok() {
+            let _ = settled.await;
+        }
+        let (cause, last_lines) = if exit.success() {
+            (String::new(), Vec::new())
+        } else {
+            let lines = self.common.tail.last(usize::MAX);
+            (
+                cause::of_job(exit, lines.iter().map(String::as_str)),
+                self.common.tail.last(LAST_LINES),
+            )
+        };
+        let end = JobEnd {
+            exit_code: exit.code,
+            signal: exit.signal,
+            cause,
+            last_lines,
+            stopped: false,
+        };
+        self.tell(Event::JobExited(self.attempt, end)).await;
+    }
+
+    /// Ends the job, then the engine. A second order to stop shortens the grace of the first.
+    async fn stop(mut self, grace: Duration, orders: &mut mpsc::Receiver<Order>) {
+        self.preparing.shutdown().await;
+        if let Some(job) = self.job.take() {
+            let exit = {
+                let stopping = job.stop(grace);
+                tokio::pin!(stopping);
+                loop {
+                    tokio::select! {
+                        exit = &mut stopping => break exit,
+                        Some(order) = orders.recv() => if let Order::Stop(shorter) = order {
+                            stopping.set(job.stop(shorter));
+                        },
+                    }
+                }
+            };
+            self.job_ended(exit).await;
+        }
+        self.progress.shutdown().await;
+        if let Some(engine) = self.engine.take() {
+            engine.stop(grace.min(ENGINE_GRACE_MAX)).await;
+            self.common
+                .facts
+                .send_modify(|facts| facts.engine.running = false);
+        }
+        // From here on an order to stop is answered by the driver itself.
+        orders.close();
+        self.tell(Event::Stopped(self.attempt)).await;
+    }
+}
+
+/// The next value of a channel; never, without one or after its sender has gone.
+async fn changed<T: Clone>(channel: &mut Option<watch::Receiver<T>>) -> T {
+    if let Some(receiver) = channel
+        && receiver.changed().await.is_ok()
+    {
+        return receiver.borrow_and_update().clone();
+    }
+    std::future::pending().await
+}
+
+/// The end of the job; never, without one.
+async fn ended(job: Option<&Child>) -> Exit {
+    match job {
+        Some(job) => job.wait().await,
+        None => std::future::pending().await,
+    }
+}

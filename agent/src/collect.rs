@@ -1,0 +1,219 @@
+//! Uploads what an attempt left on this node, and commits on the master.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mayfly_kit::backoff::{Backoff, Policy, jitter};
+use mayfly_kit::layout;
+use mayfly_kit::records::{Manifest, SCHEMA};
+use mayfly_proto::Attempt;
+use mayfly_proto::NodeId;
+use tokio::sync::{oneshot, watch};
+
+use crate::attempt::Common;
+use crate::commit::{self, CommitError, Committed, Request};
+use crate::config::RoleName;
+use crate::engine::spark::paths;
+use crate::logs::Order as LogOrder;
+use crate::node::{Blame, Event, Failure, What};
+use crate::upload::{self, Progress, Target, Uploaded};
+
+const RETRY: Policy = Policy {
+    base: Duration::from_millis(250),
+    cap: Duration::from_secs(10),
+    budget: Duration::MAX,
+};
+
+/// What is collected from where.
+#[derive(Clone)]
+pub struct Collector {
+    /// The node.
+    pub common: Arc<Common>,
+    /// The results folder as this node alone reaches it.
+    pub results: PathBuf,
+    /// False when all nodes share one results folder: then the master alone collects it.
+    pub private_results: bool,
+    /// How far it is.
+    pub progress: watch::Sender<Progress>,
+}
+
+impl Collector {
+    /// Uploads results, events, logs and the manifest, and says how it went. A store that is away is waited for.
+    pub async fn collect(self, attempt: Attempt, what: What) -> Event {
+        self.progress.send_replace(Progress::default());
+        let logs = self.flush_logs();
+        let files = self.files(attempt, what);
+        let (files, ()) = tokio::join!(files, logs);
+        match files {
+            Ok(()) => Event::Uploaded(attempt),
+            Err(failure) => Event::Failed(attempt, failure),
+        }
+    }
+
+    async fn files(&self, attempt: Attempt, what: What) -> Result<(), Failure> {
+        let run = &self.common.session.run;
+        let uncounted = watch::Sender::new(Progress::default());
+        self.folder(
+            &paths::events(&self.common.config.folder),
+            layout::events(run, attempt),
+            false,
+            &uncounted,
+        )
+        .await?;
+        if what == What::LogsOnly {
+            return Ok(());
+        }
+        let mine = self.private_results || self.common.config.role == RoleName::Master;
+        let Uploaded { files, skipped } = if mine {
+            let prefix = layout::results(run, attempt);
+            self.folder(&self.results, prefix, self.private_results, &self.progress)
+                .await?
+        } else {
+            Uploaded::default()
+        };
+        let manifest = Manifest {
+            schema: SCHEMA,
+            node: self.common.session.node.clone(),
+            attempt,
+            files,
+            skipped,
+        };
+        patiently(|| commit::write_manifest(&self.common.store, run, &manifest))
+            .await
+            .map_err(|e| failure(&e))
+    }
+
+    async fn folder(
+        &self,
+        folder: &Path,
+        prefix: String,
+        only_new: bool,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Uploaded, Failure> {
+        let target = Target {
+            store: self.common.store.clone(),
+            prefix,
+            only_new,
+        };
+        upload::folder(folder, &target, progress)
+            .await
+            .map_err(|error| Failure {
+                blame: blame(error.is_jobs_doing()),
+                message: chain(&error),
+            })
+    }
+
+    /// Until every line so far is in the store.
+    pub async fn flush_logs(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.common.logs.send(LogOrder::Flush(done)).await.is_ok() {
+            // An error means that the keeper of the logs has gone; its own end says why.
+            let _ = flushed.await;
+        }
+    }
+
+    /// Writes the commit and says how it went. A store that is away is waited for.
+    pub async fn commit(self, attempt: Attempt, nodes: Vec<NodeId>, exit_code: Option<i32>) -> Event {
+        let request = Request {
+            run: self.common.session.run.clone(),
+            attempt,
+            nodes,
+            exit_code,
+        };
+        match patiently(|| commit::commit(&self.common.store, &request)).await {
+            Ok(Committed::Ours) => Event::Committed(attempt),
+            Ok(Committed::Lost(other)) => {
+                let message =
+                    format!("the run was committed already, by attempt {other} or with other files");
+                Event::Failed(
+                    attempt,
+                    Failure {
+                        blame: Blame::Infra,
+                        message,
+                    },
+                )
+            }
+            Err(error) => Event::Failed(attempt, failure(&error)),
+        }
+    }
+
+    /// Moves what a given-up attempt left out of the way of the next one; it stays on this node.
+    pub async fn set_aside(&self, attempt: Attempt) {
+        let aside = self
+            .common
+            .config
+            .folder
+            .join("set-aside")
+            .join(format!("attempt-{attempt}"));
+        if !self.private_results && self.common.config.role == RoleName::Worker {
+            return;
+        }
+        let events = paths::events(&self.common.config.folder);
+        for (from, name) in [(&self.results, "results"), (&events, "events")] {
+            let made = tokio::fs::create_dir_all(&aside).await;
+            let moved = match made {
+                Ok(()) => tokio::fs::rename(from, aside.join(name)).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = moved.or_else(none_there) {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "set aside {}",
+                    from.display()
+                );
+            }
+        }
+    }
+}
+
+fn none_there(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
+
+/// Repeats until it succeeds or can never succeed; the caller drops the future when time is up.
+async fn patiently<T, F>(request: impl Fn() -> F) -> Result<T, CommitError>
+where
+    F: Future<Output = Result<T, CommitError>>,
+{
+    let mut waits = Backoff::new(RETRY, jitter);
+    loop {
+        match request().await {
+            Err(error) if !error.is_permanent() => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the store is away, again soon"
+                );
+                tokio::time::sleep(waits.next().unwrap_or(RETRY.cap)).await;
+            }
+            settled => return settled,
+        }
+    }
+}
+
+fn failure(error: &CommitError) -> Failure {
+    Failure {
+        blame: blame(error.is_jobs_doing()),
+        message: chain(error),
+    }
+}
+
+fn blame(jobs_doing: bool) -> Blame {
+    if jobs_doing { Blame::Job } else { Blame::Infra }
+}
+
+/// An error and all its causes in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,185 @@
+//! The one task that owns the node's state: takes events in, runs the effects that come out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mayfly_kit::admin::{Latch, Loop};
+use mayfly_kit::shutdown::Level;
+use mayfly_proto::Attempt;
+use mayfly_proto::v1::{NodePhase, NodeReport};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::attempt::{self, Order};
+use crate::collect::Collector;
+use crate::metrics::Metrics;
+use crate::node::{Effect, Event, Node, Why};
+use crate::sync::Report;
+
+/// Orders that wait for the task of an attempt; there are never more than one of each kind and a few stops.
+const ORDERS: usize = 16;
+/// The last logs get this long.
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
+/// How often the loop turns without events, for `/live` and the lease metric.
+const TURN_MAX: Duration = Duration::from_secs(5);
+
+/// The driver's parts.
+pub struct Driver {
+    /// The state.
+    pub node: Node,
+    /// Time zero of the node.
+    pub boot: Instant,
+    /// Facts from everywhere.
+    pub events: mpsc::Receiver<Event>,
+    /// Uploads and commits.
+    pub collector: Collector,
+    /// The node's own part of the report.
+    pub report: watch::Sender<Report>,
+    /// Signals to this process.
+    pub signals: watch::Receiver<Level>,
+    /// Dropped when the node is ready for the first time.
+    pub ready: Option<Latch>,
+    /// Line on `/status`.
+    pub pulse: Loop,
+    /// Phase and lease.
+    pub metrics: Metrics,
+}
+
+/// What runs on behalf of the driver.
+struct Tasks {
+    /// The attempt that runs, and where its orders go.
+    attempt: Option<(Attempt, mpsc::Sender<Order>)>,
+    attempts: JoinSet<()>,
+    /// Uploads, commits, farewells: each ends in an event.
+    works: JoinSet<Event>,
+}
+
+impl Driver {
+    /// Runs the node to its end and returns why it ended.
+    pub async fn run(mut self) -> Why {
+        let mut tasks = Tasks {
+            attempt: None,
+            attempts: JoinSet::new(),
+            works: JoinSet::new(),
+        };
+        let mut next = Event::Tick;
+        loop {
+            let (node, effects) = self.node.step(self.boot.elapsed(), next);
+            self.node = node;
+            self.publish();
+            for effect in effects {
+                tracing::debug!(?effect, "do");
+                if let Effect::Exit(why) = effect {
+                    return why;
+                }
+                self.perform(effect, &mut tasks).await;
+            }
+            next = self.wait(&mut tasks).await;
+        }
+    }
+
+    async fn wait(&mut self, tasks: &mut Tasks) -> Event {
+        let due = (self.boot + self.node.wakes_at()).min(Instant::now() + TURN_MAX);
+        loop {
+            tokio::select! {
+                Some(event) = self.events.recv() => return event,
+                Some(done) = tasks.works.join_next() => if let Ok(event) = done { return event },
+                // An attempt that ends says so through the events; a panic in it is everyone's end.
+                Some(ended) = tasks.attempts.join_next() => if ended.is_err() {
+                    tracing::error!("the attempt's task broke off");
+                    return Event::Signal;
+                },
+                changed = self.signals.changed() => match changed {
+                    Ok(()) => return Event::Signal,
+                    Err(_) => sleep_until(due).await,
+                },
+                () = sleep_until(due.max(Instant::now() + Duration::from_millis(1))) => return Event::Tick,
+            }
+        }
+    }
+
+    async fn perform(&mut self, effect: Effect, tasks: &mut Tasks) {
+        match effect {
+            Effect::Prepare(attempt) => {
+                let (orders, receiver) = mpsc::channel(ORDERS);
+                let common = Arc::clone(&self.collector.common);
+                tasks.attempts.spawn(attempt::run(common, attempt, receiver));
+                tasks.attempt = Some((attempt, orders));
+                tasks.order(attempt, Order::Prepare);
+            }
+            Effect::StartEngine(attempt, master) => {
+                tasks.order(attempt, Order::Engine(master));
+            }
+            Effect::StartJob(attempt) => {
+                tasks.order(attempt, Order::Job);
+            }
+            Effect::Stop(attempt, grace) => {
+                tasks.works.abort_all();
+                if !tasks.order(attempt, Order::Stop(grace)) {
+                    // It has ended before, or is ending with the shortest of graces.
+                    tasks.works.spawn(async move { Event::Stopped(attempt) });
+                }
+            }
+            Effect::SetAside(attempt) => self.collector.set_aside(attempt).await,
+            Effect::Collect(attempt, what) => {
+                tasks.works.abort_all();
+                tasks.works.spawn(self.collector.clone().collect(attempt, what));
+            }
+            Effect::WriteCommit(attempt, nodes, exit_code) => {
+                tasks
+                    .works
+                    .spawn(self.collector.clone().commit(attempt, nodes, exit_code));
+            }
+            Effect::Farewell => {
+                let collector = self.collector.clone();
+                tasks.works.spawn(async move {
+                    if timeout(FAREWELL_MAX, collector.flush_logs()).await.is_err() {
+                        tracing::warn!("the last logs stay in the node's folder: the store does not answer");
+                    }
+                    Event::Farewell
+                });
+            }
+            // The caller ends.
+            Effect::Exit(_) => {}
+        }
+    }
+
+    fn publish(&mut self) {
+        let phase = self.node.phase();
+        if phase == NodePhase::Ready {
+            self.ready = None;
+        }
+        let status = self.node.status();
+        self.pulse.status(&status);
+        self.metrics.phase.set(i64::from(i32::from(phase)));
+        let left = self.node.wakes_at().saturating_sub(self.boot.elapsed());
+        self.metrics.lease_secs.set(left.as_secs_f64());
+        let report = NodeReport {
+            phase: phase.into(),
+            status,
+            failure: self.node.failure(),
+            job: Some(self.node.job()),
+            ..NodeReport::default()
+        };
+        let next = Report {
+            attempt: self.node.attempt().map_or(0, Attempt::number),
+            report,
+        };
+        self.report.send_if_modified(|known| {
+            let news = *known != next;
+            if news {
+                *known = next;
+            }
+            news
+        });
+    }
+}
+
+impl Tasks {
+    /// False when the attempt's task does not take orders any more.
+    fn order(&self, attempt: Attempt, order: Order) -> bool {
+        let running = self.attempt.as_ref().filter(|(n, _)| *n == attempt);
+        running.is_some_and(|(_, orders)| orders.try_send(order).is_ok())
+    }
+}

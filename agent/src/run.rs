@@ -1,0 +1,224 @@
+//! Wires the agent up: who it is, its loops, its state machine, and its end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use mayfly_kit::admin::Admin;
+use mayfly_kit::shutdown::{Level, Signals};
+use mayfly_kit::store::Store;
+use mayfly_kit::telemetry::{self, Options, Tee};
+use mayfly_proto::v1::Usage;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use crate::attempt::{Common, Facts};
+use crate::collect::Collector;
+use crate::config::{NodeConfig, RoleName};
+use crate::driver::Driver;
+use crate::identity::{Door, Enrolled};
+use crate::logs::{self, Order as LogOrder, Place, Redactor, Tail, live};
+use crate::metrics::Metrics;
+use crate::node::{Node, Role, Why};
+use crate::supervise::{Line, Stream};
+use crate::sync::{Report, Sources, Sync};
+use crate::usage::watch_usage;
+
+/// Port of the admin pages; every node has an address of its own.
+pub const ADMIN_PORT: u16 = 9464;
+/// A node that has enrolled and never gets an answer to a report lives this long.
+const FIRST_LEASE: Duration = Duration::from_secs(60);
+const EVENTS: usize = 256;
+const LOG_ORDERS: usize = 16;
+/// For the last words to reach those who watch.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
+
+/// How the agent is started.
+pub struct Start {
+    /// `node.json`.
+    pub config: NodeConfig,
+    /// Whether the results folder is this node's own.
+    pub private_results: bool,
+    /// Folder that [`NodeConfig::shared`] shows on this node.
+    pub own: PathBuf,
+    /// Log as JSON.
+    pub json: bool,
+}
+
+/// Runs a node to its end and returns why it ended.
+///
+/// # Errors
+/// What makes a node impossible: its folder cannot be written, nobody takes it in.
+pub async fn run(start: Start) -> anyhow::Result<Why> {
+    let boot = Instant::now();
+    let (lines, line_receiver) = mpsc::channel(logs::QUEUE);
+    let options = Options {
+        json: start.json,
+        default_filter: "info",
+        tee: Some(tee(lines.clone())),
+    };
+    telemetry::init(&options)?;
+    let (signals, level) = Signals::listen().context("listen for signals")?;
+    let admin = Admin::new();
+    let metrics = Metrics::new(&admin);
+    let mut loops = JoinSet::new();
+    loops.spawn(signals.count());
+    serve_admin(&start.config, &admin, &mut loops).await;
+
+    let (logs, log_orders) = mpsc::channel(LOG_ORDERS);
+    let (place, place_seen) = watch::channel(None);
+    let (session, session_seen) = watch::channel(None);
+    let (live, pusher) = live::queue();
+    let tail = Tail::default();
+    let secrets = [
+        start.config.store.secret_key.clone(),
+        start.config.join_token.clone(),
+    ];
+    let keeping = logs::keep(logs::Parts {
+        lines: line_receiver,
+        orders: log_orders,
+        redactor: Redactor::new(&secrets),
+        folder: start.config.folder.join("logs"),
+        place: place_seen,
+        live,
+        tail: tail.clone(),
+    });
+    loops.spawn(async move {
+        if let Err(error) = keeping.await {
+            tracing::error!(error = &error as &dyn std::error::Error, "logs cannot be kept");
+        }
+    });
+    loops.spawn(pusher.run(session_seen));
+
+    let latch = admin.latch("enrolled");
+    let door = Door::new(&start.config, start.private_results)?;
+    let Some(enrolled) = enrol(&door, level.clone()).await? else {
+        return Ok(Why::Signal);
+    };
+    drop(latch);
+    tracing::info!(run = %enrolled.session.run, node = %enrolled.session.node, "taken in");
+    let Enrolled {
+        session: known,
+        token,
+        spec,
+        sync_interval,
+    } = enrolled;
+    for secret in [&token, &spec.engine_secret] {
+        logs.send(LogOrder::Learn(secret.clone()))
+            .await
+            .context("the keeper of the logs has ended")?;
+    }
+    let store = Store::open(&start.config.store);
+    place.send_replace(Some(Place {
+        store: store.clone(),
+        run: known.run.clone(),
+        node: known.node.clone(),
+    }));
+    session.send_replace(Some(known.clone()));
+
+    let (usage, usage_seen) = watch::channel(Usage::default());
+    let folder = start.config.folder.clone();
+    loops.spawn(watch_usage(
+        folder,
+        usage,
+        admin.watch("usage", Duration::from_secs(30)),
+        metrics.clone(),
+    ));
+    let (report, report_seen) = watch::channel(Report::default());
+    let (facts, facts_seen) = watch::channel(Facts::default());
+    let (progress, progress_seen) = watch::channel(crate::upload::Progress::default());
+    let (event_sender, events) = mpsc::channel(EVENTS);
+    loops.spawn(
+        Sync {
+            door,
+            session,
+            sources: Sources {
+                node: report_seen,
+                facts: facts_seen,
+                usage: usage_seen,
+                upload: progress_seen,
+            },
+            events: event_sender.clone(),
+            boot,
+            interval: sync_interval,
+            pulse: admin.watch("sync", Duration::from_secs(60)),
+            metrics: metrics.clone(),
+        }
+        .run(),
+    );
+    let role = match start.config.role {
+        RoleName::Master => Role::Master,
+        RoleName::Worker => Role::Worker,
+    };
+    let common = Common {
+        spec,
+        session: known,
+        store,
+        keeper: std::env::current_exe().context("find the agent's executable")?,
+        results: start.config.shared.join("results"),
+        config: start.config,
+        lines,
+        logs,
+        tail,
+        facts,
+        events: event_sender,
+    };
+    let driver = Driver {
+        node: Node::new(role, boot.elapsed() + FIRST_LEASE),
+        boot,
+        events,
+        collector: Collector {
+            common: Arc::new(common),
+            results: start.own.join("results"),
+            private_results: start.private_results,
+            progress,
+        },
+        report,
+        signals: level,
+        ready: Some(admin.latch("ready")),
+        pulse: admin.watch("node", Duration::from_secs(30)),
+        metrics,
+    };
+    let why = driver.run().await;
+    let _ = timeout(LAST_WORDS_MAX, loops.shutdown()).await;
+    Ok(why)
+}
+
+/// Asks to be taken in; `None` when a signal came first.
+async fn enrol(door: &Door, mut level: watch::Receiver<Level>) -> anyhow::Result<Option<Enrolled>> {
+    tokio::select! {
+        enrolled = door.enrol() => Ok(Some(enrolled?)),
+        () = mayfly_kit::shutdown::reached(&mut level, 1) => Ok(None),
+    }
+}
+
+/// The agent's own lines go where the job's go. One that finds the queue full is on standard error only.
+fn tee(lines: mpsc::Sender<Line>) -> Tee {
+    Arc::new(move |text| {
+        let _ = lines.try_send(Line {
+            stream: Stream::Agent,
+            text: text.to_owned(),
+        });
+    })
+}
+
+/// A node works without its pages: a second agent at one address is told from them, not stopped by them.
+async fn serve_admin(config: &NodeConfig, admin: &Admin, loops: &mut JoinSet<()>) {
+    let address = SocketAddr::new(config.address, ADMIN_PORT);
+    match TcpListener::bind(address).await {
+        Ok(listener) => {
+            let admin = admin.clone();
+            loops.spawn(async move {
+                let _ = admin.serve(listener, std::future::pending()).await;
+            });
+        }
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "no admin pages at {address}"
+        ),
+    }
+}
