@@ -1,6 +1,5 @@
 //! The whole path, with real processes: one module for each part of the story.
 #![expect(
-    missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,

@@ -94,6 +94,7 @@ fn answer(stream: &TcpStream, root: &Path) -> io::Result<()> {
         .env("GIT_PROTOCOL", header("git-protocol"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // A backend that refuses the request does not read it.
