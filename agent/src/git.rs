@@ -283,11 +283,12 @@ impl Git<'_> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let done = tokio::select! {
             done = command.run(left, |_| {}) => done.map_err(|error| PrepareError::infra(format!("run git: {error}")))?,
-            () = self.too_large() => {
-                let mib = self.limits.bytes >> 20;
-                return Err(PrepareError::job(format!("the repository {} is larger than {mib} MiB", self.from)));
-            }
+            () = self.too_large() => return Err(self.size_error()),
         };
+        // What came between two looks.
+        if self.bytes().await > self.limits.bytes {
+            return Err(self.size_error());
+        }
         if done.exit.is_none() {
             let secs = self.limits.total.as_secs();
             return Err(PrepareError::infra(format!(
@@ -301,14 +302,25 @@ impl Git<'_> {
     async fn too_large(&self) {
         loop {
             sleep(SIZE_POLL).await;
-            let (folder, cap) = (self.dest.to_path_buf(), self.limits.bytes);
-            let size = tokio::task::spawn_blocking(move || folder_bytes(&folder, cap))
-                .await
-                .unwrap_or(0);
-            if size > cap {
+            if self.bytes().await > self.limits.bytes {
                 return;
             }
         }
+    }
+
+    async fn bytes(&self) -> u64 {
+        let (folder, cap) = (self.dest.to_path_buf(), self.limits.bytes);
+        tokio::task::spawn_blocking(move || folder_bytes(&folder, cap))
+            .await
+            .unwrap_or(0)
+    }
+
+    fn size_error(&self) -> PrepareError {
+        PrepareError::job(format!(
+            "the repository {} is larger than {} MiB",
+            self.from,
+            self.limits.bytes >> 20
+        ))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Checkouts from a real Git server over HTTP (`git http-backend` behind a small CGI server) and from a bundle.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
