@@ -240,6 +240,8 @@ pub struct Node {
     job: Job,
     failure: Option<Failure>,
     wish: Option<Desired>,
+    /// When the latest report that was answered had been sent.
+    answered: Option<Duration>,
     lease_until: Duration,
     deadline_at: Option<Duration>,
 }
@@ -255,6 +257,7 @@ impl Node {
             job: Job::None,
             failure: None,
             wish: None,
+            answered: None,
             lease_until,
             deadline_at: None,
         }

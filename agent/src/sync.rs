@@ -185,10 +185,11 @@ impl Sync {
     async fn pause(&mut self, wait: Duration) {
         let due = Instant::now() + wait;
         let phase = self.sources.node.borrow().report.phase;
-        let news = self.sources.node.wait_for(|next| next.report.phase != phase);
+        let node = &mut self.sources.node;
+        let news = async { node.wait_for(|next| next.report.phase != phase).await.is_ok() };
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
-            changed = news => if changed.is_err() { tokio::time::sleep_until(due).await },
+            changed = news => if !changed { tokio::time::sleep_until(due).await },
             () = self.events.closed() => {}
         }
     }

@@ -46,8 +46,12 @@ impl Node {
         {
             return;
         }
-        self.lease_until = self.lease_until.max(asked.saturating_add(desired.lease));
-        self.deadline_at = Some(asked.saturating_add(desired.deadline));
+        // Of two answers the one to the later report counts, whichever comes last.
+        if self.answered.is_none_or(|known| asked >= known) {
+            self.answered = Some(asked);
+            self.lease_until = asked.saturating_add(desired.lease);
+            self.deadline_at = Some(asked.saturating_add(desired.deadline));
+        }
         // Goals do not go back within an attempt: the older of two answers may come last.
         let goal = match &self.wish {
             Some(known) if known.attempt == desired.attempt => known.goal.max(desired.goal),

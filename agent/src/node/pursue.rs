@@ -7,7 +7,18 @@ use mayfly_proto::Attempt;
 use super::{Desired, Effect, Engine, Goal, Job, Node, Role, Stage, What, Why};
 
 impl Node {
+    /// Goes as far as it can without another fact; every round but the last changes the stage, and stages end.
     pub(super) fn pursue(&mut self, effects: &mut Vec<Effect>) {
+        loop {
+            let before = self.stage.clone();
+            self.round(effects);
+            if self.stage == before {
+                return;
+            }
+        }
+    }
+
+    fn round(&mut self, effects: &mut Vec<Effect>) {
         let Some(wish) = self.wish.clone() else {
             return self.part(effects);
         };

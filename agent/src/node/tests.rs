@@ -176,9 +176,11 @@ fn a_higher_attempt_begins_again_with_nothing_of_the_old_one() {
 #[test]
 fn without_an_answer_the_node_leaves_when_its_lease_ends_and_not_before() {
     let one = Attempt::FIRST;
-    let node = Node::new(Role::Worker, 20 * SECOND);
+    let node = Node::new(Role::Worker, 60 * SECOND);
     let (node, _) = node.step(10 * SECOND, told(9, desired(1, Goal::Form)));
-    assert_eq!(node.wakes_at(), 29 * SECOND);
+    assert_eq!(node.wakes_at(), 29 * SECOND, "the first answer ends the first lease");
+    let (node, _) = node.step(11 * SECOND, told(8, desired(1, Goal::Form)));
+    assert_eq!(node.wakes_at(), 29 * SECOND, "an older answer that comes late");
     let (node, effects) = node.step(28 * SECOND, Event::Tick);
     assert_eq!(effects, []);
     let (node, effects) = node.step(29 * SECOND, Event::Tick);
