@@ -21,12 +21,23 @@ fn main() -> anyhow::Result<()> {
         access_key: std::env::var("AWS_ACCESS_KEY_ID").context("AWS_ACCESS_KEY_ID")?,
         secret_key: std::env::var("AWS_SECRET_ACCESS_KEY").context("AWS_SECRET_ACCESS_KEY")?,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let began = Instant::now();
     let done = runtime.block_on(async {
-        let target = Target { store: Store::open(&config), prefix: String::new(), only_new: true };
+        let target = Target {
+            store: Store::open(&config),
+            prefix: String::new(),
+            only_new: true,
+        };
         upload::folder(&folder, &target, &watch::Sender::new(Progress::default())).await
     })?;
-    println!("{} files in {:.2} s", done.files.len(), began.elapsed().as_secs_f64());
+    println!(
+        "{} files in {:.2} s",
+        done.files.len(),
+        began.elapsed().as_secs_f64()
+    );
     Ok(())
 }

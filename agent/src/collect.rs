@@ -16,7 +16,7 @@ use crate::commit::{self, CommitError, Committed, Request};
 use crate::config::RoleName;
 use crate::engine::spark::paths;
 use crate::logs::Order as LogOrder;
-use crate::node::{Blame, Event, Failure, What};
+use crate::node::{Blame, Event, Failure, JobEnd, What};
 use crate::upload::{self, Progress, Target, Uploaded};
 
 const RETRY: Policy = Policy {
@@ -114,12 +114,13 @@ impl Collector {
     }
 
     /// Writes the commit and says how it went. A store that is away is waited for.
-    pub async fn commit(self, attempt: Attempt, nodes: Vec<NodeId>, exit_code: Option<i32>) -> Event {
+    pub async fn commit(self, attempt: Attempt, nodes: Vec<NodeId>, end: JobEnd) -> Event {
         let request = Request {
             run: self.common.session.run.clone(),
             attempt,
             nodes,
-            exit_code,
+            exit_code: end.exit_code,
+            cause: end.cause,
         };
         match patiently(|| commit::commit(&self.common.store, &request)).await {
             Ok(Committed::Ours) => Event::Committed(attempt),

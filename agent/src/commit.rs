@@ -20,6 +20,8 @@ pub struct Request {
     pub nodes: Vec<NodeId>,
     /// The job's own exit code; `None` when a signal ended it.
     pub exit_code: Option<i32>,
+    /// Why the job failed, in one sentence; empty when it did not.
+    pub cause: String,
 }
 
 /// How it went.
@@ -123,6 +125,7 @@ pub async fn commit(store: &Store, request: &Request) -> Result<Committed, Commi
         run: request.run.clone(),
         attempt: request.attempt,
         exit_code: request.exit_code,
+        cause: request.cause.clone(),
         committed_at: Timestamp::now(),
         nodes: request.nodes.clone(),
         total_files: files.len() as u64,

@@ -126,10 +126,10 @@ impl Driver {
                 tasks.works.abort_all();
                 tasks.works.spawn(self.collector.clone().collect(attempt, what));
             }
-            Effect::WriteCommit(attempt, nodes, exit_code) => {
+            Effect::WriteCommit(attempt, nodes, end) => {
                 tasks
                     .works
-                    .spawn(self.collector.clone().commit(attempt, nodes, exit_code));
+                    .spawn(self.collector.clone().commit(attempt, nodes, end));
             }
             Effect::Farewell => {
                 let collector = self.collector.clone();

@@ -150,7 +150,7 @@ pub enum Effect {
     /// Upload; a running upload of the attempt is dropped first.
     Collect(Attempt, What),
     /// Write the commit.
-    WriteCommit(Attempt, Vec<NodeId>, Option<i32>),
+    WriteCommit(Attempt, Vec<NodeId>, JobEnd),
     /// Upload the last logs in the time that is left.
     Farewell,
     /// End the program.

@@ -12,8 +12,8 @@ use mayfly_kit::records::Manifest;
 use mayfly_kit::store::Store;
 use mayfly_proto::v1::agent_service_server::{AgentService, AgentServiceServer};
 use mayfly_proto::v1::{
-    Code, Desired, EnrollReply, EnrollRequest, Goal, LogBatch, NodePhase, NodeReport, NodeSpec, PushLogsReply,
-    SyncReply, SyncRequest,
+    Code, Desired, EnrollReply, EnrollRequest, Goal, LogBatch, NodePhase, NodeReport, NodeSpec,
+    PushLogsReply, SyncReply, SyncRequest,
 };
 use mayfly_proto::{Attempt, NodeId, RunId};
 use mayfly_s3::{Config, Server};
@@ -46,17 +46,28 @@ impl AgentService for Fake {
         if request.join_token != "join-token" {
             return Err(Status::permission_denied("this is not the run's token"));
         }
-        let code = Code { commit: "0".repeat(40), url: "https://127.0.0.1:1/r".into(), ..Code::default() };
+        let code = Code {
+            commit: "0".repeat(40),
+            url: "https://127.0.0.1:1/r".into(),
+            ..Code::default()
+        };
         Ok(Response::new(EnrollReply {
             node_id: "worker-1".into(),
             session_token: TOKEN.into(),
-            spec: Some(NodeSpec { engine: "spark".into(), code: Some(code), ..NodeSpec::default() }),
+            spec: Some(NodeSpec {
+                engine: "spark".into(),
+                code: Some(code),
+                ..NodeSpec::default()
+            }),
             sync_interval_ms: 100,
         }))
     }
 
     async fn sync(&self, request: Request<SyncRequest>) -> Result<Response<SyncReply>, Status> {
-        let authorization = request.metadata().get("authorization").and_then(|v| v.to_str().ok());
+        let authorization = request
+            .metadata()
+            .get("authorization")
+            .and_then(|v| v.to_str().ok());
         if authorization != Some(&format!("Bearer {TOKEN}")) {
             return Err(Status::unauthenticated("no token"));
         }
@@ -65,12 +76,18 @@ impl AgentService for Fake {
         self.heard.send_modify(|heard| heard.push(request));
         let desired = self.desired.borrow().clone();
         match desired {
-            Some(desired) => Ok(Response::new(SyncReply { seq, desired: Some(desired) })),
+            Some(desired) => Ok(Response::new(SyncReply {
+                seq,
+                desired: Some(desired),
+            })),
             None => Err(Status::unavailable("silent")),
         }
     }
 
-    async fn push_logs(&self, request: Request<Streaming<LogBatch>>) -> Result<Response<PushLogsReply>, Status> {
+    async fn push_logs(
+        &self,
+        request: Request<Streaming<LogBatch>>,
+    ) -> Result<Response<PushLogsReply>, Status> {
         let mut batches = request.into_inner();
         while let Some(batch) = batches.next().await {
             self.lines.lock().unwrap().extend(batch?.lines);
@@ -99,7 +116,10 @@ impl Fake {
     async fn phase(&self, phase: NodePhase) -> NodeReport {
         let mut heard = self.heard.subscribe();
         let last = |heard: &Vec<SyncRequest>| {
-            heard.last().and_then(|r| r.report.clone()).filter(|r| r.phase() == phase)
+            heard
+                .last()
+                .and_then(|r| r.report.clone())
+                .filter(|r| r.phase() == phase)
         };
         let found = timeout(PATIENCE, heard.wait_for(|heard| last(heard).is_some())).await;
         let found = found.unwrap_or_else(|_| panic!("never {phase:?}: {:?}", self.heard.borrow().last()));
@@ -137,7 +157,11 @@ async fn rig(join_token: &str) -> Rig {
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let incoming = TcpListenerStream::new(listener);
-        tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
+        tonic::transport::Server::builder()
+            .add_service(service)
+            .serve_with_incoming(incoming)
+            .await
+            .unwrap();
     });
     let config = config(folder.path(), &server, coordinator, join_token);
     let store = Store::open(&config.store);
@@ -151,14 +175,25 @@ async fn rig(join_token: &str) -> Rig {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    Rig { fake, store, agent, folder, _server: server, _tasks: tasks }
+    Rig {
+        fake,
+        store,
+        agent,
+        folder,
+        _server: server,
+        _tasks: tasks,
+    }
 }
 
 /// `java` is a program that sleeps: an engine that never becomes ready.
 fn config(folder: &Path, server: &Server, coordinator: String, join_token: &str) -> NodeConfig {
     let java = folder.join("jdk/bin/java");
     std::fs::create_dir_all(java.parent().unwrap()).unwrap();
-    std::fs::write(&java, format!("#!/bin/sh\necho the key is {SECRET}\nexec sleep 1000\n")).unwrap();
+    std::fs::write(
+        &java,
+        format!("#!/bin/sh\necho the key is {SECRET}\nexec sleep 1000\n"),
+    )
+    .unwrap();
     std::fs::set_permissions(&java, std::fs::Permissions::from_mode(0o755)).unwrap();
     NodeConfig {
         run: run_id(),
@@ -196,7 +231,10 @@ fn run_id() -> RunId {
 
 impl Rig {
     async fn ended(&mut self) -> ExitStatus {
-        timeout(PATIENCE, self.agent.wait()).await.expect("the agent never ended").unwrap()
+        timeout(PATIENCE, self.agent.wait())
+            .await
+            .expect("the agent never ended")
+            .unwrap()
     }
 
     /// Nothing whose command line names the rig's folder is left.
@@ -238,7 +276,11 @@ async fn a_node_collects_and_leaves_as_it_is_told() {
     rig.fake.tell(Goal::Leave, 1);
     assert_eq!(rig.ended().await.code(), Some(0));
     rig.nothing_left();
-    let logs = rig.store.list_all(&layout::logs(&run_id(), Attempt::FIRST), 100).await.unwrap();
+    let logs = rig
+        .store
+        .list_all(&layout::logs(&run_id(), Attempt::FIRST), 100)
+        .await
+        .unwrap();
     assert!(!logs.is_empty(), "no logs in the store");
     for chunk in logs {
         let packed = rig.store.get(&chunk.key).await.unwrap().unwrap().bytes;
@@ -246,9 +288,19 @@ async fn a_node_collects_and_leaves_as_it_is_told() {
         std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&packed[..]), &mut text).unwrap();
         assert!(!text.contains(SECRET), "{}: {text}", chunk.key);
     }
-    assert!(!rig.fake.lines.lock().unwrap().iter().any(|line| line.contains(SECRET)));
+    assert!(
+        !rig.fake
+            .lines
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line.contains(SECRET))
+    );
     let heard = rig.fake.heard.borrow();
-    assert!(heard.windows(2).all(|pair| pair[0].seq < pair[1].seq), "numbers do not grow");
+    assert!(
+        heard.windows(2).all(|pair| pair[0].seq < pair[1].seq),
+        "numbers do not grow"
+    );
 }
 
 #[tokio::test]
@@ -269,7 +321,10 @@ async fn a_higher_attempt_begins_again() {
     rig.fake.tell(Goal::Form, 2);
     let mut heard = rig.fake.heard.subscribe();
     let second = heard.wait_for(|heard| heard.last().is_some_and(|r| r.attempt == 2));
-    timeout(PATIENCE, second).await.expect("never in attempt 2").unwrap();
+    timeout(PATIENCE, second)
+        .await
+        .expect("never in attempt 2")
+        .unwrap();
     rig.fake.tell(Goal::Leave, 2);
     assert_eq!(rig.ended().await.code(), Some(0));
     rig.nothing_left();

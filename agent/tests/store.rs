@@ -44,7 +44,12 @@ async fn rig() -> Rig {
     let store = Store::open(&config);
     store.ensure_bucket().await.unwrap();
     store.ensure_bucket().await.unwrap();
-    Rig { _server: server, folder, store, config }
+    Rig {
+        _server: server,
+        folder,
+        store,
+        config,
+    }
 }
 
 fn run_id() -> RunId {
@@ -53,7 +58,11 @@ fn run_id() -> RunId {
 
 async fn send(rig: &Rig, folder: &Path) -> Result<Uploaded, UploadError> {
     let prefix = layout::results(&run_id(), Attempt::FIRST);
-    let target = Target { store: rig.store.clone(), prefix, only_new: true };
+    let target = Target {
+        store: rig.store.clone(),
+        prefix,
+        only_new: true,
+    };
     upload::folder(folder, &target, &watch::Sender::new(Progress::default())).await
 }
 
@@ -61,12 +70,25 @@ async fn send(rig: &Rig, folder: &Path) -> Result<Uploaded, UploadError> {
 async fn objects_are_created_once_and_replaced_by_version_only() {
     let Rig { store, .. } = &rig().await;
     assert!(store.get("a").await.unwrap().is_none());
-    let Created::Yes(first) = store.put_new("a", "one").await.unwrap() else { panic!("exists") };
+    let Created::Yes(first) = store.put_new("a", "one").await.unwrap() else {
+        panic!("exists")
+    };
     assert_eq!(store.put_new("a", "two").await.unwrap(), Created::Exists);
-    assert!(matches!(store.put_new("a", "one").await.unwrap(), Created::Yes(_)), "a retry of the same write");
-    let Replaced::Yes(second) = store.replace("a", "two", &first).await.unwrap() else { panic!("conflict") };
-    assert_eq!(store.replace("a", "three", &first).await.unwrap(), Replaced::Conflict);
-    assert_eq!(store.replace("none", "x", &second).await.unwrap(), Replaced::Conflict);
+    assert!(
+        matches!(store.put_new("a", "one").await.unwrap(), Created::Yes(_)),
+        "a retry of the same write"
+    );
+    let Replaced::Yes(second) = store.replace("a", "two", &first).await.unwrap() else {
+        panic!("conflict")
+    };
+    assert_eq!(
+        store.replace("a", "three", &first).await.unwrap(),
+        Replaced::Conflict
+    );
+    assert_eq!(
+        store.replace("none", "x", &second).await.unwrap(),
+        Replaced::Conflict
+    );
     let object = store.get("a").await.unwrap().unwrap();
     assert_eq!((&object.bytes[..], object.etag), (&b"two"[..], second));
     store.delete("a").await.unwrap();
@@ -96,11 +118,22 @@ async fn errors_say_what_to_do() {
         change(&mut config);
         Store::open(&config)
     };
-    let denied = open(|c| c.secret_key = "wrong".into()).put("a", "x").await.unwrap_err();
+    let denied = open(|c| c.secret_key = "wrong".into())
+        .put("a", "x")
+        .await
+        .unwrap_err();
     assert!(matches!(denied.fault(), StoreFault::Denied { .. }), "{denied}");
     let missing = open(|c| c.bucket = "other".into()).get("a").await.unwrap_err();
-    assert_eq!(missing.fault(), &StoreFault::NoBucket { bucket: "other".into() });
-    let away = open(|c| c.endpoint = Some("http://127.0.0.1:1".into())).get("a").await.unwrap_err();
+    assert_eq!(
+        missing.fault(),
+        &StoreFault::NoBucket {
+            bucket: "other".into()
+        }
+    );
+    let away = open(|c| c.endpoint = Some("http://127.0.0.1:1".into()))
+        .get("a")
+        .await
+        .unwrap_err();
     assert!(matches!(away.fault(), StoreFault::Connect { .. }), "{away}");
     assert!(!away.is_permanent() && denied.is_permanent() && missing.is_permanent());
     for text in [denied.to_string(), missing.to_string(), away.to_string()] {
@@ -150,11 +183,25 @@ async fn a_folder_arrives_whole_without_links_and_leftovers() {
         assert_eq!(stored, Some((file.sha256.clone(), file.size)), "{}", file.path);
     }
     let copy = rig.folder.path().join("copy");
-    assert_eq!(rig.store.get_to_file(&format!("{prefix}large"), &copy).await.unwrap(), Some(20_000_003));
+    assert_eq!(
+        rig.store
+            .get_to_file(&format!("{prefix}large"), &copy)
+            .await
+            .unwrap(),
+        Some(20_000_003)
+    );
     assert!(std::fs::read(copy).unwrap() == large);
 
-    assert_eq!(send(&rig, &results).await.unwrap().files, done.files, "a second upload finds the same");
-    assert_eq!(rig.store.abort_all("").await.unwrap(), 0, "no parts are left behind");
+    assert_eq!(
+        send(&rig, &results).await.unwrap().files,
+        done.files,
+        "a second upload finds the same"
+    );
+    assert_eq!(
+        rig.store.abort_all("").await.unwrap(),
+        0,
+        "no parts are left behind"
+    );
 }
 
 #[tokio::test]
@@ -186,21 +233,38 @@ async fn names_that_cannot_be_keys_are_errors_that_name_them() {
     let rig = rig().await;
     let long = "d".repeat(250);
     let deep = [long.as_str(); 4].join("/");
-    for (n, name) in [&b"bad\xff"[..], b"line\nbreak", deep.as_bytes()].into_iter().enumerate() {
+    for (n, name) in [&b"bad\xff"[..], b"line\nbreak", deep.as_bytes()]
+        .into_iter()
+        .enumerate()
+    {
         let folder = rig.folder.path().join(n.to_string());
         let file = folder.join(std::ffi::OsStr::from_bytes(name));
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, "x").unwrap();
         let error = send(&rig, &folder).await.unwrap_err();
-        assert!(matches!(error, UploadError::Name { .. }) && error.is_jobs_doing(), "{error}");
+        assert!(
+            matches!(error, UploadError::Name { .. }) && error.is_jobs_doing(),
+            "{error}"
+        );
     }
-    assert_eq!(send(&rig, &rig.folder.path().join("none")).await.unwrap(), Uploaded::default());
+    assert_eq!(
+        send(&rig, &rig.folder.path().join("none")).await.unwrap(),
+        Uploaded::default()
+    );
 }
 
 async fn manifest(rig: &Rig, node: NodeId, uploaded: &Uploaded) {
     let Uploaded { files, skipped } = uploaded.clone();
-    let manifest = Manifest { schema: SCHEMA, node, attempt: Attempt::FIRST, files, skipped };
-    commit::write_manifest(&rig.store, &run_id(), &manifest).await.unwrap();
+    let manifest = Manifest {
+        schema: SCHEMA,
+        node,
+        attempt: Attempt::FIRST,
+        files,
+        skipped,
+    };
+    commit::write_manifest(&rig.store, &run_id(), &manifest)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -216,20 +280,38 @@ async fn a_run_is_committed_once() {
         attempt: Attempt::FIRST,
         nodes: vec![NodeId::master(1), NodeId::worker(1)],
         exit_code: Some(0),
+        cause: String::new(),
     };
     manifest(&rig, NodeId::master(1), &uploaded).await;
     let error = commit::commit(&rig.store, &request).await.unwrap_err();
     assert!(matches!(error, CommitError::NoManifest { .. }), "{error}");
     manifest(&rig, NodeId::worker(1), &uploaded).await;
 
-    assert_eq!(commit::commit(&rig.store, &request).await.unwrap(), Committed::Ours);
-    assert_eq!(commit::commit(&rig.store, &request).await.unwrap(), Committed::Ours, "after a lost reply");
-    let other = Request { exit_code: Some(1), ..request.clone() };
-    assert_eq!(commit::commit(&rig.store, &other).await.unwrap(), Committed::Lost(Attempt::FIRST));
+    assert_eq!(
+        commit::commit(&rig.store, &request).await.unwrap(),
+        Committed::Ours
+    );
+    assert_eq!(
+        commit::commit(&rig.store, &request).await.unwrap(),
+        Committed::Ours,
+        "after a lost reply"
+    );
+    let other = Request {
+        exit_code: Some(1),
+        cause: String::new(),
+        ..request.clone()
+    };
+    assert_eq!(
+        commit::commit(&rig.store, &other).await.unwrap(),
+        Committed::Lost(Attempt::FIRST)
+    );
 
     let object = rig.store.get(&layout::commit(&run_id())).await.unwrap().unwrap();
     let stored: Commit = serde_json::from_slice(&object.bytes).unwrap();
-    assert_eq!((stored.total_files, stored.total_bytes, stored.exit_code), (2, 4, Some(0)));
+    assert_eq!(
+        (stored.total_files, stored.total_bytes, stored.exit_code),
+        (2, 4, Some(0))
+    );
     assert_eq!(stored.files, uploaded.files);
 }
 
@@ -242,15 +324,26 @@ async fn nothing_is_committed_that_the_store_does_not_hold() {
     let mut uploaded = send(&rig, &results).await.unwrap();
     uploaded.files[0].size = 4;
     manifest(&rig, NodeId::master(1), &uploaded).await;
-    let request =
-        Request { run: run_id(), attempt: Attempt::FIRST, nodes: vec![NodeId::master(1)], exit_code: Some(0) };
+    let request = Request {
+        run: run_id(),
+        attempt: Attempt::FIRST,
+        nodes: vec![NodeId::master(1)],
+        exit_code: Some(0),
+        cause: String::new(),
+    };
     let error = commit::commit(&rig.store, &request).await.unwrap_err();
     assert!(matches!(error, CommitError::Missing { .. }), "{error}");
     assert!(rig.store.get(&layout::commit(&run_id())).await.unwrap().is_none());
 
-    rig.store.put(&layout::commit(&run_id()), "{\"schema\":9").await.unwrap();
+    rig.store
+        .put(&layout::commit(&run_id()), "{\"schema\":9")
+        .await
+        .unwrap();
     uploaded.files[0].size = 3;
     manifest(&rig, NodeId::master(1), &uploaded).await;
     let error = commit::commit(&rig.store, &request).await.unwrap_err();
-    assert!(matches!(error, CommitError::Foreign { what: "commit", .. }), "{error}");
+    assert!(
+        matches!(error, CommitError::Foreign { what: "commit", .. }),
+        "{error}"
+    );
 }

@@ -44,12 +44,11 @@ pub async fn scan(home: &Path, store: &Store) -> anyhow::Result<Vec<Leftover>> {
     let processes = tokio::task::spawn_blocking(processes::all).await?;
     let mut found = Vec::new();
     for run in candidates(&home, store, &processes).await? {
-        let Some(lock) = home.lock(&run)? else { continue };
         let record = record(store, &run).await?;
         let open = record.as_ref().is_some_and(|(record, _)| !is_closed(record));
         let alive = processes.iter().filter(|process| process.run == run).count();
-        drop(lock);
-        if open || alive > 0 {
+        // Only a run that looks left over is locked: looking must not make folders for the others.
+        if (open || alive > 0) && home.lock(&run)?.is_some() {
             found.push(leftover(
                 &home,
                 run,

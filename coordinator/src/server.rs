@@ -13,7 +13,8 @@ use tokio::sync::{Mutex, RwLock};
 use tokio_util::task::TaskTracker;
 
 use crate::cloud::{Cloud, Order};
-use crate::driver::{Context, Driver, Handle, Message};
+use crate::driver::{Context, Driver, Handle, Message, commit_of};
+use crate::gc::unsaved_folder;
 use crate::home::{Home, HomeError, RunLock};
 use crate::record::{PhaseMark, PhaseName, RunRecord, SCHEMA};
 use crate::run::{Cancel, Role, Run, Spec, Timing};
@@ -235,9 +236,12 @@ impl Server {
             spec,
             sessions: Mutex::default(),
         };
+        let name = run.clone();
         self.runs.write().await.insert(run, Arc::new(entry));
+        let (store, home) = (self.parts.store.clone(), self.parts.home.clone());
         self.drivers.spawn(async move {
             driver.drive().await;
+            clear_folder(&store, &home, &name).await;
             drop(lock);
         });
     }
@@ -316,6 +320,17 @@ impl Session {
     #[must_use]
     pub fn is_new(&self, seq: u64) -> bool {
         self.last_seq.fetch_max(seq, Ordering::AcqRel) < seq
+    }
+}
+
+/// The folders of a closed run's nodes go, unless they hold the only copy of what the job wrote.
+async fn clear_folder(store: &Store, home: &Home, run: &RunId) {
+    let committed = matches!(commit_of(store, run).await, Ok(Some(_)));
+    if !committed && unsaved_folder(home, run).is_some() {
+        return;
+    }
+    if let Err(error) = tokio::fs::remove_dir_all(home.run(run)).await {
+        tracing::warn!(%run, %error, "the folders of the run's nodes cannot be removed");
     }
 }
 

@@ -10,6 +10,17 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Environment variable with the filter, in the form of `RUST_LOG`.
 pub const FILTER_VAR: &str = "MAYFLY_LOG";
 
+/// Libraries below us that log each frame, or each request that was refused, as if a person should look. A line that is
+/// sent on over the network must not cause the next one.
+const QUIET: [&str; 6] = [
+    "h2=info",
+    "hyper=info",
+    "hyper_util=info",
+    "tonic=info",
+    "tower=info",
+    "s3s=off",
+];
+
 /// Receives each line, without its line end.
 pub type Tee = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -49,7 +60,11 @@ pub enum TelemetryError {
 /// The filter in the environment is wrong, or logging is set up already.
 pub fn init(options: &Options) -> Result<(), TelemetryError> {
     let value = std::env::var(FILTER_VAR).unwrap_or_else(|_| options.default_filter.to_owned());
-    let filter = EnvFilter::try_new(&value).map_err(|source| TelemetryError::Filter { value, source })?;
+    let parsed = EnvFilter::try_new(&value).map_err(|source| TelemetryError::Filter { value, source })?;
+    let filter = QUIET
+        .iter()
+        .flat_map(|rule| rule.parse())
+        .fold(parsed, EnvFilter::add_directive);
     let writer = Lines {
         tee: options.tee.clone(),
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mayfly_proto::Attempt;
 
-use super::{Desired, Effect, Engine, Goal, Job, Node, Role, Stage, What, Why};
+use super::{Desired, Effect, Engine, Goal, Job, JobEnd, Node, Role, Stage, What, Why};
 
 impl Node {
     /// Goes as far as it can without another fact; every round but the last changes the stage, and stages end.
@@ -64,15 +64,11 @@ impl Node {
             Stage::Collecting(What::All) if !wish.save_results => self.collect(wish, effects),
             Stage::Collected if may_commit => {
                 self.stage = Stage::Committing;
-                let exit_code = match &self.job {
-                    Job::Ended(end) => end.exit_code,
-                    Job::None | Job::Running => None,
+                let end = match &self.job {
+                    Job::Ended(end) => end.clone(),
+                    Job::None | Job::Running => JobEnd::default(),
                 };
-                effects.push(Effect::WriteCommit(
-                    wish.attempt,
-                    wish.commit_nodes.clone(),
-                    exit_code,
-                ));
+                effects.push(Effect::WriteCommit(wish.attempt, wish.commit_nodes.clone(), end));
             }
             Stage::Forming { .. }
             | Stage::Stopping { .. }

@@ -72,7 +72,7 @@ fn a_master_goes_from_forming_to_the_commit() {
             Effect::StartJob(one),
             Effect::Stop(one, 5 * SECOND),
             Effect::Collect(one, What::All),
-            Effect::WriteCommit(one, vec![NodeId::master(1)], Some(0)),
+            Effect::WriteCommit(one, vec![NodeId::master(1)], end),
         ]
     );
     assert_eq!(node.phase(), mayfly_proto::v1::NodePhase::Committed);
@@ -178,7 +178,11 @@ fn without_an_answer_the_node_leaves_when_its_lease_ends_and_not_before() {
     let one = Attempt::FIRST;
     let node = Node::new(Role::Worker, 60 * SECOND);
     let (node, _) = node.step(10 * SECOND, told(9, desired(1, Goal::Form)));
-    assert_eq!(node.wakes_at(), 29 * SECOND, "the first answer ends the first lease");
+    assert_eq!(
+        node.wakes_at(),
+        29 * SECOND,
+        "the first answer ends the first lease"
+    );
     let (node, _) = node.step(11 * SECOND, told(8, desired(1, Goal::Form)));
     assert_eq!(node.wakes_at(), 29 * SECOND, "an older answer that comes late");
     let (node, effects) = node.step(28 * SECOND, Event::Tick);

@@ -75,6 +75,22 @@ pub fn daemon(context: &Context) -> Properties {
     properties
 }
 
+/// Where a job that brings `hadoop-aws` along finds the store; S3A takes the keys from the environment. Without that
+/// library nothing reads these.
+fn s3a(context: &Context) -> Properties {
+    let mut properties = collect([(
+        "spark.hadoop.fs.s3.impl",
+        "org.apache.hadoop.fs.s3a.S3AFileSystem".into(),
+    )]);
+    if let Some(endpoint) = context.env.get("AWS_ENDPOINT_URL") {
+        properties.extend(collect([
+            ("spark.hadoop.fs.s3a.endpoint", endpoint.clone()),
+            ("spark.hadoop.fs.s3a.path.style.access", "true".into()),
+        ]));
+    }
+    properties
+}
+
 /// For the driver and its executors: our defaults, over them what the job says, over it what must hold.
 #[must_use]
 pub fn driver(context: &Context, job: &Job, master: &str, executor_options: &str) -> Properties {
@@ -109,6 +125,7 @@ pub fn driver(context: &Context, job: &Job, master: &str, executor_options: &str
             .iter()
             .map(|(key, value)| (format!("spark.executorEnv.{key}"), value.clone())),
     );
+    properties.extend(s3a(context));
     properties.extend(context.conf.clone());
     let wanted = properties
         .remove("spark.executor.extraJavaOptions")

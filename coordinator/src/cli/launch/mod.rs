@@ -305,6 +305,15 @@ async fn put_once(store: &Store, bundle: &Path, key: &str) -> Result<(), Failure
     Ok(())
 }
 
+/// Who launches, by the system's list of users where the environment does not say.
+fn owner() -> String {
+    let listed = || nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    let named = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok();
+    named
+        .or_else(|| listed().map(|user| user.name))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
 async fn request(
     flags: &Flags,
     client: &mut Client,
@@ -315,10 +324,7 @@ async fn request(
     let fresh = || random_base32(10).map_err(|e| Failure::chain("draw an id for the request", &e));
     let request_id = flags.request_id.clone().map_or_else(fresh, Ok)?;
     let job_json = serde_json::to_string(job).map_err(|e| Failure::chain("write the job as JSON", &e))?;
-    let owner = std::env::var("USER")
-        .or_else(|_| std::env::var("LOGNAME"))
-        .unwrap_or_else(|_| "unknown".to_owned());
-    let owner = owner.chars().filter(|c| !c.is_control()).take(60).collect();
+    let owner = owner().chars().filter(|c| !c.is_control()).take(60).collect();
     let request = LaunchRequest {
         request_id,
         job_json,
