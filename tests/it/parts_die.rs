@@ -31,6 +31,11 @@ fn the_agent_of_the_master() {
     let run = home.run_of(&job, &mut launch);
     let node = launch.until("the first attempt", secs(120), || home.heard("attempt-1"));
     assert_eq!(node, "master-1");
+    // The output is made durable as it comes, not line by line.
+    let chunk = run.folder().join("attempt-1/logs/master-1/job-000000.log.gz");
+    launch.until("the first output in the store", secs(15), || {
+        chunk.exists().then_some(())
+    });
     let driver = procs::find(&run.id, Kind::Driver, Some("master-1"), secs(10));
     procs::find(&run.id, Kind::Agent, Some("master-1"), secs(10)).kill();
     wait::until("the driver to die with its agent", secs(10), || {

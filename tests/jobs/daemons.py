@@ -21,11 +21,12 @@ def daemon(name, leave_session):
         signal.signal(number, signal.SIG_IGN)
     for number in (0, 1, 2):
         os.close(number)
-    with open(gate.RESULTS / f"{name}.txt", "a", buffering=1) as file:
+    with open(gate.RESULTS / f"{name}.txt", "a", buffering=1) as result, open(gate.FOLDER / name, "a", buffering=1) as told:
         count = 0
         while True:
             count += 1
-            file.write(f"{count}\n")
+            result.write(f"{count}\n")
+            told.write(f"{count}\n")
             time.sleep(0.001)
 
 
