@@ -2,7 +2,7 @@
 //!
 //! The side that decides and reports: [`run`] wires it all up; [`node`] is the node's life as a pure state machine and
 //! [`driver`] the one task that owns it; [`attempt`] runs what one attempt needs, [`collect`] uploads what it left;
-//! [`sync`], [`logs`] and [`usage`] are the loops beside it.
+//! [`sync`], [`logs`], [`usage`] and [`written`] are the loops beside it.
 //!
 //! The side that executes: [`keeper`] owns one tree of processes and cannot leave any of it behind; [`supervise`] starts
 //! keepers and turns output into lines and ends into values; [`toolchain`] finds or installs Java, Python and Spark;
@@ -32,3 +32,4 @@ pub mod sync;
 pub mod toolchain;
 pub mod upload;
 pub mod usage;
+pub mod written;

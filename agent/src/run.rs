@@ -27,6 +27,7 @@ use crate::node::{Node, Role, Why};
 use crate::supervise::{Line, Stream};
 use crate::sync::{Report, Sources, Sync};
 use crate::usage::watch_usage;
+use crate::written::{Written, watch_results};
 
 /// Port of the admin pages; every node has an address of its own.
 pub const ADMIN_PORT: u16 = 9464;
@@ -128,6 +129,8 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         admin.watch("usage", Duration::from_secs(30)),
         metrics.clone(),
     ));
+    let (written, written_seen) = watch::channel(Written::default());
+    loops.spawn(watch_results(start.own.join("results"), written));
     let (report, report_seen) = watch::channel(Report::default());
     let (facts, facts_seen) = watch::channel(Facts::default());
     let (progress, progress_seen) = watch::channel(crate::upload::Progress::default());
@@ -141,6 +144,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
                 facts: facts_seen,
                 usage: usage_seen,
                 upload: progress_seen,
+                written: written_seen,
             },
             events: event_sender.clone(),
             boot,

@@ -15,6 +15,7 @@ use crate::identity::{Door, Session};
 use crate::metrics::Metrics;
 use crate::node::{Desired, Event, Goal};
 use crate::upload;
+use crate::written::Written;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
@@ -44,6 +45,8 @@ pub struct Sources {
     pub usage: watch::Receiver<Usage>,
     /// Uploads.
     pub upload: watch::Receiver<upload::Progress>,
+    /// The results folder.
+    pub written: watch::Receiver<Written>,
 }
 
 impl Sources {
@@ -62,12 +65,14 @@ impl Sources {
             bytes_total,
             ..
         } = *self.upload.borrow();
+        let written = *self.written.borrow();
         let report = NodeReport {
             engine: Some(engine),
             progress: Some(progress),
             step_secs: step_secs.into_iter().collect(),
             usage: Some(*self.usage.borrow()),
-            results_files: files_total,
+            results_files: written.files,
+            success_markers: written.success_markers,
             collected: Some(Collected {
                 files,
                 bytes,
@@ -157,7 +162,7 @@ impl Sync {
             .ok_or_else(|| Status::data_loss("the answer holds no desired state"))?;
         let interval = Duration::from_millis(desired.sync_interval_ms);
         self.interval = interval.clamp(INTERVAL_MIN, INTERVAL_MAX);
-        let desired = checked(desired)?;
+        let desired = checked(&desired)?;
         let asked = asked.saturating_duration_since(self.boot);
         // A closed channel ends the loop at its next turn.
         let _ = self.events.send(Event::Desired { asked, desired }).await;
@@ -197,7 +202,7 @@ impl Sync {
 }
 
 /// A wire value into a checked one.
-fn checked(wire: v1::Desired) -> Result<Desired, Status> {
+fn checked(wire: &v1::Desired) -> Result<Desired, Status> {
     let bad = |what: &str| Status::data_loss(format!("the answer's {what} cannot be used"));
     let goal = match wire.goal() {
         v1::Goal::Unspecified => return Err(bad("goal")),
@@ -246,7 +251,7 @@ mod tests {
             deadline_ms: u64::MAX,
             ..v1::Desired::default()
         };
-        assert_eq!(checked(good.clone()).unwrap().goal, Goal::Work);
+        assert_eq!(checked(&good).unwrap().goal, Goal::Work);
         for bad in [
             v1::Desired {
                 attempt: 0,
@@ -277,7 +282,7 @@ mod tests {
                 ..good
             },
         ] {
-            assert!(checked(bad.clone()).is_err(), "{bad:?}");
+            assert!(checked(&bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -1,5 +1,11 @@
 //! The real agent against a small coordinator and our own S3 server, over real sockets. Spark itself has its own tests.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests, outside a test function"
+)]
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};

@@ -1,5 +1,7 @@
 //! Store, upload and commit against our own S3 server over a real socket.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside a test function")]
+
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -298,7 +300,6 @@ async fn a_run_is_committed_once() {
     );
     let other = Request {
         exit_code: Some(1),
-        cause: String::new(),
         ..request.clone()
     };
     assert_eq!(

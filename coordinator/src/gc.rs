@@ -165,6 +165,7 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
     if is_closed(&record) {
         return Ok(());
     }
+    store.abort_all(&layout::run(&left.run)).await?;
     let commit = commit_of(store, &left.run).await?;
     let now = Timestamp::now();
     let ended = record.ended.clone().unwrap_or_else(|| match &commit {

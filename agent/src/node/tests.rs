@@ -56,7 +56,7 @@ fn a_master_goes_from_forming_to_the_commit() {
             Event::EngineReady(one),
             Event::Prepared(one),
             told(2, desired(1, Goal::Work)),
-            Event::JobExited(one, end),
+            Event::JobExited(one, end.clone()),
             told(3, desired(1, Goal::Collect)),
             Event::Stopped(one),
             Event::Uploaded(one),

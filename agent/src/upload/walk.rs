@@ -125,7 +125,7 @@ pub(super) fn walk(root: &Path, found: &Sender<Found>) -> Result<(), UploadError
         pending: Vec::new(),
         skipped: 0,
     };
-    match walk.all(top) {
+    match walk.all(&top) {
         Ok(()) | Err(Stop::Gone) => Ok(()),
         Err(Stop::Error(e)) => Err(e),
     }
@@ -146,14 +146,14 @@ fn open(folder: &OwnedFd, name: &str) -> Result<File, Errno> {
 }
 
 impl Walk<'_> {
-    fn all(&mut self, top: Arc<OwnedFd>) -> Result<(), Stop> {
-        self.folder(&top, "")?;
+    fn all(&mut self, top: &Arc<OwnedFd>) -> Result<(), Stop> {
+        self.folder(top, "")?;
         while let Some(next) = self.pending.pop() {
             let opened = openat(&next.parent, next.name.as_str(), FOLDER, Mode::empty());
             match opened {
                 Ok(fd) => self.folder(&Arc::new(fd), &next.path)?,
                 Err(Errno::LOOP | Errno::NOTDIR) => {
-                    self.skip(&next.path, "became a link while it was looked at")?
+                    self.skip(&next.path, "became a link while it was looked at")?;
                 }
                 Err(e) => return Err(self.unread(&next.path, e.into())),
             }
@@ -176,7 +176,7 @@ impl Walk<'_> {
             let (name, path) = named(path, name).map_err(Stop::Error)?;
             match entry.file_type() {
                 FileType::Directory if name == "_temporary" => {
-                    self.skip(&path, "Spark's unfinished output")?
+                    self.skip(&path, "Spark's unfinished output")?;
                 }
                 FileType::Directory => self.pending.push(Pending {
                     parent: Arc::clone(fd),
@@ -184,9 +184,16 @@ impl Walk<'_> {
                     path,
                 }),
                 _ if name.starts_with('.') && name.ends_with(".crc") => {
-                    self.skip(&path, "Hadoop's local checksum")?
+                    self.skip(&path, "Hadoop's local checksum")?;
                 }
-                _ => self.file(fd, name, path)?,
+                // Some file systems do not tell; then opening does.
+                FileType::RegularFile
+                | FileType::Symlink
+                | FileType::Fifo
+                | FileType::Socket
+                | FileType::CharacterDevice
+                | FileType::BlockDevice
+                | FileType::Unknown => self.file(fd, name, path)?,
             }
         }
         Ok(())

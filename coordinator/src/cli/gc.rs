@@ -43,8 +43,8 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     found.iter().try_for_each(|leftover| out::line(&text(leftover)))?;
     match (found.len(), flags.yes) {
         (0, _) => out::line("nothing is left"),
-        (n, true) => out::line(&format!("{n} removed")),
-        (n, false) => out::line(&format!("{n} found; `coordinator gc --yes` removes them")),
+        (n, true) => out::line(&format!("{n} closed")),
+        (n, false) => out::line(&format!("{n} found; `coordinator gc --yes` ends and closes them")),
     }?;
     Ok(0)
 }

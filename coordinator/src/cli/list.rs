@@ -7,7 +7,7 @@ use serde_json::json;
 use super::failure::Failure;
 use super::view::units;
 use super::view::{Paint, receipt};
-use super::{out, runs};
+use super::{leftovers, out, runs};
 use crate::record::{PhaseName, RunRecord, SCHEMA};
 
 /// Flags of `list`.
@@ -27,7 +27,12 @@ pub(crate) struct Flags {
 /// The store cannot be read.
 pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
     let (mut records, broken) = if home.join("store").is_dir() {
-        runs::records(&runs::open(home).await?.store).await?
+        let open = runs::open(home).await?;
+        leftovers::notes(home, &open.store)
+            .await?
+            .iter()
+            .for_each(|line| out::note(line));
+        runs::records(&open.store).await?
     } else {
         (Vec::new(), Vec::new())
     };

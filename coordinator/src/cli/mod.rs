@@ -15,6 +15,7 @@ mod gc;
 mod home;
 mod jobs;
 mod launch;
+mod leftovers;
 mod list;
 mod logs;
 mod out;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::RunArg;
 use super::failure::Failure;
 use super::view::{Paint, receipt, units};
-use super::{list, out, plain, runs};
+use super::{leftovers, list, out, plain, runs};
 use crate::record::{PhaseName, RunRecord};
 
 /// Flags of `status`.
@@ -26,6 +26,10 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
     let open = runs::open(home).await?;
     let id = runs::find(&open.store, &flags.run.run).await?;
     let record = runs::record(&open.store, &id).await?;
+    leftovers::notes(home, &open.store)
+        .await?
+        .iter()
+        .for_each(|line| out::note(line));
     if flags.json {
         out::json(&record)?;
     } else {

@@ -98,6 +98,8 @@ pub(super) async fn write_receipt(
 }
 
 async fn try_receipt(context: &Context, draft: &Draft) -> Result<String, StoreError> {
+    // What a node that died had begun to upload is stored by nobody and paid for by somebody.
+    context.store.abort_all(&layout::run(&context.order.run)).await?;
     let commit = commit_of(&context.store, &context.order.run).await?;
     let receipt = draft.finish(context, commit.as_ref());
     let text = serde_json::to_string_pretty(&receipt).unwrap_or_default();

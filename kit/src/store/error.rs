@@ -6,15 +6,21 @@ use std::fmt;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+type Cause = Box<dyn Error + Send + Sync>;
+
 /// A request to the store failed, after the retries that it deserved.
 #[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct StoreError(Box<Inner>);
+
+#[derive(Debug, thiserror::Error)]
 #[error("{doing} {url}: {fault}")]
-pub struct StoreError {
+struct Inner {
     doing: &'static str,
     url: String,
     fault: StoreFault,
     #[source]
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Cause>,
 }
 
 /// Kinds of failure, as far as they ask for different answers.
@@ -122,13 +128,13 @@ impl StoreError {
     /// The kind of failure.
     #[must_use]
     pub fn fault(&self) -> &StoreFault {
-        &self.fault
+        &self.0.fault
     }
 
     /// True when the same request will fail the same way until somebody changes something.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        match &self.fault {
+        match &self.0.fault {
             StoreFault::Denied { .. }
             | StoreFault::ClockSkew
             | StoreFault::NoBucket { .. }
@@ -157,29 +163,28 @@ pub(super) struct At<'a> {
 
 impl At<'_> {
     pub(super) fn fault(self, fault: StoreFault) -> StoreError {
-        StoreError {
+        self.caused(fault, None)
+    }
+
+    fn caused(self, fault: StoreFault, source: Option<Cause>) -> StoreError {
+        let url = format!("s3://{}/{}", self.bucket, self.key);
+        StoreError(Box::new(Inner {
             doing: self.doing,
-            url: format!("s3://{}/{}", self.bucket, self.key),
+            url,
             fault,
-            source: None,
-        }
+            source,
+        }))
     }
 
     pub(super) fn file(self, source: std::io::Error) -> StoreError {
-        StoreError {
-            source: Some(source.into()),
-            ..self.fault(StoreFault::LocalFile)
-        }
+        self.caused(StoreFault::LocalFile, Some(source.into()))
     }
 
-    pub(super) fn broken_body(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+    pub(super) fn broken_body(self, source: impl Into<Cause>) -> StoreError {
         let fault = StoreFault::Corrupt {
             what: "its body ended early or failed its checksum",
         };
-        StoreError {
-            source: Some(source.into()),
-            ..self.fault(fault)
-        }
+        self.caused(fault, Some(source.into()))
     }
 
     pub(super) fn sdk<E>(self, error: SdkError<E, HttpResponse>) -> StoreError
@@ -188,14 +193,9 @@ impl At<'_> {
     {
         let fault = self.classify(&error);
         // The server's own words are in the fault already; a lower layer's are not.
-        let source = match error {
-            SdkError::ServiceError(_) => None,
-            other => other.into_source().ok(),
-        };
-        StoreError {
-            source,
-            ..self.fault(fault)
-        }
+        let said = matches!(error, SdkError::ServiceError(_));
+        let source = if said { None } else { error.into_source().ok() };
+        self.caused(fault, source)
     }
 
     fn classify<E: ProvideErrorMetadata>(self, error: &SdkError<E, HttpResponse>) -> StoreFault {
@@ -209,7 +209,8 @@ impl At<'_> {
             },
             SdkError::ServiceError(e) => self.service(status(error), e.err(), e.raw()),
             SdkError::ResponseError(e) => self.unread(e.raw()),
-            _ => StoreFault::Refused {
+            // Construction failures, and what later versions of the SDK may add.
+            SdkError::ConstructionFailure(_) | _ => StoreFault::Refused {
                 status: 0,
                 message: "the request could not be built".into(),
             },

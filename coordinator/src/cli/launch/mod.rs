@@ -20,9 +20,8 @@ use super::client::{self, Client};
 use super::failure::Failure;
 use super::jobs::{self, Found};
 use super::view::{Mode, Paint, Screen};
-use super::{home, out, upload};
+use super::{home, leftovers, out, upload};
 use crate::embedded::{self, Embedded, Options};
-use crate::gc;
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
 use crate::source::{self, Source};
@@ -264,13 +263,8 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         let _ = screen.doing(&format!("{} {}", step.name, step.detail));
     };
     let embedded = Embedded::start(options, progress).await?;
-    for left in gc::scan(home, &embedded.store.store).await? {
-        let folder = left
-            .folder
-            .as_ref()
-            .map(|f| format!("; what its job wrote is in {}", f.display()));
-        let what = format!("{} is {}{}", left.run, left.what, folder.unwrap_or_default());
-        screen.note(&format!("left over: {what} (`coordinator gc --yes` closes it)"))?;
+    for note in leftovers::notes(home, &embedded.store.store).await? {
+        screen.note(&note)?;
     }
     let client = client::connect(&embedded.url, &embedded.token).await?;
     Ok(Coordinator {

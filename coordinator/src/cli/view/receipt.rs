@@ -27,8 +27,10 @@ pub(crate) fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<Strin
     lines.push(String::new());
     lines.extend(cut(times(receipt, width, paint)));
     lines.push(String::new());
-    lines.extend(cut(nodes(receipt, paint)));
-    lines.push(String::new());
+    if !receipt.nodes.is_empty() {
+        lines.extend(cut(nodes(receipt, paint)));
+        lines.push(String::new());
+    }
     lines.extend(places(receipt));
     lines.extend(proof(receipt, paint));
     lines
@@ -184,6 +186,12 @@ fn places(receipt: &Receipt) -> Vec<String> {
             lines.push(format!("           {}", plain::line(&receipt.results)));
         }
         lines.push(format!("           coordinator results {run} --to DIR"));
+    } else if let Some(folder) = &receipt.results_folder {
+        lines.push("  results  not committed; what was saved of them is in".to_owned());
+        lines.push(format!(
+            "           {}",
+            plain::line(&folder.display().to_string())
+        ));
     } else {
         lines.push("  results  none".to_owned());
     }
