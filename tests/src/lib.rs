@@ -1,1 +1,31 @@
-//! Skeleton.
+//! The rig of the whole-path tests: real programs, real Git, real Spark, and nothing of theirs left when a test ends.
+//!
+//! * [`Home`]: a folder `.mayfly` of a test's own; says what happened when the test fails, and ends whatever still runs.
+//! * [`Job`], [`Repo`], [`GitServer`]: what is launched. [`Launch`]: a command that runs. [`Run`]: what the store and the
+//!   process table know of a run.
+//! * [`wait`]: every wait is for a fact and has an end. [`slots`]: how many clusters there are at one time.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a rig that cannot go on says so and ends the test"
+)]
+
+mod git_server;
+mod home;
+mod job;
+mod launch;
+pub mod procs;
+pub mod programs;
+mod repo;
+mod run;
+pub mod slots;
+pub mod wait;
+
+pub use git_server::GitServer;
+pub use home::Home;
+pub use job::Job;
+pub use launch::{Ended, Launch};
+pub use repo::Repo;
+pub use run::Run;

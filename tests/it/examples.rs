@@ -1,0 +1,130 @@
+//! Every example gives the right answer.
+
+use std::path::Path;
+use std::process::Command;
+
+use mayfly_tests::programs::{must, python};
+use mayfly_tests::wait::secs;
+use mayfly_tests::{Home, Repo, Run, slots};
+use serde_json::Value;
+
+/// Launches a job of `configs/jobs` in a copy of this repository, to its receipt.
+fn launch<'h>(home: &'h Home, repo: &Repo, job: &str) -> Run<'h> {
+    let mut command = home.command(&["launch", job]);
+    let mut launch = home.start(command.current_dir(repo.path()));
+    let ended = launch.wait(secs(400));
+    ended.exited(0).said("nothing is left");
+    let [id] = &home.runs()[..] else {
+        panic!("one run, not {:?}", home.runs())
+    };
+    let run = home.run(id);
+    let receipt = run.assert_closed("succeeded");
+    assert_receipt(&receipt, repo);
+    run
+}
+
+fn assert_receipt(receipt: &Value, repo: &Repo) {
+    let words = |key: &str, part: &str| -> Vec<String> {
+        let items = receipt[key].as_array().expect("a list");
+        items
+            .iter()
+            .map(|item| item[part].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        words("phases", "phase"),
+        [
+            "accepted",
+            "arming",
+            "forming",
+            "working",
+            "collecting",
+            "releasing"
+        ]
+    );
+    assert_eq!(words("nodes", "node"), ["master-1", "worker-1", "worker-2"]);
+    assert_eq!(receipt["release"]["machines_started"], 3);
+    assert_eq!(
+        (&receipt["attempts"], &receipt["ended"]["exit_code"]),
+        (&1.into(), &0.into())
+    );
+    assert_eq!(receipt["commit"], repo.head());
+    let secs = |item: &Value, key: &str| item[key].as_f64().expect("a number");
+    for node in receipt["nodes"].as_array().unwrap() {
+        assert!(secs(node, "cpu_core_secs") > 0.1, "a node used no CPU: {node}");
+        assert!(
+            secs(node, "peak_memory_bytes") > 50e6,
+            "a node used no memory: {node}"
+        );
+        assert_eq!(node["lost"], false, "{node}");
+    }
+    let phases: f64 = receipt["phases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|phase| secs(phase, "secs"))
+        .sum();
+    let total = secs(receipt, "total_secs");
+    assert!(
+        (phases - total).abs() < 1.0,
+        "the phases take {phases} s, the run {total} s"
+    );
+}
+
+/// The answer, computed again without Spark.
+fn check(repo: &Repo, job: &str, run: &Run<'_>, data: Option<&Path>) {
+    let mut check = Command::new(python());
+    check
+        .arg(repo.path().join("examples/check/check.py"))
+        .arg(job)
+        .arg(run.results(1))
+        .args(data);
+    let said = must(&mut check);
+    assert!(said.starts_with("OK"), "{said}");
+}
+
+#[test]
+fn word_count() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_examples());
+    let run = launch(&home, &repo, "word-count");
+    check(&repo, "word-count", &run, None);
+}
+
+#[test]
+fn log_reg_iris() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_examples());
+    let run = launch(&home, &repo, "log-reg-iris");
+    check(&repo, "log-reg-iris", &run, None);
+    assert!(run.output(&[]).contains("accuracy"), "{}", run.output(&[]));
+    let to = home.scratch("downloaded");
+    home.verb(&["results", "last", "--to", to.to_str().unwrap()])
+        .exited(0);
+    must(Command::new("diff").arg("-r").arg(&to).arg(run.results(1)));
+}
+
+#[test]
+fn flights() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_examples());
+    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flights");
+    must(
+        Command::new(python())
+            .arg(repo.path().join("examples/flights/fetch.py"))
+            .arg(&data),
+    );
+    home.verb(&["data", "put", data.to_str().unwrap(), "flights/"])
+        .exited(0);
+    let run = launch(&home, &repo, "flights");
+    check(&repo, "flights", &run, Some(&data));
+    // The executors read and wrote it: parts of the table lie on both workers, none on the master.
+    for worker in ["worker-1", "worker-2"] {
+        let manifest =
+            std::fs::read_to_string(run.folder().join(format!("attempt-1/manifests/{worker}.json"))).unwrap();
+        assert!(
+            manifest.contains("delay_by_carrier_month/part-"),
+            "{worker} wrote no part: {manifest}"
+        );
+    }
+}

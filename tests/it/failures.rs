@@ -1,0 +1,182 @@
+//! Jobs that fail: the right outcome, the cause in one sentence, logs in the store, nothing left.
+
+use mayfly_tests::procs::{self, Kind};
+use mayfly_tests::wait::secs;
+use mayfly_tests::{Ended, Home, Job, Repo, Run, slots};
+use serde_json::Value;
+
+/// Launches to the end; the run must close with this exit code and outcome.
+fn failed<'h>(home: &'h Home, job: &Job, code: i32, outcome: &str) -> (Run<'h>, Ended, Value) {
+    let mut launch = home.launch(job);
+    let run = home.run_of(job, &mut launch);
+    let ended = launch.wait(secs(240));
+    ended.exited(code).said("nothing is left");
+    let receipt = run.assert_closed(outcome);
+    (run, ended, receipt)
+}
+
+/// The reason, which the command and the receipt give alike.
+fn reason(ended: &Ended, receipt: &Value) -> String {
+    let reason = receipt["ended"]["reason"].as_str().expect("a reason").to_owned();
+    assert!(
+        !reason.contains('\n') && reason.len() > 10,
+        "not a sentence: {reason:?}"
+    );
+    ended.said(&reason);
+    reason
+}
+
+fn last_lines(receipt: &Value) -> String {
+    let lines = receipt["ended"]["last_lines"].as_array().expect("lines");
+    lines
+        .iter()
+        .map(|line| line.as_str().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn a_job_that_exits_with_3() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("exits", &home, &repo, "ends.py").args(&["exit-3"]);
+    let (run, ended, receipt) = failed(&home, &job, 1, "job-failed");
+    assert!(reason(&ended, &receipt).contains("exit code 3"), "{receipt:#}");
+    assert_eq!(receipt["ended"]["exit_code"], 3);
+    assert!(
+        last_lines(&receipt).contains("there is nothing to count"),
+        "{receipt:#}"
+    );
+    ended.said("there is nothing to count");
+    assert!(run.output(&[]).contains("the first line"), "{}", run.output(&[]));
+    // What it had written is committed, with its exit code.
+    assert_eq!(run.commit().expect("a commit").exit_code, Some(3));
+    assert!(run.stored(1).contains_key("before.txt"));
+}
+
+#[test]
+fn a_job_that_raises() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("raises", &home, &repo, "ends.py").args(&["raise"]);
+    let (run, ended, receipt) = failed(&home, &job, 1, "job-failed");
+    assert!(
+        reason(&ended, &receipt).contains("ValueError: the month 13 does not exist"),
+        "{receipt:#}"
+    );
+    assert!(last_lines(&receipt).contains("ValueError"), "{receipt:#}");
+    assert!(
+        run.output(&[]).contains("Traceback (most recent call last)"),
+        "{}",
+        run.output(&[])
+    );
+}
+
+#[test]
+fn a_driver_that_is_killed() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("killed", &home, &repo, "holds.py");
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    let python = launch.until("the job", secs(120), || home.heard("holds"));
+    procs::find(&run.id, Kind::Driver, Some("master-1"), secs(10)).kill();
+    let ended = launch.wait(secs(60));
+    ended.exited(1).said("nothing is left");
+    let receipt = run.assert_closed("job-failed");
+    let reason = reason(&ended, &receipt);
+    assert!(reason.contains("signal 9"), "{reason}");
+    assert_eq!(receipt["ended"]["exit_code"], Value::Null);
+    assert_eq!(
+        receipt["attempts"], 1,
+        "a job that fails by itself is not repeated"
+    );
+    assert!(
+        run.output(&[]).contains("holding in attempt 1"),
+        "pid {python}: {}",
+        run.output(&[])
+    );
+}
+
+#[test]
+fn a_requirement_that_cannot_be_installed() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("requires", &home, &repo, "ends.py")
+        .args(&["fine"])
+        .set("code.requirements", "missing.txt");
+    let (run, ended, receipt) = failed(&home, &job, 1, "job-failed");
+    let reason = reason(&ended, &receipt);
+    assert!(
+        reason.contains("no-such-package-1.0-py3-none-any.whl"),
+        "not pip's line: {reason}"
+    );
+    assert_eq!(run.commit(), None);
+    // What pip said at length is in the agent's log.
+    let log = run.output(&["--stream", "agent"]);
+    assert!(log.contains("no-such-package"), "{log}");
+}
+
+#[test]
+fn a_job_that_leaves_daemons_behind() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("daemons", &home, &repo, "daemons.py");
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch.wait(secs(180)).exited(0).said("nothing is left");
+    run.assert_closed("succeeded");
+    let stored = run.stored(1);
+    assert_eq!(
+        stored.keys().collect::<Vec<_>>(),
+        ["own-session.txt", "same-session.txt"]
+    );
+    // They were dead before the upload began: what was uploaded is all that they ever wrote, but for one line on the way.
+    for name in ["own-session", "same-session"] {
+        let uploaded = std::fs::read_to_string(run.results(1).join(format!("{name}.txt"))).unwrap();
+        let lines = home.heard(name).expect("what the daemon told").lines().count();
+        assert!(lines > 0, "{name} never wrote");
+        assert!(
+            uploaded.lines().count() <= lines + 1,
+            "{name}: {} lines uploaded",
+            uploaded.lines().count()
+        );
+        assert!(
+            lines <= uploaded.lines().count(),
+            "{name} went on to line {lines} after its upload"
+        );
+    }
+}
+
+#[test]
+fn a_job_that_passes_its_deadline() {
+    let slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("late", &home, &repo, "holds.py")
+        .set("limits.deadline", "60s")
+        .set("limits.form", "50s");
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch.until("the job", secs(60), || home.heard("holds"));
+    // From here on it only sleeps.
+    drop(slot);
+    let ended = launch.wait(secs(120));
+    ended.exited(4).said("nothing is left");
+    let receipt = run.assert_closed("timed-out");
+    assert!(
+        reason(&ended, &receipt).contains("deadline of 60 s"),
+        "{receipt:#}"
+    );
+    let took = receipt["total_secs"].as_f64().unwrap();
+    assert!((60.0..90.0).contains(&took), "closed after {took} s");
+    assert_eq!(run.commit(), None, "no commit after a deadline");
+    assert_eq!(
+        std::fs::read_to_string(run.results(1).join("part.txt")).unwrap(),
+        "attempt 1\n"
+    );
+    assert!(
+        run.output(&[]).contains("holding in attempt 1"),
+        "{}",
+        run.output(&[])
+    );
+}

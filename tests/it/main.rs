@@ -1,0 +1,18 @@
+//! The whole path, with real processes: one module for each part of the story.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+mod coordinator_dies;
+mod examples;
+mod failures;
+mod interrupts;
+mod parts_die;
+mod refusals;
+mod results;
+mod twice;
+mod wire;

@@ -1,0 +1,202 @@
+//! What a job leaves in its results folder, on one node and on several.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use mayfly_kit::records::Manifest;
+use mayfly_tests::programs::{must, python};
+use mayfly_tests::wait::secs;
+use mayfly_tests::{Home, Job, Repo, Run, slots};
+
+/// Rows of a table of Parquet files, counted without Spark.
+pub(crate) fn rows(table: &Path) -> u64 {
+    let code = "import sys; from pyarrow import parquet; t = parquet.read_table(sys.argv[1]); \
+                assert sorted(t['id'].to_pylist()) == list(range(len(t))); print(len(t))";
+    must(Command::new(python()).args(["-c", code]).arg(table))
+        .trim()
+        .parse()
+        .unwrap()
+}
+
+fn manifest(run: &Run<'_>, node: &str) -> Manifest {
+    let path = run.folder().join(format!("attempt-1/manifests/{node}.json"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// Whether nodes of this machine can have results folders of their own; without that two tests have nothing to show.
+fn have_own_folders() -> bool {
+    let works = |flags: &[&str]| {
+        let done = Command::new("unshare").args(flags).arg("true").output();
+        done.is_ok_and(|done| done.status.success())
+    };
+    let own = works(&["--mount"]) || works(&["--user", "--mount"]);
+    if !own {
+        eprintln!(
+            "not shown: this system lets nobody make a mount namespace, so nodes share one results folder"
+        );
+    }
+    own
+}
+
+#[test]
+fn odd_names_and_what_is_no_file() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("odd", &home, &repo, "odd.py");
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch.wait(secs(180)).exited(0);
+    run.assert_closed("succeeded");
+    let long = "x".repeat(255);
+    let deep = format!("{}file.txt", "deep/".repeat(30));
+    let expected: BTreeSet<&str> = [
+        "a b c.txt",
+        "grüße-日本語-😀.txt",
+        "..hidden",
+        "...",
+        "a..b",
+        "-rf",
+        "%2F",
+        "a+b&c=d?e#f",
+        "back\\slash",
+        long.as_str(),
+        deep.as_str(),
+        "empty.txt",
+        "inside.txt",
+        "table/part-0.csv",
+    ]
+    .into();
+    let stored = run.stored(1);
+    assert_eq!(
+        stored.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        expected
+    );
+    // What is no result is named, with its reason, and nothing is left out in silence.
+    let skipped = manifest(&run, "master-1").skipped;
+    let left_out = [
+        "link-to-file",
+        "link-to-folder",
+        "link-inside",
+        "link-broken",
+        "link-up",
+        "pipe",
+        "socket",
+    ];
+    for name in left_out
+        .into_iter()
+        .chain(["table/_temporary", "table/.part-0.csv.crc"])
+    {
+        assert!(
+            skipped.iter().any(|line| line.starts_with(name)),
+            "{name} is not told of: {skipped:#?}"
+        );
+    }
+    let passwords = std::fs::read_to_string("/etc/passwd").unwrap();
+    for file in run.stored(1).keys() {
+        assert_ne!(
+            std::fs::read(run.results(1).join(file)).unwrap(),
+            passwords.as_bytes(),
+            "{file}"
+        );
+    }
+    // They come back under their names.
+    let to = home.scratch("downloaded");
+    home.verb(&["results", "last", "--to", to.to_str().unwrap()])
+        .exited(0);
+    must(Command::new("diff").arg("-r").arg(&to).arg(run.results(1)));
+}
+
+#[test]
+fn a_name_that_cannot_be_a_key() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("unnameable", &home, &repo, "unnameable.py");
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch
+        .wait(secs(180))
+        .exited(1)
+        .said("control character")
+        .said("rename it");
+    let receipt = run.assert_closed("job-failed");
+    assert_eq!(receipt["attempts"], 1, "the job's own doing is not repeated");
+    assert_eq!(run.commit(), None, "what cannot be stored whole is not committed");
+}
+
+#[test]
+fn two_nodes_hold_different_files_of_one_name() {
+    if !have_own_folders() {
+        return;
+    }
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("conflict", &home, &repo, "conflict.py").workers(2);
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch
+        .wait(secs(180))
+        .exited(1)
+        .said("stats/summary.txt")
+        .said("worker-1")
+        .said("worker-2");
+    let receipt = run.assert_closed("job-failed");
+    assert_eq!(receipt["attempts"], 1, "the job's own doing is not repeated");
+    assert_eq!(run.commit(), None);
+}
+
+#[test]
+fn a_table_of_nodes_that_share_no_disk() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("table", &home, &repo, "parquet.py").workers(2);
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch.until("the table", secs(120), || home.heard("written-1"));
+    let before = ["master-1", "worker-1", "worker-2"].map(|node| results_of(&run, node));
+    home.tell("go");
+    launch.wait(secs(60)).exited(0);
+    run.assert_closed("succeeded");
+    assert_eq!(rows(&run.results(1).join("table")), 100_000);
+    if !have_own_folders() {
+        return;
+    }
+    // Before the upload each node's folder held what this node had written, and nothing else.
+    let [master, one, two] = &before;
+    let parts = |names: &BTreeSet<String>| names.iter().filter(|name| name.contains("/part-")).count();
+    assert_eq!((parts(master), parts(one) + parts(two)), (0, 8), "{before:#?}");
+    assert!(
+        parts(one) > 0 && parts(two) > 0,
+        "one worker wrote everything: {before:#?}"
+    );
+    assert!(master.contains("table/_SUCCESS"), "{master:?}");
+    for (names, own, other) in [(one, "worker-1", "worker-2"), (two, "worker-2", "worker-1")] {
+        assert!(
+            names.contains(&format!("from-{own}.txt")) && !names.contains(&format!("from-{other}.txt")),
+            "{names:?}"
+        );
+    }
+    let all: BTreeSet<String> = run.stored(1).into_keys().collect();
+    let union: BTreeSet<String> = before
+        .iter()
+        .flatten()
+        .filter(|name| !name.ends_with(".crc"))
+        .cloned()
+        .collect();
+    assert_eq!(all, union);
+}
+
+/// Files in the results folder of one node, without Spark's leftovers of unfinished tasks.
+fn results_of(run: &Run<'_>, node: &str) -> BTreeSet<String> {
+    let root = run.node(node).join("shared/results");
+    let listed = must(Command::new("find").arg(&root).args([
+        "-type",
+        "f",
+        "-not",
+        "-path",
+        "*/_temporary/*",
+        "-printf",
+        "%P\\n",
+    ]));
+    listed.lines().map(str::to_owned).collect()
+}

@@ -1,0 +1,78 @@
+//! Job files.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::{Home, Repo};
+
+/// A job of one small master and one small worker, unless it says otherwise.
+#[derive(Debug, Clone)]
+pub struct Job {
+    name: String,
+    body: Value,
+}
+
+impl Job {
+    /// Runs `entry` of a repository: a URL or a folder.
+    #[must_use]
+    pub fn new(name: &str, repo: &str, entry: &str) -> Self {
+        let body = json!({
+            "code": { "repo": repo, "entry": entry },
+            "master": { "cores": 1, "memory": "1GiB" },
+            "workers": { "count": 1, "cores": 1, "memory": "1GiB" },
+            "limits": { "deadline": "10m", "form": "3m" },
+        });
+        Self {
+            name: name.to_owned(),
+            body,
+        }
+    }
+
+    /// A script of `tests/jobs` that meets the test at the gate of `home`.
+    #[must_use]
+    pub fn at_gate(name: &str, home: &Home, repo: &Repo, entry: &str) -> Self {
+        Self::new(name, &repo.url(), entry).set("env", json!({ "GATE": home.gate() }))
+    }
+
+    /// Sets one value; the blocks of a key are separated by dots.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
+        let place = key
+            .split('.')
+            .fold(&mut self.body, |block, part| &mut block[part]);
+        *place = value.into();
+        self
+    }
+
+    /// How many workers.
+    #[must_use]
+    pub fn workers(self, count: u32) -> Self {
+        self.set("workers.count", count)
+    }
+
+    /// Arguments of the program.
+    #[must_use]
+    pub fn args(self, args: &[&str]) -> Self {
+        self.set("code.args", args.to_vec())
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Writes it as a file of its own. JSON is YAML too.
+    #[must_use]
+    pub fn write(&self, home: &Home) -> PathBuf {
+        let path = home.scratch(&format!("{}.yml", self.name));
+        let name = &self.name;
+        std::fs::write(
+            &path,
+            serde_json::to_string_pretty(&json!({ name: self.body })).unwrap(),
+        )
+        .unwrap();
+        path
+    }
+}
