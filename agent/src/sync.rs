@@ -140,8 +140,7 @@ impl Sync {
         let message = SyncRequest {
             run_id: session.run.to_string(),
             node_id: session.node.to_string(),
-            // Before the first answer no attempt is known: what is reported then is true of any.
-            attempt: attempt.max(Attempt::FIRST.number()),
+            attempt,
             seq,
             report: Some(report),
         };

@@ -46,6 +46,24 @@ fn once_cancels_and_saves() {
 }
 
 #[test]
+fn once_while_the_fleet_forms() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("unformed", &home, &repo, "holds.py");
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    run.wait_phase(&mut launch, "forming");
+    launch.signal(Signal::SIGINT);
+    launch
+        .wait(secs(60))
+        .exited(130)
+        .said("cancelled")
+        .said("nothing is left");
+    run.assert_closed("cancelled");
+    assert_eq!(home.heard("holds"), None, "the job was started");
+}
+
+#[test]
 fn twice_is_faster() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_jobs());
