@@ -187,8 +187,7 @@ impl AgentService for Agents {
         }
         let (metadata, _, request) = request.into_parts();
         let (entry, session, run, node) = self.node(&metadata, &request.run_id, &request.node_id).await?;
-        // A node that has not been told an attempt yet has done nothing in any: it counts as being in the first.
-        let attempt = Attempt::try_from(request.attempt.max(1)).map_err(bad_id)?;
+        let attempt = Attempt::try_from(request.attempt).map_err(bad_id)?;
         let report = request
             .report
             .ok_or_else(|| Status::invalid_argument("a Sync without a report"))?;
