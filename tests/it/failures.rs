@@ -73,6 +73,30 @@ fn a_job_that_raises() {
 }
 
 #[test]
+fn a_job_that_fails_for_a_program_that_reads_json() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("told", &home, &repo, "ends.py").args(&["raise"]);
+    let mut launch = home.launch_with(&job, &["--json"]);
+    let run = home.run_of(&job, &mut launch);
+    let ended = launch.wait(secs(120));
+    ended.exited(1);
+    let parse = |line: &str| {
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{line:?} is no JSON: {error}"))
+    };
+    let lines: Vec<Value> = ended.stdout.lines().map(parse).collect();
+    let last = lines.last().expect("a last line");
+    assert_eq!(last["event"], "receipt", "{last:#}");
+    assert_eq!(last["receipt"], run.assert_closed("job-failed"));
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["event"] == "log" && line.to_string().contains("the first line"))
+    );
+    assert!(lines.iter().all(|line| line["schema"] == 1));
+}
+
+#[test]
 fn a_driver_that_is_killed() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_jobs());
@@ -168,7 +192,7 @@ fn a_job_that_passes_its_deadline() {
         "{receipt:#}"
     );
     let took = receipt["total_secs"].as_f64().unwrap();
-    assert!((60.0..90.0).contains(&took), "closed after {took} s");
+    assert!(took >= 60.0, "closed after {took} s");
     assert_eq!(run.commit(), None, "no commit after a deadline");
     assert_eq!(
         std::fs::read_to_string(run.results(1).join("part.txt")).unwrap(),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use mayfly_tests::procs::{self, Kind};
+use mayfly_tests::procs::{self, Kind, Process};
 use mayfly_tests::wait::{self, secs};
 use mayfly_tests::{Home, Job, Launch, Repo, Run, slots};
+use nix::sys::signal::Signal;
 
 fn nodes_of(run: &Run<'_>) -> Vec<(String, bool)> {
     let receipt = run.receipt();
@@ -113,6 +114,109 @@ fn the_agent_of_a_worker_that_holds_results() {
 }
 
 #[test]
+fn the_agent_of_a_worker_that_holds_the_only_copy_of_a_plain_file() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("copy-lost", &home, &repo, "plain.py");
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch.until("the file", secs(120), || home.heard("plain-1"));
+    procs::find(&run.id, Kind::Agent, Some("worker-1"), secs(10)).kill();
+    launch.until("the notice of the loss", secs(20), || {
+        launch_says(&home, "worker-1 is gone")
+    });
+    home.tell("go");
+    launch
+        .wait(secs(240))
+        .exited(0)
+        .said("may have held a part of the results");
+    let receipt = run.assert_closed("succeeded");
+    assert_eq!(receipt["attempts"], 2);
+    assert_eq!(run.stored(2).keys().collect::<Vec<_>>(), ["plain-2.txt"]);
+}
+
+#[test]
+fn the_agent_of_the_master_while_it_uploads() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("upload-lost", &home, &repo, "many.py").args(&["3000", "200"]);
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch.until("the first file in the store", secs(120), || {
+        run.results(1).read_dir().ok()?.next()?.ok()
+    });
+    procs::find(&run.id, Kind::Agent, Some("master-1"), secs(10)).kill();
+    launch.wait(secs(240)).exited(0);
+    let receipt = run.assert_closed("succeeded");
+    assert_eq!(receipt["attempts"], 2, "the agent was killed after the commit");
+    assert_eq!(run.stored(2).len(), 3_001);
+    // What the first one was uploading in parts is not kept for ever.
+    let begun = run.unfinished_uploads();
+    assert!(begun.is_empty(), "uploads that nobody will finish: {begun:?}");
+}
+
+#[test]
+fn an_agent_of_a_worker_that_hangs_for_a_while() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("worker-hangs", &home, &repo, "beats.py").workers(2);
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    beats(&home, &mut launch, secs(120));
+    let agent = procs::find(&run.id, Kind::Agent, Some("worker-1"), secs(10));
+    agent.signal(Signal::SIGSTOP);
+    launch.until("the loss", secs(30), || launch_says(&home, "worker-1 is lost"));
+    beats(&home, &mut launch, secs(60));
+    agent.signal(Signal::SIGCONT);
+    // It comes back, or leaves and is replaced; the job does not mind, and two workers end it.
+    beats(&home, &mut launch, secs(60));
+    home.tell("go");
+    launch.wait(secs(60)).exited(0);
+    assert_eq!(run.assert_closed("succeeded")["attempts"], 1);
+}
+
+#[test]
+fn an_agent_of_the_master_that_hangs_for_ever() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("master-hangs", &home, &repo, "attempts.py");
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch.until("the first attempt", secs(120), || home.heard("attempt-1"));
+    procs::find(&run.id, Kind::Agent, Some("master-1"), secs(10)).signal(Signal::SIGSTOP);
+    launch.wait(secs(120)).exited(0).said("master-1 is lost");
+    let receipt = run.assert_closed("succeeded");
+    assert_eq!(receipt["attempts"], 2);
+    assert_eq!(
+        run.stored(2).keys().collect::<Vec<_>>(),
+        ["driver-of-attempt-2.txt", "executor-of-attempt-2.txt"]
+    );
+}
+
+#[test]
+fn every_agent_of_a_worker_as_soon_as_it_starts() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("never-forms", &home, &repo, "ends.py").args(&["fine"]);
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch.until("the end of patience", secs(100), || {
+        let all = procs::of(&run.id);
+        all.iter()
+            .filter(|p| p.kind == Kind::Agent && p.node.starts_with("worker"))
+            .for_each(Process::kill);
+        ["collecting", "releasing", "closed"]
+            .contains(&run.phase().as_str())
+            .then_some(())
+    });
+    launch
+        .wait(secs(60))
+        .exited(3)
+        .said("workers keep ending as soon as they are started");
+    run.assert_closed("infra-failed");
+}
+
+#[test]
 fn every_jvm_of_spark_but_the_driver() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_jobs());
@@ -137,6 +241,11 @@ fn every_jvm_of_spark_but_the_driver() {
         receipt["release"]["machines_started"], 3,
         "a JVM that dies is no machine that dies"
     );
+}
+
+fn launch_says(home: &Home, text: &str) -> Option<()> {
+    let said = std::fs::read_to_string(home.scratch("command-0.err")).unwrap_or_default();
+    said.contains(text).then_some(())
 }
 
 /// Kills a process and waits for the one that takes its place; there is never a second one beside it.

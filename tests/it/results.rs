@@ -7,7 +7,7 @@ use std::process::Command;
 use mayfly_kit::records::Manifest;
 use mayfly_tests::programs::{must, python};
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Home, Job, Repo, Run, slots};
+use mayfly_tests::{GitServer, Home, Job, Repo, Run, slots};
 
 /// Rows of a table of Parquet files, counted without Spark.
 pub(crate) fn rows(table: &Path) -> u64 {
@@ -105,6 +105,24 @@ fn odd_names_and_what_is_no_file() {
     home.verb(&["results", "last", "--to", to.to_str().unwrap()])
         .exited(0);
     must(Command::new("diff").arg("-r").arg(&to).arg(run.results(1)));
+}
+
+#[test]
+fn of_a_job_from_a_server() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let server = GitServer::start(repo.path().parent().unwrap());
+    let url = server.url(repo.path().file_name().unwrap().to_str().unwrap());
+    let gate = serde_json::json!({ "GATE": home.gate() });
+    let job = Job::new("served", &url, "ends.py")
+        .args(&["fine"])
+        .set("env", gate)
+        .set("code.ref", "main");
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch.wait(secs(120)).exited(0);
+    assert_eq!(run.assert_closed("succeeded")["commit"], repo.head());
+    assert_eq!(run.stored(1).keys().collect::<Vec<_>>(), ["before.txt"]);
 }
 
 #[test]

@@ -99,6 +99,16 @@ impl<'h> Run<'h> {
         files(&self.results(attempt))
     }
 
+    /// Uploads in parts that were begun for this run and neither completed nor aborted, as the store keeps them.
+    #[must_use]
+    pub fn unfinished_uploads(&self) -> Vec<String> {
+        let all = files(&self.home.path().join("store"));
+        let begun = all.into_keys().filter(|path| path.ends_with("/upload.json"));
+        let texts =
+            begun.filter_map(|path| fs::read_to_string(self.home.path().join("store").join(path)).ok());
+        texts.filter(|text| text.contains(self.id.as_str())).collect()
+    }
+
     /// The job's output, as `coordinator logs` shows it.
     ///
     /// # Panics

@@ -118,6 +118,7 @@ fn new_node(request: &v1::EnrollRequest, id: NodeId, role: Role) -> Node {
         attempt: Attempt::FIRST,
         report: Report::default(),
         results_files: 0,
+        took_part: false,
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Node {
     pub report: Report,
     /// Most files it ever reported in its results folder in this attempt.
     pub results_files: u64,
+    /// Whether it was there while the job of its attempt ran: only then may executors have written files on it.
+    pub took_part: bool,
 }
 
 impl Node {

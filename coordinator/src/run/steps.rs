@@ -61,6 +61,7 @@ impl Run {
 
     fn reported(&mut self, now: Duration, id: &NodeId, attempt: Attempt, report: Report) {
         let current = self.attempt;
+        let working = matches!(self.stage, Stage::Working { .. });
         let Some(node) = self.nodes.get_mut(id) else {
             return;
         };
@@ -71,7 +72,9 @@ impl Run {
         if attempt > node.attempt {
             node.attempt = attempt;
             node.results_files = 0;
+            node.took_part = false;
         }
+        node.took_part |= working;
         node.results_files = node.results_files.max(report.results_files);
         let failed = report.phase == NodePhase::Failed;
         node.report = report;
@@ -249,19 +252,22 @@ impl Run {
                 && master.report.alive_workers >= self.spec.min_workers
         });
         if ready {
-            return self.enter(
-                now,
-                Stage::Working {
-                    no_workers_since: None,
-                },
-                effects,
-            );
+            return self.work(now, effects);
         }
         self.check_deadline(now, effects);
         if self.ended.is_none() && now.saturating_sub(since) >= self.spec.form {
             let reason = self.why_not_formed();
             self.conclude(now, Outcome::InfraFailed, &reason, effects);
         }
+    }
+
+    fn work(&mut self, now: Duration, effects: &mut Effects) {
+        let attempt = self.attempt;
+        for node in self.nodes.values_mut().filter(|node| node.is_present()) {
+            node.took_part = node.attempt == attempt;
+        }
+        let no_workers_since = None;
+        self.enter(now, Stage::Working { no_workers_since }, effects);
     }
 
     fn why_not_formed(&self) -> String {
@@ -373,7 +379,8 @@ impl Run {
         self.nodes
             .values()
             .filter(|node| !node.is_present() && node.role == Role::Worker && node.private_results)
-            .find(|node| node.attempt == self.attempt && (executors_wrote || node.results_files > 0))
+            .filter(|node| node.attempt == self.attempt && node.took_part)
+            .find(|node| executors_wrote || node.results_files > 0)
             .map(|node| format!("{} was lost and may have held a part of the results", node.id))
     }
 

@@ -53,6 +53,7 @@ fn node(id: &NodeId, now: Duration) -> Node {
         attempt: Attempt::FIRST,
         report: Report::default(),
         results_files: 0,
+        took_part: false,
     }
 }
 
@@ -296,6 +297,27 @@ fn a_worker_that_held_nothing_may_be_lost() {
     world.apply(Event::MachineGone(one));
     world.say(&master, NodePhase::Ended);
     world.say(&two, NodePhase::Collected);
+    world.say(&master, NodePhase::Collected);
+    assert_eq!(world.run.desired(world.now, &master).goal, Goal::Commit);
+}
+
+#[test]
+fn a_worker_that_was_lost_before_the_job_began_held_nothing() {
+    let mut world = World::new();
+    world.apply(Event::Armed(Attempt::FIRST));
+    let early = NodeId::worker(3);
+    world.enrol(&early);
+    world.say(&early, NodePhase::Preparing);
+    world.apply(Event::MachineGone(early));
+    let (master, one, two) = world.form();
+    world.say(&master, NodePhase::Ended);
+    for id in [&one, &two] {
+        let held = Report {
+            results_files: 3,
+            ..report(NodePhase::Collected)
+        };
+        world.apply(Event::Reported(id.clone(), Attempt::FIRST, Box::new(held)));
+    }
     world.say(&master, NodePhase::Collected);
     assert_eq!(world.run.desired(world.now, &master).goal, Goal::Commit);
 }
