@@ -21,6 +21,8 @@ const RESTARTS_MAX: u32 = 3;
 const RESTART_PAUSE: Duration = Duration::from_millis(300);
 const POLL_FORMING: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_secs(1);
+/// Between two looks whether the Master takes connections yet.
+const POLL_MASTER: Duration = Duration::from_millis(25);
 /// A Worker that found no Master asks again only after 5 to 15 s; one that is not registered this long after the Master
 /// took connections is better started anew.
 const REGISTER_MAX: Duration = Duration::from_secs(3);
@@ -110,6 +112,10 @@ impl Daemon {
     ) {
         report.send_replace(self.status.clone());
         loop {
+            tokio::select! {
+                () = self.master_listens() => {}
+                _ = told(&mut stop) => return,
+            }
             let child = match Child::spawn(self.spec.clone(), self.context.lines.clone()).await {
                 Ok(child) => child,
                 Err(error) => {
@@ -155,6 +161,16 @@ impl Daemon {
         }
     }
 
+    /// A Worker that comes before its Master is turned away or not answered (a Master that only just started is in
+    /// standby), and asks again 5 to 15 s later. Its JVM takes longer than the rest of the Master's start, so the Master's
+    /// port is signal enough. How long a fleet may take to form is the coordinator's to bound.
+    async fn master_listens(&self) {
+        let Some(master) = &self.master else { return };
+        while !listens(master).await {
+            sleep(POLL_MASTER).await;
+        }
+    }
+
     fn give_up(&mut self, report: &watch::Sender<Status>, why: String) {
         self.status.failed = Some(why);
         report.send_replace(self.status.clone());
@@ -175,10 +191,7 @@ impl Daemon {
                 Some(master) => {
                     self.status.ready = self.page.registered().await.unwrap_or(self.status.ready);
                     if !self.status.ready && began.elapsed() > JVM_START * patience {
-                        let up = timeout(POLL, TcpStream::connect(master))
-                            .await
-                            .is_ok_and(|socket| socket.is_ok());
-                        master_up = if up {
+                        master_up = if listens(master).await {
                             master_up.or_else(|| Some(Instant::now()))
                         } else {
                             None
@@ -200,6 +213,11 @@ impl Daemon {
             sleep(if forming { POLL_FORMING } else { POLL }).await;
         }
     }
+}
+
+async fn listens(address: &str) -> bool {
+    let connected = timeout(POLL, TcpStream::connect(address)).await;
+    connected.is_ok_and(|socket| socket.is_ok())
 }
 
 fn role_args(context: &Context, role: &Role) -> Vec<OsString> {
