@@ -68,6 +68,8 @@ pub trait Cloud: Send + Sync {
     async fn arm(&self, order: &Order) -> Result<(), CloudError>;
     /// Wants so many machines from now on; the groups replace those that end, a bounded number of times.
     async fn scale(&self, run: &RunId, wanted: Wanted) -> Result<(), CloudError>;
+    /// Ends one machine that does not end by itself; its group replaces it as long as it is wanted.
+    async fn end(&self, run: &RunId, node: &NodeId) -> Result<(), CloudError>;
     /// Every machine the run ever had.
     async fn observe(&self, run: &RunId) -> Result<Vec<Machine>, CloudError>;
     /// To zero, and the groups away. Whether machines are gone is for [`Cloud::observe`] to say.

@@ -217,7 +217,7 @@ impl Driver {
         let (run, effects) = std::mem::replace(&mut self.run, spare).step(now, event);
         self.run = run;
         self.wanted.send_if_modified(|task| {
-            let next = fleet::Task::of(&self.run);
+            let next = fleet::Task::of(&self.run, now);
             let changed = *task != next;
             *task = next;
             changed

@@ -139,6 +139,18 @@ impl Cloud for LocalCloud {
         Ok(())
     }
 
+    async fn end(&self, run: &RunId, node: &NodeId) -> Result<(), CloudError> {
+        let groups = self.groups.lock().await;
+        let machines = groups.get(run).map(|group| group.machines.as_slice());
+        let machine = machines
+            .unwrap_or_default()
+            .iter()
+            .find(|machine| machine.is_of(node));
+        // What it had started is ended by its keepers, or else by the release.
+        machine.into_iter().for_each(LocalMachine::kill);
+        Ok(())
+    }
+
     async fn observe(&self, run: &RunId) -> Result<Vec<Machine>, CloudError> {
         let mut groups = self.groups.lock().await;
         Ok(groups.get_mut(run).map(Group::observe).unwrap_or_default())

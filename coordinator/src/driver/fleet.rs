@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mayfly_proto::NodeId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -16,12 +17,12 @@ const PERIOD: Duration = Duration::from_millis(500);
 const PERIOD_RELEASING: Duration = Duration::from_millis(50);
 
 /// What is to be done about the machines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Task {
     /// Nothing yet: no killer is armed.
     Idle,
-    /// Keep so many.
-    Keep(Wanted),
+    /// Keep so many, and end those that hang.
+    Keep(Wanted, Vec<NodeId>),
     /// To zero, and look until none is left.
     Release,
     /// The run is closed.
@@ -29,7 +30,7 @@ pub(super) enum Task {
 }
 
 impl Task {
-    pub(super) fn of(run: &Run) -> Self {
+    pub(super) fn of(run: &Run, now: Duration) -> Self {
         match run.stage {
             Stage::Accepted => Self::Idle,
             Stage::Arming
@@ -41,7 +42,7 @@ impl Task {
                     masters: 0,
                     workers: 0,
                 } => Self::Idle,
-                wanted => Self::Keep(wanted),
+                wanted => Self::Keep(wanted, run.condemned(now)),
             },
             Stage::Releasing { .. } | Stage::Closed => Self::Release,
         }
@@ -54,7 +55,7 @@ pub(super) async fn keep(
     outbox: mpsc::Sender<Message>,
 ) {
     loop {
-        let now = *task.borrow_and_update();
+        let now = task.borrow_and_update().clone();
         let period = if now == Task::Release {
             PERIOD_RELEASING
         } else {
@@ -63,8 +64,8 @@ pub(super) async fn keep(
         match now {
             Task::Stop => return,
             Task::Idle => {}
-            Task::Keep(_) | Task::Release => {
-                if round(&context, now, &outbox).await.is_err() {
+            Task::Keep(..) | Task::Release => {
+                if round(&context, &now, &outbox).await.is_err() {
                     return;
                 }
             }
@@ -74,21 +75,28 @@ pub(super) async fn keep(
     }
 }
 
+async fn keep_at(context: &Context, wanted: Wanted, condemned: &[NodeId]) -> Result<(), CloudError> {
+    for node in condemned {
+        context.cloud.end(&context.order.run, node).await?;
+    }
+    context.cloud.scale(&context.order.run, wanted).await
+}
+
 /// Fails only when the owner of the run is gone.
 async fn round(
     context: &Context,
-    task: Task,
+    task: &Task,
     outbox: &mpsc::Sender<Message>,
 ) -> Result<(), mpsc::error::SendError<Message>> {
     let run = &context.order.run;
     let done = match task {
-        Task::Keep(wanted) => context.cloud.scale(run, wanted).await,
+        Task::Keep(wanted, condemned) => keep_at(context, *wanted, condemned).await,
         Task::Release => context.cloud.release(run).await,
         Task::Idle | Task::Stop => Ok(()),
     };
     match done {
         Ok(()) => {}
-        Err(CloudError::Permanent(reason)) if task != Task::Release => {
+        Err(CloudError::Permanent(reason)) if *task != Task::Release => {
             outbox.send(Message::Done(Event::CloudFailed(reason))).await?;
         }
         Err(error) => {

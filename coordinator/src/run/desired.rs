@@ -101,6 +101,20 @@ impl Run {
         }
     }
 
+    /// Nodes whose machines are to be ended, so that others take their place: lost, and silent for so long that a node
+    /// that only could not reach us has ended itself. What hangs does not.
+    #[must_use]
+    pub fn condemned(&self, now: Duration) -> Vec<NodeId> {
+        let limit = self.spec.timing.lost_after + self.spec.timing.lease;
+        let silent =
+            |node: &&Node| node.lost && node.gone_at.is_none() && now.saturating_sub(node.heard) > limit;
+        self.nodes
+            .values()
+            .filter(silent)
+            .map(|node| node.id.clone())
+            .collect()
+    }
+
     /// The first attempt has no machine before its killer is armed; a later one keeps those it has.
     fn wanted_while_arming(&self) -> Wanted {
         if self.attempt == Attempt::FIRST {

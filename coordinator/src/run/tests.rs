@@ -323,6 +323,23 @@ fn a_worker_that_was_lost_before_the_job_began_held_nothing() {
 }
 
 #[test]
+fn a_node_that_hangs_is_ended_when_it_would_have_ended_itself() {
+    let mut world = World::new();
+    let (master, one, two) = world.form();
+    for _ in 0..21 {
+        assert_eq!(world.run.condemned(world.now), []);
+        world.now += secs(1);
+        for id in [&one, &two] {
+            world.say(id, NodePhase::Ready);
+        }
+        world.apply(Event::Tick);
+    }
+    assert_eq!(world.run.condemned(world.now), std::slice::from_ref(&master));
+    world.apply(Event::MachineGone(master));
+    assert_eq!(world.run.condemned(world.now), []);
+}
+
+#[test]
 fn cancelling_saves_first_and_cancelling_twice_saves_logs_only() {
     let mut world = World::new();
     let (master, ..) = world.form();

@@ -99,6 +99,14 @@ impl LocalMachine {
         self.machine.clone()
     }
 
+    pub(super) fn is_of(&self, node: &NodeId) -> bool {
+        self.machine.node == *node
+    }
+
+    pub(super) fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+
     pub(super) fn ask_to_leave(&self) {
         self.signal(Signal::SIGTERM);
     }
