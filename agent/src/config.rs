@@ -34,6 +34,14 @@ pub struct NodeConfig {
     pub store: StoreConfig,
     /// What is installed on this machine.
     pub toolchain: Toolchain,
+    /// Seconds that this node lives without a word from the coordinator, until the coordinator itself says how long.
+    #[serde(default = "alone_secs")]
+    pub alone_secs: u64,
+}
+
+/// Where machines boot before their coordinator does.
+fn alone_secs() -> u64 {
+    120
 }
 
 /// Role of a node.

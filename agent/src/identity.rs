@@ -18,12 +18,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A coordinator that vanished without a word is noticed in this time, plus the timeout.
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// A node that nobody takes in for this long goes.
-const ENROL: Policy = Policy {
-    base: Duration::from_millis(100),
-    cap: Duration::from_secs(2),
-    budget: Duration::from_secs(120),
-};
+const ENROL_BASE: Duration = Duration::from_millis(100);
+const ENROL_CAP: Duration = Duration::from_secs(2);
 
 /// Why a node is not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +96,7 @@ pub struct Door {
     channel: Channel,
     request: EnrollRequest,
     run: RunId,
+    patience: Policy,
 }
 
 impl Door {
@@ -141,15 +138,20 @@ impl Door {
             channel,
             request,
             run: config.run.clone(),
+            patience: Policy {
+                base: ENROL_BASE,
+                cap: ENROL_CAP,
+                budget: Duration::from_secs(config.alone_secs),
+            },
         })
     }
 
-    /// Asks to be taken in, for at most two minutes; repeating it later gives the same node.
+    /// Asks to be taken in, for at most [`NodeConfig::alone_secs`]; repeating it later gives the same node.
     ///
     /// # Errors
     /// The coordinator said no for good, could not be reached in that time, or answered nonsense.
     pub async fn enrol(&self) -> Result<Enrolled, EnrolError> {
-        let mut waits = Backoff::new(ENROL, jitter);
+        let mut waits = Backoff::new(self.patience, jitter);
         loop {
             let mut request = Request::new(self.request.clone());
             request.set_timeout(CALL_TIMEOUT);

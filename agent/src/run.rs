@@ -31,8 +31,6 @@ use crate::written::{Written, watch_results};
 
 /// Port of the admin pages; every node has an address of its own.
 pub const ADMIN_PORT: u16 = 9464;
-/// A node that has enrolled and never gets an answer to a report lives this long.
-const FIRST_LEASE: Duration = Duration::from_secs(60);
 const EVENTS: usize = 256;
 const LOG_ORDERS: usize = 16;
 /// For the last words to reach those who watch.
@@ -158,6 +156,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         RoleName::Master => Role::Master,
         RoleName::Worker => Role::Worker,
     };
+    let first_lease = Duration::from_secs(start.config.alone_secs);
     let common = Common {
         spec,
         session: known,
@@ -172,7 +171,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         events: event_sender,
     };
     let driver = Driver {
-        node: Node::new(role, boot.elapsed() + FIRST_LEASE),
+        node: Node::new(role, boot.elapsed() + first_lease),
         boot,
         events,
         collector: Collector {

@@ -26,7 +26,8 @@ const POLL_MASTER: Duration = Duration::from_millis(25);
 /// A Worker that found no Master asks again only after 5 to 15 s; one that is not registered this long after the Master
 /// took connections is better started anew.
 const REGISTER_MAX: Duration = Duration::from_secs(3);
-/// A JVM is given this long to start before its registration is judged.
+/// A JVM is given this long to start before its registration is judged. Both are doubled with each restart: on a machine
+/// that is busy, starting it anew makes it later still.
 const JVM_START: Duration = Duration::from_secs(4);
 
 pub(super) struct Daemon {
@@ -178,6 +179,7 @@ impl Daemon {
     /// Follows the daemon's page; returns when a Worker has to be started anew.
     async fn watch(&mut self, report: &watch::Sender<Status>) {
         let began = Instant::now();
+        let patience = 1 << self.status.restarts.min(RESTARTS_MAX);
         let mut master_up: Option<Instant> = None;
         loop {
             match &self.master {
@@ -188,13 +190,13 @@ impl Daemon {
                 }
                 Some(master) => {
                     self.status.ready = self.page.registered().await.unwrap_or(self.status.ready);
-                    if !self.status.ready && began.elapsed() > JVM_START {
+                    if !self.status.ready && began.elapsed() > JVM_START * patience {
                         master_up = if listens(master).await {
                             master_up.or_else(|| Some(Instant::now()))
                         } else {
                             None
                         };
-                        if master_up.is_some_and(|since| since.elapsed() > REGISTER_MAX) {
+                        if master_up.is_some_and(|since| since.elapsed() > REGISTER_MAX * patience) {
                             return;
                         }
                     }

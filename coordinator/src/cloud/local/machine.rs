@@ -19,6 +19,8 @@ use crate::cloud::{Machine, Order};
 use crate::home::write_private;
 use crate::run::Role;
 
+/// How long an agent lives that hears nothing of the coordinator, which was there when it started it.
+const ALONE_SECS: u64 = 12;
 /// What an agent inherits from the environment of the coordinator; nothing else gets to a node.
 const INHERITED: [&str; 9] = [
     "PATH",
@@ -142,6 +144,7 @@ fn node_json(
         "shared": shared,
         "store": site.store,
         "toolchain": site.toolchain,
+        "alone_secs": ALONE_SECS,
     })
 }
 
