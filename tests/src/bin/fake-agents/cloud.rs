@@ -60,6 +60,13 @@ impl Cloud for FakeCloud {
         Ok(())
     }
 
+    async fn end(&self, _run: &RunId, node: &NodeId) -> Result<(), CloudError> {
+        for machine in self.machines().iter_mut().filter(|machine| machine.node == *node) {
+            machine.ended.get_or_insert(Timestamp::now());
+        }
+        Ok(())
+    }
+
     async fn observe(&self, _run: &RunId) -> Result<Vec<Machine>, CloudError> {
         Ok(self.machines().clone())
     }
