@@ -6,6 +6,11 @@ SHELL := /bin/bash
 RELEASE := $(shell scripts/target-dir)/release
 CARGO := cargo --locked
 
+# Only an old dependency links with OpenSSL: the system's where its headers are, one built from source elsewhere.
+ifeq ($(shell pkg-config --exists openssl 2>/dev/null && echo yes),yes)
+export OPENSSL_NO_VENDOR := 1
+endif
+
 .PHONY: quickstart test build bench check needs clean
 
 needs:
