@@ -24,8 +24,8 @@ use crate::toolchain::{self, Step};
 /// Region of the embedded store: any would do, clients want one.
 const REGION: &str = "us-east-1";
 
-/// What the embedded coordinator needs to know.
-#[derive(Debug, Clone)]
+/// What the embedded coordinator needs to know. No `Debug`: it holds tokens.
+#[derive(Clone)]
 pub struct Options {
     /// The folder `.mayfly`.
     pub home: PathBuf,
@@ -35,6 +35,8 @@ pub struct Options {
     pub admin: Option<SocketAddr>,
     /// Release of Spark that the nodes run.
     pub spark: String,
+    /// Who may say what.
+    pub tokens: Tokens,
 }
 
 /// The store alone. No `Debug`: it knows the keys.
@@ -168,8 +170,7 @@ impl Embedded {
             .await
             .context("listen for agents")?;
         let url = grpc::url(listener.local_addr()?);
-        let tokens = Tokens::generate().context("draw the coordinator's tokens")?;
-        let token = tokens.people().to_owned();
+        let token = options.tokens.people().to_owned();
         let site = Site {
             agent,
             store: store.for_nodes(),
@@ -181,7 +182,7 @@ impl Embedded {
             timing: timing(),
             store: store.store.clone(),
             home,
-            tokens,
+            tokens: options.tokens,
             url: url.clone(),
         });
         let (stop, stopping) = watch::channel(false);

@@ -218,8 +218,7 @@ impl Server {
         let order = Order {
             run: run.clone(),
             coordinator: self.parts.url.clone(),
-            master_token: tokens.join(&run, Role::Master),
-            worker_token: tokens.join(&run, Role::Worker),
+            joining: tokens.joining(&run),
             job: launch.job,
         };
         let state = Run::new(run_spec(&order.job, self.parts.timing.clone()));

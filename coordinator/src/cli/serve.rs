@@ -12,7 +12,9 @@ use super::args::Listen;
 use super::failure::Failure;
 use super::out;
 use crate::embedded::{Embedded, Options};
+use crate::home::Home;
 use crate::record::SCHEMA;
+use crate::tokens::Tokens;
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -49,6 +51,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         listen: flags.listen.listen,
         admin: flags.admin,
         spark,
+        tokens: kept_tokens(home)?,
     };
     let embedded = Embedded::start(options, |step| {
         out::note(&format!("{} {}", step.name, step.detail));
@@ -76,6 +79,11 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         () = embedded.stop() => Ok(0),
         () = shutdown::reached(&mut level, 3) => Err(Failure::silent(130)),
     }
+}
+
+/// The same tokens at every start: agents and people keep theirs.
+fn kept_tokens(home: &Path) -> Result<Tokens, Failure> {
+    Ok(Tokens::kept(&Home::open(home)?)?)
 }
 
 /// The release that a job file has when it names none.

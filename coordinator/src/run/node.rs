@@ -15,6 +15,17 @@ pub enum Role {
     Worker,
 }
 
+impl Role {
+    /// `master` or `worker`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Worker => "worker",
+        }
+    }
+}
+
 /// One node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {

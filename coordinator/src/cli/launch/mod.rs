@@ -25,6 +25,7 @@ use crate::embedded::{self, Embedded, Options};
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
 use crate::source::{self, Source};
+use crate::tokens::Tokens;
 
 /// Longest wait for the record's last words.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
@@ -257,6 +258,8 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         listen: None,
         admin: None,
         spark: job.spark.version.clone(),
+        // Good for this command only; `cancel` finds them in the folder of the run.
+        tokens: Tokens::generate().map_err(|e| Failure::chain("draw the coordinator's tokens", &e))?,
     };
     let progress = |step: crate::toolchain::Step| {
         // When the screen cannot be written, the next line that matters fails too.
