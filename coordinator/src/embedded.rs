@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use mayfly_kit::admin::Admin;
 use mayfly_kit::store::{Store, StoreConfig};
+use mayfly_kit::tls::Fingerprint;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::server::{Parts, Server};
 use crate::tokens::Tokens;
 use crate::toolchain::{self, Step};
+use crate::transport::{Gate, Listen, ServerTls};
 
 /// Region of the embedded store: any would do, clients want one.
 const REGION: &str = "us-east-1";
@@ -29,8 +31,8 @@ const REGION: &str = "us-east-1";
 pub struct Options {
     /// The folder `.mayfly`.
     pub home: PathBuf,
-    /// Where gRPC listens; a free port of 127.0.0.1 by default.
-    pub listen: Option<SocketAddr>,
+    /// Where gRPC listens.
+    pub listen: Listen,
     /// Where the admin pages are served; a free port of 127.0.0.1 by default.
     pub admin: Option<SocketAddr>,
     /// Release of Spark that the nodes run.
@@ -62,6 +64,8 @@ pub struct Embedded {
     pub url: String,
     /// What people show.
     pub token: String,
+    /// Authority that its certificate comes from; `None` where it speaks plaintext, on loopback.
+    pub fingerprint: Option<Fingerprint>,
     /// Its store.
     pub store: OpenStore,
     /// Where the admin pages are.
@@ -166,10 +170,9 @@ impl Embedded {
         let home = Home::open(&options.home)?;
         let toolchain = toolchain::ensure(&agent, &home, &options.spark, progress).await?;
         let store = open_store_at(&home, loopback()).await?;
-        let listener = TcpListener::bind(options.listen.unwrap_or_else(loopback))
-            .await
-            .context("listen for agents")?;
-        let url = grpc::url(listener.local_addr()?);
+        let listening = options.listen.open(&home).await?;
+        let fingerprint = listening.fingerprint();
+        let url = listening.url.clone();
         let token = options.tokens.people().to_owned();
         let site = Site {
             agent,
@@ -184,10 +187,14 @@ impl Embedded {
             home,
             tokens: options.tokens,
             url: url.clone(),
+            security: listening.security,
         });
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve_grpc(Arc::clone(&server), listener, stopping.clone()));
+        tasks.spawn(serve_grpc(Arc::clone(&server), listening.gate, stopping.clone()));
+        if let Some(tls) = listening.tls {
+            tasks.spawn(keep_current(tls, stopping.clone()));
+        }
         let admin = TcpListener::bind(options.admin.unwrap_or_else(loopback))
             .await
             .context("listen for admin")?;
@@ -196,6 +203,7 @@ impl Embedded {
         Ok(Self {
             url,
             token,
+            fingerprint,
             store,
             admin: admin_addr,
             server,
@@ -223,8 +231,16 @@ impl Embedded {
     }
 }
 
-async fn serve_grpc(server: Arc<Server>, listener: TcpListener, stop: watch::Receiver<bool>) {
-    if let Err(error) = grpc::serve(server, listener, stop).await {
+async fn keep_current(tls: Arc<ServerTls>, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        () = tls.keep_current() => {}
+        // The sender is only dropped with the process.
+        _gone = stop.wait_for(|&stop| stop) => {}
+    }
+}
+
+async fn serve_grpc(server: Arc<Server>, gate: Gate, stop: watch::Receiver<bool>) {
+    if let Err(error) = grpc::serve(server, gate, stop).await {
         tracing::error!(%error, "the gRPC server failed");
     }
 }

@@ -3,6 +3,7 @@
 //! * [`layout`]: where each thing of a run is in the store;
 //! * [`records`]: what agents write there for others to read;
 //! * [`store`]: the S3 client;
+//! * [`tls`]: TLS and the way to a coordinator;
 //! * [`telemetry`], [`shutdown`], [`backoff`], [`admin`]: logs, signals, waits between tries, HTTP for operators.
 
 pub mod admin;
@@ -12,3 +13,4 @@ pub mod records;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod tls;

@@ -14,5 +14,7 @@ mod interrupts;
 mod parts_die;
 mod refusals;
 mod results;
+mod serve;
+mod transport;
 mod twice;
 mod wire;
