@@ -25,7 +25,6 @@ use crate::embedded::{self, Embedded, Life, Options};
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
 use crate::source::{self, Source};
-use crate::tokens::Tokens;
 
 /// Longest wait for the record's last words.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
