@@ -14,20 +14,23 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cloud::local::{LocalCloud, Site, timing};
+use crate::cloud::local::{LocalCloud, Patience, Site, timing};
 use crate::grpc;
 use crate::home::{BUCKET, Home};
 use crate::metrics::Metrics;
 use crate::server::{Parts, Server};
+use crate::serving::{Addresses, Serving};
 use crate::tokens::Tokens;
 use crate::toolchain::{self, Step};
 use crate::transport::{Gate, Listen, ServerTls};
 
 /// Region of the embedded store: any would do, clients want one.
 const REGION: &str = "us-east-1";
+const ALREADY: &str =
+    "another `coordinator serve` runs with this folder; use it, or choose another folder with --home";
 
-/// What the embedded coordinator needs to know. No `Debug`: it holds tokens.
-#[derive(Clone)]
+/// What the embedded coordinator needs to know.
+#[derive(Debug, Clone)]
 pub struct Options {
     /// The folder `.mayfly`.
     pub home: PathBuf,
@@ -37,8 +40,17 @@ pub struct Options {
     pub admin: Option<SocketAddr>,
     /// Release of Spark that the nodes run.
     pub spark: String,
-    /// Who may say what.
-    pub tokens: Tokens,
+    /// What it is embedded in.
+    pub life: Life,
+}
+
+/// How long a coordinator lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// As long as the one run of a command.
+    Command,
+    /// On and on: started again after its death it is where it was, and goes on with every run.
+    Server,
 }
 
 /// The store alone. No `Debug`: it knows the keys.
@@ -73,6 +85,7 @@ pub struct Embedded {
     server: Arc<Server>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    _serving: Option<Serving>,
 }
 
 fn loopback() -> SocketAddr {
@@ -148,6 +161,37 @@ impl OpenStore {
     }
 }
 
+/// The store where the nodes of open runs know it.
+async fn open_store_again(home: &Home, known: Option<SocketAddr>) -> anyhow::Result<OpenStore> {
+    if let Some(known) = known {
+        match open_store_at(home, known).await {
+            Ok(store) => return Ok(store),
+            Err(error) => tracing::warn!(
+                %known,
+                error = format!("{error:#}"),
+                "the store cannot be served where it was: nodes of open runs do not find it"
+            ),
+        }
+    }
+    open_store_at(home, loopback()).await
+}
+
+/// Where it was told to listen, else where it did before, else anywhere.
+async fn listen(told: Option<SocketAddr>, known: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
+    if let (None, Some(known)) = (told, known) {
+        match TcpListener::bind(known).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => {
+                tracing::warn!(%known, %error, "cannot listen there again: nodes of open runs do not find it")
+            }
+        }
+    }
+    let address = told.unwrap_or_else(loopback);
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listen for agents on {address}"))
+}
+
 /// The program `agent` lies beside this one.
 fn agent_program() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("find this program")?;
@@ -169,26 +213,51 @@ impl Embedded {
         let agent = agent_program()?;
         let home = Home::open(&options.home)?;
         let toolchain = toolchain::ensure(&agent, &home, &options.spark, progress).await?;
-        let store = open_store_at(&home, loopback()).await?;
-        let listening = options.listen.open(&home).await?;
+        let serving = match options.life {
+            Life::Command => None,
+            Life::Server => Some(Serving::claim(&home)?.context(ALREADY)?),
+        };
+        let known = serving.as_ref().map(Serving::addresses).unwrap_or_default();
+        let store = open_store_again(&home, known.store).await?;
+        let listener = listen(options.listen.address, known.listen).await?;
+        if let Some(serving) = &serving {
+            let addresses = Addresses {
+                listen: Some(listener.local_addr()?),
+                store: Some(store.server.addr()),
+            };
+            serving.remember(&addresses).context("write serve.json")?;
+        }
+        let listening = options.listen.protect(listener, &home)?;
         let fingerprint = listening.fingerprint();
         let url = listening.url.clone();
-        let token = options.tokens.people().to_owned();
+        let patience = match options.life {
+            Life::Command => Patience::COMMAND,
+            Life::Server => Patience::SERVER,
+        };
+        let tokens = match options.life {
+            Life::Command => Tokens::generate().context("draw the coordinator's tokens")?,
+            Life::Server => Tokens::kept(&home)?,
+        };
+        let token = tokens.people().to_owned();
         let site = Site {
             agent,
             store: store.for_nodes(),
             toolchain,
+            alone: patience.alone,
         };
         let server = Server::new(Parts {
             cloud: Arc::new(LocalCloud::new(home.clone(), site)),
             cloud_name: "local",
-            timing: timing(),
+            timing: timing(patience),
             store: store.store.clone(),
             home,
-            tokens: options.tokens,
+            tokens,
             url: url.clone(),
             security: listening.security,
         });
+        if serving.is_some() {
+            server.adopt().await.context("take over the open runs")?;
+        }
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_grpc(Arc::clone(&server), listening.gate, stopping.clone()));
@@ -209,6 +278,7 @@ impl Embedded {
             server,
             stop,
             tasks,
+            _serving: serving,
         })
     }
 

@@ -15,6 +15,7 @@ mod parts_die;
 mod refusals;
 mod results;
 mod serve;
+mod server;
 mod transport;
 mod twice;
 mod wire;

@@ -8,7 +8,7 @@ mod person;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::serve::{Serve, bearer};
+use crate::server::{Serve, bearer};
 
 async fn connect(url: &str) -> Channel {
     Channel::from_shared(url.to_owned())

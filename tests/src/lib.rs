@@ -20,6 +20,7 @@ pub mod procs;
 pub mod programs;
 mod repo;
 mod run;
+pub mod serve;
 pub mod slots;
 pub mod wait;
 
@@ -29,3 +30,4 @@ pub use job::Job;
 pub use launch::{Ended, Launch};
 pub use repo::Repo;
 pub use run::Run;
+pub use serve::Serve;

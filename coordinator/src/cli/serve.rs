@@ -10,10 +10,9 @@ use tokio::task::JoinSet;
 
 use super::failure::Failure;
 use super::out;
-use crate::embedded::{Embedded, Options};
+use crate::embedded::{Embedded, Life, Options};
 use crate::home::Home;
 use crate::record::SCHEMA;
-use crate::tokens::Tokens;
 use crate::transport::{Listen, raise_files};
 
 /// Flags of `serve`.
@@ -67,7 +66,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         listen: flags.listen(),
         admin: flags.admin,
         spark,
-        tokens: kept_tokens(home)?,
+        life: Life::Server,
     };
     let embedded = Embedded::start(options, |step| {
         out::note(&format!("{} {}", step.name, step.detail));
@@ -122,11 +121,6 @@ fn tell(embedded: &Embedded, home: &Path) -> Result<(), Failure> {
         "# coordinator launch JOB --coordinator {}",
         embedded.url
     ))
-}
-
-/// The same tokens at every start: agents and people keep theirs.
-fn kept_tokens(home: &Path) -> Result<Tokens, Failure> {
-    Ok(Tokens::kept(&Home::open(home)?)?)
 }
 
 /// The release that a job file has when it names none.

@@ -1,4 +1,4 @@
-//! From an address to a gate: plaintext on loopback, TLS anywhere else.
+//! From a listener to a gate: plaintext on loopback, TLS anywhere else.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ const NODE_LIFE: Duration = Duration::from_secs(3600);
 /// Where to listen, and as what.
 #[derive(Debug, Clone, Default)]
 pub struct Listen {
-    /// A free port of 127.0.0.1 by default.
+    /// Where it was before, or a free port of 127.0.0.1, by default.
     pub address: Option<SocketAddr>,
     /// TLS on loopback too.
     pub always_tls: bool,
@@ -47,15 +47,11 @@ pub struct Listening {
 }
 
 impl Listen {
-    /// Listens.
+    /// The rules of this listener.
     ///
     /// # Errors
-    /// The address cannot be had; with TLS, its certificate or the authority cannot be made or read.
-    pub async fn open(&self, home: &Home) -> anyhow::Result<Listening> {
-        let wanted = self.address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
-        let listener = TcpListener::bind(wanted)
-            .await
-            .with_context(|| format!("listen at {wanted}"))?;
+    /// With TLS, its certificate or the authority cannot be made or read.
+    pub fn protect(&self, listener: TcpListener, home: &Home) -> anyhow::Result<Listening> {
         let address = listener.local_addr()?;
         let limits = Limits::of_this_process();
         if address.ip().is_loopback() && !self.always_tls && self.files.is_none() {
@@ -172,9 +168,14 @@ mod tests {
         (dir, home)
     }
 
+    async fn bound(listen: &Listen, home: &Home) -> anyhow::Result<Listening> {
+        let address = listen.address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
+        listen.protect(TcpListener::bind(address).await.unwrap(), home)
+    }
+
     async fn open(listen: Listen) -> anyhow::Result<Listening> {
         let (_dir, home) = home();
-        listen.open(&home).await
+        bound(&listen, &home).await
     }
 
     #[tokio::test]
@@ -227,7 +228,7 @@ mod tests {
             files: Some((cert.to_owned(), key.clone())),
             ..Listen::default()
         };
-        let said = async |listen: Listen| format!("{:#}", listen.open(&home).await.err().unwrap());
+        let said = async |listen: Listen| format!("{:#}", bound(&listen, &home).await.err().unwrap());
         assert!(said(listen(&cert)).await.contains("cert.pem"), "no file");
         std::fs::write(&cert, "nothing").unwrap();
         let own = rcgen::KeyPair::generate().unwrap();
@@ -239,7 +240,7 @@ mod tests {
         let ours = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         let ours = ours.self_signed(&own).unwrap();
         std::fs::write(&cert, ours.pem()).unwrap();
-        let listening = listen(&cert).open(&home).await.unwrap();
+        let listening = bound(&listen(&cert), &home).await.unwrap();
         assert_eq!(listening.fingerprint(), Some(Fingerprint::of(ours.der())));
     }
 }

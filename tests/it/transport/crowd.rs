@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio_rustls::rustls::version::TLS13;
 
 use super::socket::{self, Http2};
-use crate::serve::{Serve, bearer};
+use crate::server::{Serve, bearer};
 
 /// Addresses that the crowds come from.
 const HALF_OPEN: [u8; 4] = [127, 0, 0, 2];

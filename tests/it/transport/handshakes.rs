@@ -10,7 +10,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use super::certificates::Forger;
 use super::socket;
-use crate::serve::Serve;
+use crate::server::Serve;
 
 /// Longest that a connection that shows nothing may stay open.
 const PATIENCE: Duration = Duration::from_secs(8);

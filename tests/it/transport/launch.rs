@@ -22,7 +22,7 @@ use tonic::{Code, Request};
 
 use super::certificates::Forger;
 use super::crowd::{self, Crowd};
-use crate::serve::{Serve, bearer};
+use crate::server::{Serve, bearer};
 use crate::wire::refused;
 
 #[test]

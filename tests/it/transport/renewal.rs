@@ -92,7 +92,7 @@ impl Rig {
         let server = Server::new(Parts {
             cloud: Arc::new(Nowhere),
             cloud_name: "nowhere",
-            timing: local::timing(),
+            timing: local::timing(local::Patience::COMMAND),
             store: store.store.clone(),
             tokens: Tokens::kept(&home).unwrap(),
             home,

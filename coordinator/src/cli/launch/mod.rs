@@ -21,11 +21,10 @@ use super::failure::Failure;
 use super::jobs::{self, Found};
 use super::view::{Mode, Paint, Screen};
 use super::{home, leftovers, out, upload};
-use crate::embedded::{self, Embedded, Options};
+use crate::embedded::{self, Embedded, Life, Options};
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
 use crate::source::{self, Source};
-use crate::tokens::Tokens;
 use crate::transport::Listen;
 
 /// Longest wait for the record's last words.
@@ -261,8 +260,7 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         listen: Listen::default(),
         admin: None,
         spark: job.spark.version.clone(),
-        // Good for this command only; `cancel` finds them in the folder of the run.
-        tokens: Tokens::generate().map_err(|e| Failure::chain("draw the coordinator's tokens", &e))?,
+        life: Life::Command,
     };
     let progress = |step: crate::toolchain::Step| {
         // When the screen cannot be written, the next line that matters fails too.

@@ -59,7 +59,7 @@ fn timing(sync: Duration) -> Timing {
         sync_fast: sync,
         lost_after: late,
         lease: late,
-        ..local::timing()
+        ..local::timing(local::Patience::COMMAND)
     }
 }
 
