@@ -6,16 +6,14 @@ use std::net::SocketAddr;
 use mayfly_kit::tls::{Dialer, Trust};
 use mayfly_proto::v1;
 use mayfly_proto::v1::run_service_client::RunServiceClient;
+use mayfly_tests::Home;
 use mayfly_tests::wait::{self, secs};
-use mayfly_tests::{Home, Launch};
-use nix::sys::signal::Signal;
-use serde_json::Value;
 use tonic::Request;
 use tonic::transport::Channel;
 
-/// A coordinator that serves.
+/// A coordinator that serves, and what it is asked and told below the command line.
 pub(crate) struct Serve {
-    pub(crate) command: Launch,
+    rig: mayfly_tests::Serve,
     pub(crate) addr: SocketAddr,
     pub(crate) url: String,
     pub(crate) token: String,
@@ -32,27 +30,15 @@ impl Serve {
 
     /// With more flags.
     pub(crate) fn with(flags: &[&str]) -> Self {
-        Self::at(Home::new(), 0, flags)
-    }
-
-    /// In this home, where it is the `number`th command.
-    fn at(home: Home, number: u32, flags: &[&str]) -> Self {
-        let mut command = home.start(home.command(&["serve", "--json"]).args(flags));
-        let out = home.scratch(&format!("command-{number}.out"));
-        let said = command.until("the server's address", secs(60), || {
-            let line = fs::read_to_string(&out).unwrap_or_default();
-            line.ends_with('\n').then_some(line)
-        });
-        let said: Value = serde_json::from_str(&said).unwrap();
-        let text = |key: &str| said[key].as_str().map(str::to_owned);
-        let url = text("url").unwrap();
-        let (_, addr) = url.split_once("://").unwrap();
+        let home = Home::new();
+        let rig = mayfly_tests::Serve::start_with(&home, flags);
+        let (_, addr) = rig.url.split_once("://").unwrap();
         Self {
-            command,
             addr: addr.parse().unwrap(),
-            token: text("token").unwrap(),
-            fingerprint: text("fingerprint"),
-            url,
+            token: rig.token.clone(),
+            fingerprint: rig.fingerprint.clone(),
+            url: rig.url.clone(),
+            rig,
             home,
         }
     }
@@ -70,7 +56,7 @@ impl Serve {
         let mut client = RunServiceClient::new(self.channel().await);
         let reply = client.list(bearer(&self.token, v1::ListRequest {})).await;
         assert!(reply.is_ok(), "after {after} the server says {reply:?}");
-        let peak = peak_bytes(self.command.pid());
+        let peak = peak_bytes(self.rig.pid());
         assert!(
             peak < 256 << 20,
             "after {after} the server has used {} MiB",
@@ -80,7 +66,7 @@ impl Serve {
 
     /// Lines of its log with this text.
     pub(crate) fn logged(&self, text: &str) -> usize {
-        let stderr = self.command.stderr();
+        let stderr = self.rig.stderr();
         stderr.lines().filter(|line| line.contains(text)).count()
     }
 
@@ -93,20 +79,15 @@ impl Serve {
     }
 
     /// Ends by itself when it is told to.
-    pub(crate) fn stop(mut self) {
-        self.command.signal(Signal::SIGTERM);
-        let ended = self.command.wait(secs(30));
+    pub(crate) fn stop(self) {
+        let ended = self.rig.stop();
         ended.exited(0);
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
     }
 
-    /// Kills it and starts another one in its home.
-    pub(crate) fn again(self, number: u32, flags: &[&str]) -> Self {
-        let Self {
-            mut command, home, ..
-        } = self;
-        command.kill();
-        Self::at(home, number, flags)
+    /// Kills it and starts another one in its home: the same for those who know it.
+    pub(crate) fn again(&mut self) {
+        self.rig.again(&self.home);
     }
 }
 

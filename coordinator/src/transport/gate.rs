@@ -36,13 +36,17 @@ struct Judge {
 }
 
 impl Gate {
-    /// For this machine alone.
+    /// For this machine alone: nodes are there as strangers of one address, and may be as many as there may be nodes.
     #[must_use]
     pub fn plain(listener: TcpListener, limits: Limits) -> Self {
         Self {
             listener,
             tls: None,
-            limits,
+            limits: Limits {
+                strangers: limits.nodes,
+                per_address: limits.nodes,
+                ..limits
+            },
         }
     }
 
