@@ -4,5 +4,7 @@ mod certificates;
 mod crowd;
 mod handshakes;
 mod launch;
+mod liar;
+mod ports;
 mod renewal;
 mod socket;

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod claims;
+mod floods;
 mod node;
 mod person;
 

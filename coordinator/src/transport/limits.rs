@@ -97,6 +97,15 @@ impl Counts {
 }
 
 impl Now {
+    fn move_to_nodes(&mut self, counted: Counted, most: usize) -> bool {
+        if self.nodes >= most {
+            return false;
+        }
+        self.leave(counted);
+        self.nodes += 1;
+        true
+    }
+
     fn leave(&mut self, counted: Counted) {
         match counted {
             Counted::Node => self.nodes -= 1,
@@ -116,13 +125,11 @@ impl Now {
 impl Permit {
     /// It is a node: it counts among those. `None` when there are too many.
     pub(super) fn of_node(mut self) -> Option<Self> {
-        {
-            let mut now = self.counts.now();
-            if now.nodes >= self.counts.limits.nodes {
-                return None;
-            }
-            now.leave(self.counted);
-            now.nodes += 1;
+        let most = self.counts.limits.nodes;
+        // The lock is let go of before a permit that is refused is dropped, which takes it.
+        let moved = self.counts.now().move_to_nodes(self.counted, most);
+        if !moved {
+            return None;
         }
         self.counted = Counted::Node;
         Some(self)

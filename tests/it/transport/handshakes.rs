@@ -2,15 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use mayfly_proto::v1;
+use mayfly_proto::v1::run_service_client::RunServiceClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tonic::Code;
 
 use super::certificates::Forger;
 use super::socket;
-use crate::server::Serve;
+use crate::server::{Serve, bearer};
+use crate::wire::refused;
 
 /// Longest that a connection that shows nothing may stay open.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -25,6 +29,7 @@ fn handshakes_that_are_refused() {
         old_versions(&serve).await;
         certificates(&serve).await;
         silence(&serve).await;
+        tokens(&serve).await;
     });
     serve.again();
     Runtime::new()
@@ -123,6 +128,17 @@ async fn silence(serve: &Serve) {
     serve.wait_logged("no TLS handshake came in time");
     serve.wait_logged("no HTTP/2 came in time");
     serve.assert_well("silence").await;
+}
+
+/// A person without the token, and one with another one.
+async fn tokens(serve: &Serve) {
+    let mut client = RunServiceClient::new(serve.channel().await);
+    let other = client.list(bearer("another", v1::ListRequest {})).await;
+    refused("another token", Code::Unauthenticated, other);
+    let none = client.list(v1::ListRequest {}).await;
+    refused("no token", Code::Unauthenticated, none);
+    serve.wait_logged("a call without a valid token was refused");
+    assert_eq!(serve.logged("another"), 0, "a token is in the log");
 }
 
 async fn one_more_line(serve: &Serve, what: &str, before: usize) {

@@ -1,29 +1,17 @@
 //! A whole launch over TLS, and what is tried against it meanwhile.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use jiff::{SignedDuration, Timestamp};
-use mayfly_coordinator::authority::NodeName;
-use mayfly_coordinator::home::Home as Folder;
-use mayfly_coordinator::run::Role as NodeRole;
-use mayfly_coordinator::tokens::Tokens;
-use mayfly_kit::tls::{Dialer, Identity, Trust};
-use mayfly_proto::v1::agent_service_client::AgentServiceClient;
-use mayfly_proto::v1::{self, EnrollReply, EnrollRequest, NodePhase, NodeReport, Role, SyncRequest};
-use mayfly_proto::{NodeId, RunId};
+use mayfly_proto::{RunId, v1};
 use mayfly_tests::wait::{self, secs};
-use mayfly_tests::{Job, Repo, Run, procs, slots};
+use mayfly_tests::{Job, Repo, Run, slots};
 use serde_json::Value;
 use tokio::runtime::Runtime;
-use tonic::transport::Channel;
-use tonic::{Code, Request};
 
-use super::certificates::Forger;
 use super::crowd::{self, Crowd};
+use super::liar::Liar;
+use super::ports;
 use crate::server::{Serve, bearer};
-use crate::wire::refused;
 
 #[test]
 fn a_launch_over_tls() {
@@ -37,7 +25,7 @@ fn a_launch_over_tls() {
     let node = node_json(&run, "worker-1");
     assert!(node["coordinator"].as_str().unwrap().starts_with("https://"));
     assert_eq!(node["fingerprint"].as_str(), serve.fingerprint.as_deref());
-    listens_only_where_it_may(&run);
+    ports::only_where_it_may(&run);
     Runtime::new().unwrap().block_on(async {
         let mut liar = Liar::new(&serve, &run.id, node["join_token"].as_str().unwrap());
         liar.joins().await;
@@ -91,7 +79,7 @@ fn launch(serve: &Serve, job: &Job) -> RunId {
     ended.stdout.trim().parse().expect("a run id and nothing else")
 }
 
-fn node_json(run: &Run<'_>, node: &str) -> Value {
+pub(super) fn node_json(run: &Run<'_>, node: &str) -> Value {
     let text = fs::read(run.node(node).join("node.json")).unwrap();
     serde_json::from_slice(&text).unwrap()
 }
@@ -107,237 +95,4 @@ fn lost(serve: &Serve, run: &Run<'_>) -> Vec<String> {
         let lost = view.nodes.into_iter().filter(|node| node.lost || node.gone);
         lost.map(|node| node.node_id).collect()
     })
-}
-
-/// A worker that nobody started, with the join token of a real one, and a key of its own.
-struct Liar<'s> {
-    serve: &'s Serve,
-    run: RunId,
-    join_token: String,
-    forger: Forger,
-    reply: EnrollReply,
-}
-
-impl<'s> Liar<'s> {
-    fn new(serve: &'s Serve, run: &RunId, join_token: &str) -> Self {
-        Self {
-            serve,
-            run: run.clone(),
-            join_token: join_token.to_owned(),
-            forger: Forger::new(&serve.home.path()),
-            reply: EnrollReply::default(),
-        }
-    }
-
-    /// A client that shows this certificate, or none.
-    fn client(&self, certificate: Option<Vec<u8>>) -> AgentServiceClient<Channel> {
-        let pin = self.serve.fingerprint.as_ref().unwrap().parse().unwrap();
-        let dialer = Dialer::new(&self.serve.url, Some(Trust::Pinned(pin))).unwrap();
-        let identity = certificate.map(|der| Identity::new(vec![der], self.forger.key()));
-        AgentServiceClient::new(dialer.channel(identity.as_ref(), |endpoint| endpoint).unwrap())
-    }
-
-    fn as_itself(&self) -> AgentServiceClient<Channel> {
-        self.client(Some(self.reply.certificate.clone()))
-    }
-
-    /// What would be taken. The coordinator does not wait for its results.
-    fn enrolment(&self) -> EnrollRequest {
-        EnrollRequest {
-            protocol: mayfly_proto::PROTOCOL_VERSION,
-            run_id: self.run.to_string(),
-            join_token: self.join_token.clone(),
-            role: Role::Worker.into(),
-            machine_id: "worker-7".into(),
-            boot_id: "seven".into(),
-            agent_version: "0.1.0".into(),
-            address: "127.9.9.9".into(),
-            cores: 1,
-            memory_bytes: 1 << 30,
-            private_results: false,
-            certificate_request: self.forger.request(),
-        }
-    }
-
-    fn join_token_of(&self, ago: SignedDuration) -> String {
-        let home = Folder::open(&self.serve.home.path()).unwrap();
-        let joining = Tokens::kept(&home).unwrap().joining(&self.run);
-        joining.token(NodeRole::Worker, Timestamp::now() - ago)
-    }
-
-    #[rustfmt::skip] // One line for each case.
-    async fn joins(&mut self) {
-        use Code::{AlreadyExists, InvalidArgument, Unauthenticated};
-        let enrol = async |change: &dyn Fn(&mut EnrollRequest)| {
-            let mut request = self.enrolment();
-            change(&mut request);
-            self.client(None).enroll(request).await
-        };
-        let expired = self.join_token_of(SignedDuration::from_hours(1));
-        let (other, another) = (Forger::new(&self.serve.home.path()).request(), Forger::new(&self.serve.home.path()).request());
-        refused("no request for a certificate", InvalidArgument, enrol(&|r| r.certificate_request.clear()).await);
-        refused("a request that is none", InvalidArgument, enrol(&|r| r.certificate_request = vec![0x30; 9_000]).await);
-        refused("an expired token", Unauthenticated, enrol(&|r| r.join_token.clone_from(&expired)).await);
-        refused("no token", Unauthenticated, enrol(&|r| r.join_token.clear()).await);
-        let as_master = |r: &mut EnrollRequest| (r.role, r.machine_id) = (Role::Master.into(), "master-9".into());
-        refused("a master with a worker's token", Unauthenticated, enrol(&as_master).await);
-        refused("another's machine", AlreadyExists, enrol(&|r| r.machine_id = "worker-1".into()).await);
-        let reply = enrol(&|_| {}).await.expect("a true worker").into_inner();
-        assert!(reply.certificate_ms > 3_000_000 && reply.certificate_ms <= 3_600_000, "{}", reply.certificate_ms);
-        // Replayed: by another process, or with another key.
-        refused("another process", AlreadyExists, enrol(&|r| r.boot_id = "eight".into()).await);
-        refused("another key", AlreadyExists, enrol(&|r| r.certificate_request.clone_from(&other)).await);
-        refused("yet another key", AlreadyExists, enrol(&|r| r.certificate_request.clone_from(&another)).await);
-        let again = enrol(&|_| {}).await.expect("the same process and key").into_inner();
-        assert_eq!((&reply.node_id, &reply.session_token), (&again.node_id, &again.session_token));
-        self.reply = reply;
-    }
-
-    fn report(&self, node: &str, seq: u64) -> Request<SyncRequest> {
-        let report = NodeReport {
-            phase: NodePhase::Preparing.into(),
-            ..NodeReport::default()
-        };
-        let message = SyncRequest {
-            run_id: self.run.to_string(),
-            node_id: node.into(),
-            attempt: 1,
-            seq,
-            report: Some(report),
-        };
-        bearer(&self.reply.session_token, message)
-    }
-
-    fn certificate(&self, node: &str, role: NodeRole, run: &RunId) -> Vec<u8> {
-        let node: NodeId = node.parse().unwrap();
-        let run = run.clone();
-        self.forger
-            .issued(&NodeName { run, node, role }, SignedDuration::ZERO)
-    }
-
-    /// The token alone is not enough, nor is the certificate alone, nor another's.
-    #[rustfmt::skip] // One line for each case.
-    async fn reports(&self) {
-        use Code::{PermissionDenied, Unauthenticated};
-        let true_report = self.as_itself().sync(self.report("worker-7", 1)).await;
-        assert!(true_report.is_ok(), "{true_report:?}");
-        refused("no certificate", Unauthenticated, self.client(None).sync(self.report("worker-7", 2)).await);
-        refused("in the master's name", PermissionDenied, self.as_itself().sync(self.report("master-1", 2)).await);
-        let mut unsigned = self.report("worker-7", 2);
-        unsigned.metadata_mut().remove("authorization");
-        refused("no token", Unauthenticated, self.as_itself().sync(unsigned).await);
-        let other_run: RunId = "live-aaaaaaaa".parse().unwrap();
-        let of_other_run = self.certificate("worker-7", NodeRole::Worker, &other_run);
-        refused("another run's certificate", PermissionDenied, self.client(Some(of_other_run)).sync(self.report("worker-7", 2)).await);
-        let as_master = self.certificate("worker-7", NodeRole::Master, &self.run);
-        refused("the other role's certificate", PermissionDenied, self.client(Some(as_master)).sync(self.report("worker-7", 2)).await);
-        let same_name = self.certificate("worker-1", NodeRole::Worker, &self.run);
-        refused("its name with another key", PermissionDenied, self.client(Some(same_name)).sync(self.report("worker-1", 2)).await);
-    }
-
-    /// The job's output is the master's.
-    async fn pushes(&self) {
-        let batch = |node: &str| {
-            let batch = v1::LogBatch {
-                run_id: self.run.to_string(),
-                node_id: node.into(),
-                attempt: 1,
-                stream: "job".into(),
-                lines: vec!["not what the job said".into()],
-                ..v1::LogBatch::default()
-            };
-            bearer(&self.reply.session_token, futures::stream::iter([batch]))
-        };
-        let nobody = self.client(None).push_logs(batch("worker-7")).await;
-        refused("lines of a stranger", Code::Unauthenticated, nobody);
-        let worker = self.as_itself().push_logs(batch("worker-7")).await;
-        refused("a worker's lines as the job's", Code::PermissionDenied, worker);
-        let master = self.as_itself().push_logs(batch("master-1")).await;
-        refused("lines in the master's name", Code::PermissionDenied, master);
-    }
-
-    /// A node that is known is taken in again when its join token has expired; not as something else, and not without
-    /// its certificate.
-    async fn comes_back(&self) {
-        let known = |change: &dyn Fn(&mut EnrollRequest)| {
-            let mut request = self.enrolment();
-            request.join_token.clear();
-            change(&mut request);
-            bearer(&self.reply.session_token, request)
-        };
-        let again = self.as_itself().enroll(known(&|_| {})).await;
-        let again = again.expect("a node that is known").into_inner();
-        assert_ne!(
-            again.certificate, self.reply.certificate,
-            "the same certificate again"
-        );
-        let bare = self.client(None).enroll(known(&|_| {})).await;
-        refused("a token without its certificate", Code::Unauthenticated, bare);
-        let master = |r: &mut EnrollRequest| {
-            (r.role, r.machine_id) = (Role::Master.into(), "master-1".into());
-        };
-        let master = self.as_itself().enroll(known(&master)).await;
-        refused("a worker as master", Code::PermissionDenied, master);
-    }
-}
-
-/// Every socket that a process of the run listens at is one of those that the engine and the agent need.
-fn listens_only_where_it_may(run: &Run<'_>) {
-    let own: BTreeSet<IpAddr> = ["master-1", "worker-1"]
-        .iter()
-        .map(|node| node_json(run, node)["address"].as_str().unwrap().parse().unwrap())
-        .collect();
-    let found = listening(run);
-    for port in [9464, 7077] {
-        assert!(
-            found.iter().any(|at| at.port() == port),
-            "nothing at {port}: {found:?}"
-        );
-    }
-    for at in &found {
-        let here = at.ip() == Ipv4Addr::LOCALHOST || at.ip() == Ipv6Addr::LOCALHOST;
-        let page = matches!(at.port(), 8080 | 8081 | 4040);
-        // Spark's pages bind every interface; RPC and blocks only the node's own address; Python only loopback.
-        let fits = own.contains(&at.ip()) || here || (at.ip().is_unspecified() && page);
-        assert!(fits, "a node listens at {at}; all: {found:?}");
-    }
-}
-
-/// Sockets in state LISTEN of all processes of the run.
-fn listening(run: &Run<'_>) -> BTreeSet<SocketAddr> {
-    let mut inodes = BTreeSet::new();
-    for process in procs::of(&run.id) {
-        let entries = fs::read_dir(format!("/proc/{}/fd", process.pid))
-            .into_iter()
-            .flatten();
-        for link in entries
-            .flatten()
-            .filter_map(|entry| fs::read_link(entry.path()).ok())
-        {
-            let text = link.to_string_lossy().into_owned();
-            if let Some(inode) = text.strip_prefix("socket:[") {
-                inodes.insert(inode.trim_end_matches(']').to_owned());
-            }
-        }
-    }
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
-    let fields = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let ours = fields.filter(|fields| fields[3] == "0A" && inodes.contains(fields[9]));
-    ours.map(|fields| socket(fields[1])).collect()
-}
-
-/// `0100007F:1F90`: words of four bytes in the machine's order, and the port.
-fn socket(text: &str) -> SocketAddr {
-    let (address, port) = text.split_once(':').unwrap();
-    let words = address.as_bytes().chunks(8);
-    let bytes: Vec<u8> = words
-        .map(|word| u32::from_str_radix(std::str::from_utf8(word).unwrap(), 16).unwrap())
-        .flat_map(u32::to_ne_bytes)
-        .collect();
-    let ip = match <[u8; 4]>::try_from(&bytes[..]) {
-        Ok(four) => IpAddr::from(four),
-        Err(_) => IpAddr::from(<[u8; 16]>::try_from(&bytes[..]).unwrap()).to_canonical(),
-    };
-    SocketAddr::new(ip, u16::from_str_radix(port, 16).unwrap())
 }
