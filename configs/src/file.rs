@@ -1,4 +1,4 @@
-//! The only I/O: reading a job file, with a cap.
+//! The only I/O: reading a file, with a cap.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,9 +6,10 @@ use std::path::Path;
 
 use crate::diag::{Errors, Place, Problem, Sink};
 use crate::job::JobFile;
+use crate::settings::{Given, Settings, parse_settings};
 use crate::text::name_char;
 
-/// Largest job file, in bytes.
+/// Largest file, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// Reads and checks a job file, with the environment of this process for `${VAR}`.
@@ -18,6 +19,17 @@ pub const MAX_FILE_BYTES: usize = 1 << 20;
 pub fn load(path: &Path) -> Result<JobFile, Errors> {
     let text = read_text(path)?;
     crate::parse(&path.to_string_lossy(), &text, &|name| std::env::var(name).ok())
+}
+
+/// Reads and checks the settings of `coordinator serve`; `given` lies over the file.
+///
+/// # Errors
+/// The file cannot be read, or everything that is wrong.
+pub fn load_settings(path: Option<&Path>, given: &[Given]) -> Result<Settings, Errors> {
+    let Some(path) = path else {
+        return parse_settings(None, given);
+    };
+    parse_settings(Some((path, &read_text(path)?)), given)
 }
 
 /// Reads the text of a job file, for [`crate::parse_job`].
@@ -48,12 +60,10 @@ pub fn read_text(path: &Path) -> Result<String, Errors> {
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Problem> {
-    let failed = |error: io::Error| Problem::new(format!("the job file cannot be read: {error}"));
+    let failed = |error: io::Error| Problem::new(format!("the file cannot be read: {error}"));
     // A pipe or a device could block for ever.
     if !path.metadata().map_err(failed)?.is_file() {
-        return Err(
-            Problem::new("this is not a file").help("name a job file, such as configs/jobs/flights.yml")
-        );
+        return Err(Problem::new("this is not a file").help("name a file, such as configs/jobs/flights.yml"));
     }
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_FILE_BYTES)
@@ -70,12 +80,12 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Problem> {
     match bytes.iter().position(|byte| *byte == 0) {
         Some(at) => Err(
             Problem::new(format!("the file holds {} at byte {at}", name_char('\0')))
-                .help("a job file is plain text"),
+                .help("it must be plain text"),
         ),
         None => Ok(bytes),
     }
 }
 
 pub(crate) fn too_large() -> Problem {
-    Problem::new("the file is larger than 1 MiB").help("a job file holds jobs, not data")
+    Problem::new("the file is larger than 1 MiB").help("it must hold configuration, not data")
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{cancel, data, gc, launch, list, logs, receipt, results, serve, status, store, validate};
+use super::{cancel, data, gc, import, launch, list, logs, receipt, results, serve, status, store, validate};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +60,8 @@ pub(crate) enum Verb {
     Launch(Box<launch::Flags>),
     /// Check job files without running anything
     Validate(validate::Flags),
+    /// Make a job file out of one of the older system (spark.yml)
+    Import(import::Flags),
     /// List the runs of the store, newest first
     List(list::Flags),
     /// Show how far a run is

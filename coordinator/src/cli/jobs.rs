@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mayfly_configs::{AdHoc, Job, ad_hoc, parse_job, read_text};
+use mayfly_configs::{AdHoc, Job, Warning, ad_hoc, parse_job, read_text};
 
 use super::failure::Failure;
 use crate::source::PathFrom;
@@ -22,6 +22,8 @@ pub(crate) struct Found {
     pub(crate) path_from: PathFrom,
     /// Its file; `None` for one made of flags.
     pub(crate) file: Option<PathBuf>,
+    /// What to know about it.
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// A variable of this process, for `${NAME}`.
@@ -45,6 +47,7 @@ pub(crate) fn of_flags(flags: &AdHoc, cwd: &Path) -> Result<Found, Failure> {
         base: cwd.to_owned(),
         path_from,
         file: None,
+        warnings: Vec::new(),
     })
 }
 
@@ -68,13 +71,14 @@ fn looks_like_file(named: &str, cwd: &Path) -> bool {
 fn load(file: &Path, job: Option<&str>, sets: &[(String, String)]) -> Result<Found, Failure> {
     let shown = shorten(file);
     let text = read_text(file)?;
-    let job = parse_job(&shown, &text, &variable, job, sets)?;
+    let chosen = parse_job(&shown, &text, &variable, job, sets)?;
     let base = file.parent().unwrap_or(Path::new(".")).to_owned();
     Ok(Found {
-        job,
+        job: chosen.job,
         base,
         path_from: PathFrom::Top,
         file: Some(file.to_owned()),
+        warnings: chosen.warnings,
     })
 }
 
@@ -188,7 +192,7 @@ fn candidate(file: PathBuf) -> Option<Candidate> {
     let any = |_: &str| Some(String::new());
     let names: Vec<String> = match mayfly_configs::parse(&file.to_string_lossy(), &text, &any) {
         Ok(parsed) => parsed.jobs.iter().map(|job| job.name.to_string()).collect(),
-        Err(_) if text.contains("entry:") => top_keys(&text),
+        Err(_) if text.contains("entry:") || text.contains("exec_path:") => top_keys(&text),
         Err(_) => return None,
     };
     Some(Candidate { file, names })

@@ -1,14 +1,12 @@
 //! `serve`: the coordinator for several people or runs, in the foreground.
 
-use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use mayfly_configs::{AdHoc, ad_hoc};
+use mayfly_configs::{AdHoc, Given, SETTINGS_DEFAULTS, Settings, ad_hoc, load_settings};
 use mayfly_kit::shutdown::{self, Signals};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::args::Listen;
 use super::failure::Failure;
 use super::out;
 use crate::embedded::{Embedded, Options};
@@ -16,56 +14,88 @@ use crate::record::SCHEMA;
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  coordinator serve --listen 127.0.0.1:7070\n  \
-MAYFLY_TOKEN=… coordinator launch log-reg-iris --coordinator http://127.0.0.1:7070 --detach")]
+#[command(after_help = "\
+A flag wins over the environment, the environment over the settings file, that over the defaults.
+
+Examples:
+  coordinator serve --listen 127.0.0.1:7070
+  coordinator serve --print-config > serve.yml        the defaults, to be edited
+  coordinator serve --config serve.yml
+  MAYFLY_TOKEN=… coordinator launch log-reg-iris --coordinator http://127.0.0.1:7070 --detach")]
 pub(crate) struct Flags {
-    #[command(flatten)]
-    listen: Listen,
+    /// The settings file (YAML)
+    #[arg(long, env = "MAYFLY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the default settings, with what each means, and do nothing
+    #[arg(long)]
+    print_config: bool,
+    /// Address to listen on [default: a free port of 127.0.0.1]
+    #[arg(long, env = "MAYFLY_LISTEN", value_name = "IP:PORT")]
+    listen: Option<String>,
     /// Address of the admin pages (/live, /ready, /metrics, /status) [default: a free port of 127.0.0.1]
-    #[arg(long, value_name = "IP:PORT")]
-    admin: Option<SocketAddr>,
+    #[arg(long, env = "MAYFLY_ADMIN", value_name = "IP:PORT")]
+    admin: Option<String>,
     /// Release of Spark that its nodes run [default: that of the job file's defaults]
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, env = "MAYFLY_SPARK", value_name = "VERSION")]
     spark: Option<String>,
     /// One JSON object: {schema, url, token, admin}
     #[arg(long)]
     json: bool,
 }
 
-/// Serves until it is told to stop; runs that go on are waited for.
+impl Flags {
+    /// The settings in force.
+    fn settings(&self) -> Result<Settings, Failure> {
+        let flags: [(&str, &'static [&'static str], &Option<String>); 3] = [
+            ("--listen (MAYFLY_LISTEN)", &["listen"], &self.listen),
+            ("--admin (MAYFLY_ADMIN)", &["admin"], &self.admin),
+            ("--spark (MAYFLY_SPARK)", &["spark"], &self.spark),
+        ];
+        let given: Vec<Given> = flags
+            .into_iter()
+            .filter_map(|(flag, key, text)| {
+                let text = text.clone()?;
+                Some(Given { flag, key, text })
+            })
+            .collect();
+        Ok(load_settings(self.config.as_deref(), &given)?)
+    }
+}
+
+/// Serves until it is told to stop; runs that go on are waited for. `given` is the folder that flags or the environment
+/// name, `found` the one to use when the settings name none either.
 ///
 /// # Errors
-/// The coordinator cannot be started.
-pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+/// The settings are wrong, or the coordinator cannot be started.
+pub(crate) async fn run(flags: &Flags, given: Option<&Path>, found: &Path) -> Result<u8, Failure> {
+    if flags.print_config {
+        out::line(SETTINGS_DEFAULTS.trim_end())?;
+        return Ok(0);
+    }
+    let settings = flags.settings()?;
+    refuse_unused(&settings)?;
+    let home = match (given, &settings.state) {
+        (None, Some(state)) => std::path::absolute(state).unwrap_or_else(|_| state.clone()),
+        (Some(_), _) | (None, None) => found.to_owned(),
+    };
+    let options = Options {
+        home,
+        listen: Some(settings.listen),
+        admin: Some(settings.admin),
+        spark: settings.spark.map_or_else(default_spark, Ok)?,
+    };
+    serve(flags.json, options).await
+}
+
+async fn serve(json: bool, options: Options) -> Result<u8, Failure> {
     let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(signals.count());
-    let spark = match &flags.spark {
-        Some(version) => version.clone(),
-        None => default_spark()?,
-    };
-    let options = Options {
-        home: home.to_owned(),
-        listen: flags.listen.listen,
-        admin: flags.admin,
-        spark,
-    };
     let embedded = Embedded::start(options, |step| {
         out::note(&format!("{} {}", step.name, step.detail));
     })
     .await?;
-    if flags.json {
-        out::json(
-            &json!({ "schema": SCHEMA, "url": embedded.url, "token": embedded.token, "admin": embedded.admin }),
-        )?;
-    } else {
-        out::line(&format!("export MAYFLY_TOKEN={}", embedded.token))?;
-        out::line(&format!("# admin pages: http://{}/status", embedded.admin))?;
-        out::line(&format!(
-            "# coordinator launch JOB --coordinator {}",
-            embedded.url
-        ))?;
-    }
+    announce(json, &embedded)?;
     shutdown::reached(&mut level, 1).await;
     out::note("stopping when the runs that go on are closed; a second signal stops at once");
     tokio::select! {
@@ -75,6 +105,36 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     tokio::select! {
         () = embedded.stop() => Ok(0),
         () = shutdown::reached(&mut level, 3) => Err(Failure::silent(130)),
+    }
+}
+
+fn announce(json: bool, embedded: &Embedded) -> Result<(), Failure> {
+    if json {
+        return out::json(
+            &json!({ "schema": SCHEMA, "url": embedded.url, "token": embedded.token, "admin": embedded.admin }),
+        );
+    }
+    out::line(&format!("export MAYFLY_TOKEN={}", embedded.token))?;
+    out::line(&format!("# admin pages: http://{}/status", embedded.admin))?;
+    out::line(&format!(
+        "# coordinator launch JOB --coordinator {}",
+        embedded.url
+    ))
+}
+
+/// A setting that would have no effect must not look as if it had.
+fn refuse_unused(settings: &Settings) -> Result<(), Failure> {
+    let unused = [
+        ("public_url", settings.public_url.is_some()),
+        ("store", settings.store.is_some()),
+        ("consul", settings.consul.is_some()),
+        ("tls", settings.tls.is_some()),
+    ];
+    match unused.into_iter().find(|(_, set)| *set) {
+        None => Ok(()),
+        Some((key, _)) => Err(Failure::usage(format!(
+            "the settings have `{key}`, which this version does not use yet: remove it"
+        ))),
     }
 }
 

@@ -207,6 +207,7 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
         base,
         path_from,
         file,
+        warnings,
     } = found;
     let scratch = tempfile::Builder::new().prefix("mayfly-").tempdir();
     let scratch =
@@ -223,7 +224,8 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
     for line in plan::lines(&job, &code, file.as_deref(), flags.dirty) {
         screen.note(&line)?;
     }
-    for warning in &code.warnings {
+    let warnings = warnings.iter().map(ToString::to_string);
+    for warning in warnings.chain(code.warnings.iter().cloned()) {
         screen.note(&format!("warning: {warning}"))?;
     }
     let mut coordinator = open(flags, &job, home, screen).await?;
