@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::args::Listen;
 use super::failure::Failure;
 use super::out;
-use crate::embedded::{Embedded, Options};
+use crate::embedded::{Embedded, Life, Options};
 use crate::record::SCHEMA;
 
 /// Flags of `serve`.
@@ -49,6 +49,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         listen: flags.listen.listen,
         admin: flags.admin,
         spark,
+        life: Life::Server,
     };
     let embedded = Embedded::start(options, |step| {
         out::note(&format!("{} {}", step.name, step.detail));
