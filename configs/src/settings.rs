@@ -63,6 +63,8 @@ pub struct ConsulFile {
     pub address: String,
     /// File that holds the ACL token.
     pub token_file: Option<PathBuf>,
+    /// File that holds the ACL token that nodes get, unless it is the same.
+    pub node_token_file: Option<PathBuf>,
     /// PEM file of the authorities that are trusted.
     pub ca_file: Option<PathBuf>,
     /// Datacenter, unless it is the agent's own.
@@ -227,18 +229,21 @@ fn consul(sink: &mut Sink, paths: &Paths, block: &Section<'_>) -> Option<Option<
     let prefix = need(sink, block, "prefix", values::consul_prefix);
     let address = optional(block.get("address"), |field| field.with(sink, values::address));
     let token_file = optional(block.get("token_file"), |field| paths.read(sink, &field));
+    let node_token_file = optional(block.get("node_token_file"), |field| paths.read(sink, &field));
     let ca_file = optional(block.get("ca_file"), |field| paths.read(sink, &field));
     let datacenter = optional(block.get("datacenter"), |field| {
         field.with(sink, values::datacenter)
     });
-    let (prefix, token_file, ca_file, datacenter) = (prefix?, token_file?, ca_file?, datacenter?);
+    let (token_file, node_token_file) = (token_file?, node_token_file?);
+    let (prefix, ca_file, datacenter) = (prefix?, ca_file?, datacenter?);
     let Some(address) = address? else {
-        let idle = ["token_file", "ca_file", "datacenter"];
+        let idle = ["token_file", "node_token_file", "ca_file", "datacenter"];
         return goes_with(sink, block, "address", &idle).then_some(None);
     };
     Some(Some(ConsulFile {
         address,
         token_file,
+        node_token_file,
         ca_file,
         datacenter,
         prefix,

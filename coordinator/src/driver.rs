@@ -6,17 +6,19 @@
 
 pub(crate) mod effects;
 mod fleet;
+mod past;
 pub(crate) mod receipt;
 mod saver;
 mod view;
 
 pub use effects::commit_of;
+pub(crate) use effects::known;
+pub(crate) use past::{elapsed, past_of, since};
 pub(crate) use receipt::phase_times;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use mayfly_kit::store::Store;
 use mayfly_proto::{Attempt, NodeId, v1};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -26,7 +28,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::cloud::{Cloud, Machine, Order};
 use crate::home::Home;
 use crate::logs::Output;
-use crate::record::{PhaseMark, RunRecord};
+use crate::record::RunRecord;
 use crate::run::{Cancel, Desired, Effect, Event, Node, Report, Run, Stage};
 
 /// How often time itself is looked at.
@@ -85,8 +87,29 @@ pub struct Context {
     pub home: Home,
     /// What the machines are made for.
     pub order: Order,
-    /// ETag of the record as it was made.
+    /// ETag of the record as it was made or read.
     pub etag: String,
+}
+
+/// Where a driver begins.
+pub struct Start {
+    /// The run's state.
+    pub run: Run,
+    /// What is to be done first.
+    pub effects: Vec<Effect>,
+    /// For how long the run has lasted.
+    pub elapsed: Duration,
+    /// The record as it is in the store.
+    pub record: RunRecord,
+}
+
+/// Why a driver stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The run is closed.
+    Closed,
+    /// Another coordinator owns the run: its machines are left to that one.
+    Superseded,
 }
 
 /// The owner of one run.
@@ -95,6 +118,7 @@ pub struct Driver {
     run: Run,
     record: RunRecord,
     began: Instant,
+    before: Duration,
     machines: Vec<Machine>,
     inbox: mpsc::Receiver<Message>,
     outbox: mpsc::Sender<Message>,
@@ -106,9 +130,15 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A driver for a run whose record has just been made, and the handle to it.
+    /// A driver for a run whose record is in the store, and the handle to it.
     #[must_use]
-    pub fn new(context: Context, run: Run, record: RunRecord) -> (Self, Handle) {
+    pub fn new(context: Context, start: Start) -> (Self, Handle) {
+        let Start {
+            run,
+            effects,
+            elapsed,
+            record,
+        } = start;
         let context = Arc::new(context);
         let (outbox, inbox) = mpsc::channel(QUEUE);
         let mut children = JoinSet::new();
@@ -121,11 +151,12 @@ impl Driver {
             view: watch_view,
             output: Arc::default(),
         };
-        let driver = Self {
+        let mut driver = Self {
             context,
             run,
             record,
             began: Instant::now(),
+            before: elapsed,
             machines: Vec::new(),
             inbox,
             outbox,
@@ -135,15 +166,19 @@ impl Driver {
             children,
             receipt: watch::Sender::default(),
         };
+        driver.follow();
+        for effect in effects {
+            driver.carry_out(effect);
+        }
         driver.publish();
         (driver, handle)
     }
 
-    /// Runs until the run is closed and its record says so.
-    pub async fn drive(mut self) {
+    /// Runs until the run is closed and its record says so, or until it is another's.
+    pub async fn drive(mut self) -> Stop {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.apply(Event::Recorded);
+        let superseded = self.saver.superseded();
         while self.run.stage != Stage::Closed {
             tokio::select! {
                 message = self.inbox.recv() => match message {
@@ -154,13 +189,22 @@ impl Driver {
                     self.apply(Event::Tick);
                     self.publish();
                 }
+                () = superseded.cancelled() => break,
                 Some(ended) = self.children.join_next() => report_panic(ended),
             }
         }
-        self.saver.flush().await;
-        self.publish();
         self.wanted.send_replace(fleet::Task::Stop);
+        if !superseded.is_cancelled() {
+            self.saver.flush().await;
+        }
+        let stop = if superseded.is_cancelled() {
+            Stop::Superseded
+        } else {
+            self.publish();
+            Stop::Closed
+        };
         self.children.shutdown().await;
+        stop
     }
 
     fn answer(&mut self, message: Message) {
@@ -216,12 +260,7 @@ impl Driver {
         let spare = Run::new(self.run.spec.clone());
         let (run, effects) = std::mem::replace(&mut self.run, spare).step(now, event);
         self.run = run;
-        self.wanted.send_if_modified(|task| {
-            let next = fleet::Task::of(&self.run, now);
-            let changed = *task != next;
-            *task = next;
-            changed
-        });
+        self.follow();
         for effect in effects {
             self.carry_out(effect);
         }
@@ -229,6 +268,16 @@ impl Driver {
             tracing::debug!(run = %self.record.run, attempt = %self.run.attempt, phase = ?self.run.phase(), "phase");
             self.publish();
         }
+    }
+
+    /// Tells the keeper of the fleet what follows from the state.
+    fn follow(&self) {
+        let next = fleet::Task::of(&self.run, self.now());
+        self.wanted.send_if_modified(|task| {
+            let changed = *task != next;
+            *task = next;
+            changed
+        });
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -265,33 +314,11 @@ impl Driver {
     }
 
     fn current_record(&self) -> RunRecord {
-        let mut record = self.record.clone();
-        record.attempt = self.run.attempt;
-        record.deadline = self.at(self.run.spec.deadline);
-        record.ended = self.run.ended.clone();
-        record.phases = self
-            .run
-            .marks
-            .iter()
-            .map(|mark| PhaseMark {
-                phase: mark.phase,
-                attempt: mark.attempt,
-                began: self.at(mark.at),
-            })
-            .collect();
-        record
+        past::record_of(&self.run, &self.record)
     }
 
     fn now(&self) -> Duration {
-        self.began.elapsed()
-    }
-
-    /// The wall clock's time of a moment of the run: for people; nothing is decided by it.
-    fn at(&self, from_start: Duration) -> Timestamp {
-        self.record
-            .created
-            .checked_add(from_start)
-            .unwrap_or(Timestamp::MAX)
+        self.before + self.began.elapsed()
     }
 
     fn publish(&self) {

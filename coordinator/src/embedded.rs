@@ -13,16 +13,19 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cloud::local::{LocalCloud, Site, timing};
+use crate::cloud::local::{LocalCloud, Patience, Site, timing};
 use crate::grpc;
 use crate::home::{BUCKET, Home};
 use crate::metrics::Metrics;
 use crate::server::{Parts, Server};
+use crate::serving::{Addresses, Serving};
 use crate::tokens::Tokens;
 use crate::toolchain::{self, Step};
 
 /// Region of the embedded store: any would do, clients want one.
 const REGION: &str = "us-east-1";
+const ALREADY: &str =
+    "another `coordinator serve` runs with this folder; use it, or choose another folder with --home";
 
 /// What the embedded coordinator needs to know.
 #[derive(Debug, Clone)]
@@ -35,6 +38,17 @@ pub struct Options {
     pub admin: Option<SocketAddr>,
     /// Release of Spark that the nodes run.
     pub spark: String,
+    /// What it is embedded in.
+    pub life: Life,
+}
+
+/// How long a coordinator lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// As long as the one run of a command.
+    Command,
+    /// On and on: started again after its death it is where it was, and goes on with every run.
+    Server,
 }
 
 /// The store alone. No `Debug`: it knows the keys.
@@ -67,6 +81,7 @@ pub struct Embedded {
     server: Arc<Server>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    _serving: Option<Serving>,
 }
 
 fn loopback() -> SocketAddr {
@@ -142,6 +157,37 @@ impl OpenStore {
     }
 }
 
+/// The store where the nodes of open runs know it.
+async fn open_store_again(home: &Home, known: Option<SocketAddr>) -> anyhow::Result<OpenStore> {
+    if let Some(known) = known {
+        match open_store_at(home, known).await {
+            Ok(store) => return Ok(store),
+            Err(error) => tracing::warn!(
+                %known,
+                error = format!("{error:#}"),
+                "the store cannot be served where it was: nodes of open runs do not find it"
+            ),
+        }
+    }
+    open_store_at(home, loopback()).await
+}
+
+/// Where it was told to listen, else where it did before, else anywhere.
+async fn listen(told: Option<SocketAddr>, known: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
+    if let (None, Some(known)) = (told, known) {
+        match TcpListener::bind(known).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => {
+                tracing::warn!(%known, %error, "cannot listen there again: nodes of open runs do not find it")
+            }
+        }
+    }
+    let address = told.unwrap_or_else(loopback);
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listen for agents on {address}"))
+}
+
 /// The program `agent` lies beside this one.
 fn agent_program() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("find this program")?;
@@ -163,27 +209,45 @@ impl Embedded {
         let agent = agent_program()?;
         let home = Home::open(&options.home)?;
         let toolchain = toolchain::ensure(&agent, &home, &options.spark, progress).await?;
-        let store = open_store_at(&home, loopback()).await?;
-        let listener = TcpListener::bind(options.listen.unwrap_or_else(loopback))
-            .await
-            .context("listen for agents")?;
+        let serving = match options.life {
+            Life::Command => None,
+            Life::Server => Some(Serving::claim(&home)?.context(ALREADY)?),
+        };
+        let known = serving.as_ref().map(Serving::addresses).unwrap_or_default();
+        let store = open_store_again(&home, known.store).await?;
+        let listener = listen(options.listen, known.listen).await?;
         let url = grpc::url(listener.local_addr()?);
+        if let Some(serving) = &serving {
+            let addresses = Addresses {
+                listen: Some(listener.local_addr()?),
+                store: Some(store.server.addr()),
+            };
+            serving.remember(&addresses).context("write serve.json")?;
+        }
+        let patience = match options.life {
+            Life::Command => Patience::COMMAND,
+            Life::Server => Patience::SERVER,
+        };
         let tokens = Tokens::generate().context("draw the coordinator's tokens")?;
         let token = tokens.people().to_owned();
         let site = Site {
             agent,
             store: store.for_nodes(),
             toolchain,
+            alone: patience.alone,
         };
         let server = Server::new(Parts {
             cloud: Arc::new(LocalCloud::new(home.clone(), site)),
             cloud_name: "local",
-            timing: timing(),
+            timing: timing(patience),
             store: store.store.clone(),
             home,
             tokens,
             url: url.clone(),
         });
+        if serving.is_some() {
+            server.adopt().await.context("take over the open runs")?;
+        }
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_grpc(Arc::clone(&server), listener, stopping.clone()));
@@ -200,6 +264,7 @@ impl Embedded {
             server,
             stop,
             tasks,
+            _serving: serving,
         })
     }
 

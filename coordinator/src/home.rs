@@ -110,6 +110,25 @@ impl Home {
         self.run(run).join("coordinator.json")
     }
 
+    /// The request that made a run, secrets included (mode 0400), for the coordinator that takes it over.
+    #[must_use]
+    pub fn request(&self, run: &RunId) -> PathBuf {
+        self.run(run).join("request.json")
+    }
+
+    /// Runs that have a folder here: those that are open, and some whose folder holds what is nowhere else.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn runs(&self) -> Result<Vec<RunId>, HomeError> {
+        let folder = self.nodes();
+        let entries = std::fs::read_dir(&folder).map_err(fail("cannot read", &folder))?;
+        let names = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        Ok(names.collect())
+    }
+
     /// The keys of the embedded store, made on first use.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ pub mod plan;
 pub mod record;
 pub mod run;
 pub mod server;
+pub mod serving;
 pub mod source;
 pub mod tokens;
 pub mod toolchain;

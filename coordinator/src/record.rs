@@ -5,6 +5,8 @@ use mayfly_configs::Job;
 use mayfly_proto::{Attempt, NodeId, RunId};
 use serde::{Deserialize, Serialize};
 
+use crate::run::JobEnd;
+
 /// Version of the shape of [`RunRecord`] and [`Receipt`].
 pub const SCHEMA: u32 = 1;
 
@@ -72,6 +74,43 @@ pub struct PhaseMark {
     pub began: Timestamp,
 }
 
+/// What a node is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Drives the job.
+    Master,
+    /// Serves the master.
+    Worker,
+}
+
+/// A node that enrolled, for the coordinator that takes the run over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeMark {
+    /// The node.
+    pub node: NodeId,
+    /// What it is for.
+    pub role: Role,
+    /// Where the fleet reaches it.
+    pub address: String,
+    /// Cores it offers.
+    pub cores: u32,
+    /// Memory it offers, in bytes.
+    pub memory_bytes: u64,
+    /// Whether its results folder is its own.
+    pub private_results: bool,
+    /// When it enrolled.
+    pub since: Timestamp,
+    /// When its machine was seen gone.
+    pub gone: Option<Timestamp>,
+    /// Whether it was given up.
+    pub lost: bool,
+    /// Attempt of its last report.
+    pub attempt: Attempt,
+    /// Whether it was there while the job of its attempt ran.
+    pub took_part: bool,
+}
+
 /// How a run ended and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
@@ -116,6 +155,12 @@ pub struct RunRecord {
     pub attempt: Attempt,
     /// In order; the last is the phase of now.
     pub phases: Vec<PhaseMark>,
+    /// Every node that enrolled.
+    #[serde(default)]
+    pub nodes: Vec<NodeMark>,
+    /// How the job's process ended, while its results are being collected.
+    #[serde(default)]
+    pub job_ended: Option<JobEnd>,
     /// Set once the outcome is known; before `closed` machines may still be there.
     pub ended: Option<Ended>,
 }

@@ -9,6 +9,7 @@
 //! commands: it is a projection of the state ([`Run::desired`]), so that a lost or repeated message does no harm. The
 //! wanted size of the fleet is a projection too ([`Run::wanted`]).
 
+mod adopt;
 mod desired;
 mod node;
 mod report;
@@ -21,10 +22,12 @@ use std::time::Duration;
 
 use mayfly_proto::{Attempt, NodeId};
 
+pub use adopt::Past;
 pub use desired::{Desired, Goal, Wanted};
-pub use node::{Node, Role};
+pub use node::Node;
 pub use report::{Failure, FailureKind, JobEnd, NodePhase, Report};
 
+pub use crate::record::Role;
 use crate::record::{Ended, Outcome, PhaseName};
 
 /// What does not change while a run lasts. Times are from the run's start.
@@ -127,6 +130,16 @@ pub struct Commit {
     pub exit_code: Option<i32>,
     /// What the job's end was called when it was committed.
     pub cause: String,
+}
+
+impl From<Commit> for JobEnd {
+    fn from(commit: Commit) -> Self {
+        Self {
+            exit_code: commit.exit_code,
+            cause: commit.cause,
+            ..Self::default()
+        }
+    }
 }
 
 /// Why an attempt is being collected.
@@ -250,6 +263,18 @@ impl Run {
         self.take(now, event, &mut effects);
         self.advance(now, &mut effects);
         (self, effects)
+    }
+
+    /// How the job's process ended, while its results are being collected.
+    #[must_use]
+    pub fn job_end(&self) -> Option<&JobEnd> {
+        match &self.stage {
+            Stage::Collecting {
+                what: Collection::Commit { end, .. },
+                ..
+            } => Some(end),
+            _ => None,
+        }
     }
 
     /// The phase of now, as people know it.

@@ -1,24 +1,31 @@
 //! The coordinator itself: the runs it drives, and what nodes and people may do with them. No transport in here.
 
+mod adopt;
+mod spec;
+
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use mayfly_configs::{Job, OnFailure};
+use mayfly_configs::Job;
 use mayfly_kit::layout;
 use mayfly_kit::store::{Created, Store, StoreError};
 use mayfly_proto::{Attempt, NodeId, RunId, v1};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, RwLock};
 use tokio_util::task::TaskTracker;
 
-use crate::cloud::{Cloud, Order};
-use crate::driver::{Context, Driver, Handle, Message, commit_of};
+use crate::cloud::{Cloud, CloudError, Order};
+use crate::driver::{Context, Driver, Handle, Message, Start, Stop, commit_of};
 use crate::gc::unsaved_folder;
 use crate::home::{Home, HomeError, RunLock};
 use crate::record::{PhaseMark, PhaseName, RunRecord, SCHEMA};
-use crate::run::{Cancel, Role, Run, Spec, Timing};
+use crate::run::{Cancel, Event, Role, Run, Timing};
 use crate::tokens::Tokens;
+use spec::{node_spec, run_spec, without_secrets};
 
 /// What a coordinator is made of.
 pub struct Parts {
@@ -88,6 +95,9 @@ pub enum ServerError {
     /// The store.
     #[error("cannot write the record of the run")]
     Store(#[from] StoreError),
+    /// The cloud.
+    #[error("the machines of a run that is taken over cannot be looked at")]
+    Cloud(#[from] CloudError),
     /// Random bytes, files.
     #[error("{what}")]
     Io {
@@ -99,8 +109,8 @@ pub enum ServerError {
     },
 }
 
-/// A request to launch, checked.
-#[derive(Debug, Clone)]
+/// A request to launch, checked. No `Debug`: its job may hold secrets.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Launch {
     /// Chosen by the caller.
     pub request_id: String,
@@ -144,7 +154,7 @@ impl Server {
     ///
     /// # Errors
     /// The record cannot be made.
-    pub async fn launch(&self, launch: Launch) -> Result<(RunId, bool), ServerError> {
+    pub async fn launch(self: &Arc<Self>, launch: Launch) -> Result<(RunId, bool), ServerError> {
         let name = launch
             .job
             .name
@@ -159,17 +169,25 @@ impl Server {
         let Some(lock) = self.parts.home.lock(&run)? else {
             return Err(ServerError::Foreign(run));
         };
+        // What the record must not hold is kept where only this user reads it, before there is anything to adopt.
+        self.keep_request(&run, &launch)?;
         let record = self.record(&run, &launch);
         let text =
             serde_json::to_vec_pretty(&record).map_err(|error| ServerError::BadJob(error.to_string()))?;
         match self.parts.store.put_new(&layout::record(&run), text).await? {
             Created::Exists => Ok((run, false)),
             Created::Yes(etag) => {
-                self.write_control(&run).map_err(|source| ServerError::Io {
-                    what: "write coordinator.json",
-                    source,
-                })?;
-                self.drive(run.clone(), launch, record, etag, lock).await;
+                self.write_control(&run)?;
+                let order = self.order(&run, &launch);
+                let fresh = Run::new(run_spec(&order.job, self.parts.timing.clone()));
+                let (state, effects) = fresh.step(Duration::ZERO, Event::Recorded);
+                let start = Start {
+                    run: state,
+                    effects,
+                    elapsed: Duration::ZERO,
+                    record,
+                };
+                self.drive(&launch, start, order, etag, lock).await;
                 Ok((run, true))
             }
         }
@@ -199,30 +217,46 @@ impl Server {
                 attempt: Attempt::FIRST,
                 began: created,
             }],
+            nodes: Vec::new(),
+            job_ended: None,
             ended: None,
         }
     }
 
     /// Lets another command on this machine find the coordinator of a run, and nobody else.
-    fn write_control(&self, run: &RunId) -> std::io::Result<()> {
+    fn write_control(&self, run: &RunId) -> Result<(), ServerError> {
         let control = Control {
             url: self.parts.url.clone(),
             token: self.parts.tokens.people().into(),
         };
-        crate::home::write_private(&self.parts.home.control(run), &serde_json::to_vec(&control)?)
+        write_json(&self.parts.home.control(run), &control, "write coordinator.json")
     }
 
-    async fn drive(&self, run: RunId, launch: Launch, record: RunRecord, etag: String, lock: RunLock) {
+    fn keep_request(&self, run: &RunId, launch: &Launch) -> Result<(), ServerError> {
+        write_json(&self.parts.home.request(run), launch, "write request.json")
+    }
+
+    fn order(&self, run: &RunId, launch: &Launch) -> Order {
         let tokens = &self.parts.tokens;
-        let spec = node_spec(&launch, tokens.engine(&run));
-        let order = Order {
+        Order {
             run: run.clone(),
             coordinator: self.parts.url.clone(),
-            master_token: tokens.join(&run, Role::Master),
-            worker_token: tokens.join(&run, Role::Worker),
-            job: launch.job,
-        };
-        let state = Run::new(run_spec(&order.job, self.parts.timing.clone()));
+            master_token: tokens.join(run, Role::Master),
+            worker_token: tokens.join(run, Role::Worker),
+            job: launch.job.clone(),
+        }
+    }
+
+    async fn drive(
+        self: &Arc<Self>,
+        launch: &Launch,
+        start: Start,
+        order: Order,
+        etag: String,
+        lock: RunLock,
+    ) {
+        let run = order.run.clone();
+        let spec = node_spec(launch, self.parts.tokens.engine(&run));
         let context = Context {
             cloud: Arc::clone(&self.parts.cloud),
             store: self.parts.store.clone(),
@@ -230,18 +264,22 @@ impl Server {
             order,
             etag,
         };
-        let (driver, handle) = Driver::new(context, state, record);
+        let (driver, handle) = Driver::new(context, start);
         let entry = Entry {
             handle,
             spec,
             sessions: Mutex::default(),
         };
-        let name = run.clone();
-        self.runs.write().await.insert(run, Arc::new(entry));
-        let (store, home) = (self.parts.store.clone(), self.parts.home.clone());
+        self.runs.write().await.insert(run.clone(), Arc::new(entry));
+        let server = Arc::clone(self);
         self.drivers.spawn(async move {
-            driver.drive().await;
-            clear_folder(&store, &home, &name).await;
+            match driver.drive().await {
+                Stop::Closed => clear_folder(&server.parts.store, &server.parts.home, &run).await,
+                // Its folder and its nodes are the other coordinator's.
+                Stop::Superseded => {
+                    server.runs.write().await.remove(&run);
+                }
+            }
             drop(lock);
         });
     }
@@ -323,71 +361,21 @@ impl Session {
     }
 }
 
+fn write_json(path: &Path, value: &impl Serialize, what: &'static str) -> Result<(), ServerError> {
+    let bytes = serde_json::to_vec(value).map_err(std::io::Error::other);
+    let written = bytes.and_then(|bytes| crate::home::write_private(path, &bytes));
+    written.map_err(|source| ServerError::Io { what, source })
+}
+
 /// The folders of a closed run's nodes go, unless they hold the only copy of what the job wrote.
 async fn clear_folder(store: &Store, home: &Home, run: &RunId) {
+    // It may hold secrets of the launcher's environment, and nobody needs it any more.
+    let _gone = tokio::fs::remove_file(home.request(run)).await;
     let committed = matches!(commit_of(store, run).await, Ok(Some(_)));
     if !committed && unsaved_folder(home, run).is_some() {
         return;
     }
     if let Err(error) = tokio::fs::remove_dir_all(home.run(run)).await {
         tracing::warn!(%run, %error, "the folders of the run's nodes cannot be removed");
-    }
-}
-
-fn run_spec(job: &Job, timing: Timing) -> Spec {
-    Spec {
-        workers: job.workers.count,
-        min_workers: job.workers.min,
-        deadline: job.limits.deadline.as_duration(),
-        form: job.limits.form.as_duration(),
-        retries: job.limits.retries,
-        hold: match job.on_failure {
-            OnFailure::Release => std::time::Duration::ZERO,
-            OnFailure::Hold { secs } => secs.as_duration(),
-        },
-        timing,
-    }
-}
-
-/// Values that came from the launcher's environment go to the nodes, and into no record.
-fn without_secrets(mut job: Job) -> Job {
-    for name in &job.env.interpolated {
-        if let Some(value) = job.env.values.get_mut(name) {
-            *value = "(hidden)".into();
-        }
-    }
-    job
-}
-
-fn node_spec(launch: &Launch, engine_secret: String) -> v1::NodeSpec {
-    let job = &launch.job;
-    let url = match &job.code.repo {
-        mayfly_configs::Repo::Url(url) if launch.bundle_key.is_none() => url.to_string(),
-        mayfly_configs::Repo::Url(_) | mayfly_configs::Repo::Folder(_) => String::new(),
-    };
-    v1::NodeSpec {
-        engine: "spark".into(),
-        code: Some(v1::Code {
-            url,
-            bundle_key: launch.bundle_key.clone().unwrap_or_default(),
-            commit: launch.commit.clone(),
-            path: job.code.path.as_str().into(),
-            entry: job.code.entry.as_str().into(),
-            class: job.code.class.clone().unwrap_or_default(),
-            args: job.code.args.clone(),
-            requirements: job
-                .code
-                .requirements
-                .as_ref()
-                .map(|r| r.as_str().to_owned())
-                .unwrap_or_default(),
-        }),
-        env: job.env.values.clone().into_iter().collect(),
-        spark_conf: job.spark.conf.clone().into_iter().collect(),
-        engine_secret,
-        min_workers: job.workers.min,
-        worker_cores: job.workers.machine.cores,
-        worker_memory_bytes: job.workers.machine.memory_bytes,
-        workers: job.workers.count,
     }
 }

@@ -3,10 +3,12 @@
 //! * [`layout`]: where each thing of a run is in the store;
 //! * [`records`]: what agents write there for others to read;
 //! * [`store`]: the S3 client;
+//! * [`consul`]: the client of Consul;
 //! * [`telemetry`], [`shutdown`], [`backoff`], [`admin`]: logs, signals, waits between tries, HTTP for operators.
 
 pub mod admin;
 pub mod backoff;
+pub mod consul;
 pub mod layout;
 pub mod records;
 pub mod shutdown;

@@ -10,6 +10,10 @@ use crate::tree::{Entry, Node, Value, at};
 
 use super::keys::{self, Fate};
 
+/// The older system's Spark was a full distribution; Mayfly's comes from PyPI.
+const S3A: &str = "has s3a:// paths, which Spark reads where the job adds \
+    `spark: {conf: {spark.jars.packages: \"org.apache.hadoop:hadoop-aws:3.4.1\"}}`";
+
 /// A block that was moved.
 pub(super) struct Moved {
     /// Name of the job.
@@ -18,15 +22,15 @@ pub(super) struct Moved {
     pub(super) entries: Vec<Entry>,
     /// What its writer called it.
     pub(super) title: Option<String>,
-    /// What was left out, and why.
+    /// What else there is to know.
     pub(super) remarks: Vec<Remark>,
     place: Place,
     whole: Place,
 }
 
-/// A key that was left out.
+/// What to know about a key, above all that it was left out.
 pub(super) struct Remark {
-    /// Which, and why.
+    /// Which key, and what of it.
     pub(super) text: String,
     /// The run may differ from what it was.
     warns: bool,
@@ -78,7 +82,7 @@ impl Moved {
 
     fn remark(&mut self, field: &Field<'_>, warns: bool, why: &str) {
         self.remarks.push(Remark {
-            text: format!("{}: {why}", field.short()),
+            text: format!("`{}` {why}", field.short()),
             warns,
             place: field.key_place,
         });
@@ -163,18 +167,21 @@ fn apply(sink: &mut Sink, moved: &mut Moved, default: &str, fate: Fate, field: &
         Fate::Args => {
             if let Some(text) = field.text(sink) {
                 moved.lay(["code", "args"], field, arguments(field, text));
+                if text.contains("s3a://") {
+                    moved.remark(field, true, S3A);
+                }
             }
         }
         Fate::SparkUrl => spark_url(sink, moved, default, field),
         Fate::Title => moved.title = field.with(sink, |text| clean(text).map(|()| text.to_owned())),
         Fate::Dropped(why) => {
             if field.text(sink).is_some() {
-                moved.remark(field, false, why);
+                moved.remark(field, false, &format!("is left out: {why}"));
             }
         }
         Fate::Ignored(why) => {
             if field.text(sink).is_some() {
-                moved.remark(field, true, why);
+                moved.remark(field, true, &format!("is left out: {why}"));
             }
         }
         Fate::Refused(help) => field.report(
@@ -223,7 +230,7 @@ fn spark_url(sink: &mut Sink, moved: &mut Moved, default: &str, field: &Field<'_
         return field.report(sink, problem.help(help).secret());
     }
     let Some(release) = release(text) else {
-        let why = format!("it names no release of Spark; the job runs on {default}");
+        let why = format!("names no release of Spark; the job runs on {default}");
         return moved.remark(field, true, &why);
     };
     if spark_version(release).is_ok() {
@@ -234,7 +241,7 @@ fn spark_url(sink: &mut Sink, moved: &mut Moved, default: &str, field: &Field<'_
         return moved.lay(["spark", "version"], field, value);
     }
     let why = format!(
-        "it names Spark {}, and Mayfly runs releases of Spark 4; the job runs on {default}",
+        "names Spark {}, and Mayfly runs releases of Spark 4; the job runs on {default}",
         crate::text::escape(release, 20)
     );
     moved.remark(field, true, &why);

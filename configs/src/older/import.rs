@@ -9,8 +9,8 @@ use super::block::{self, Moved};
 use super::{Kind, kind};
 
 const HEAD: &str = "\
-# Made out of a file of the older system. New are the limits, which every run has: a job that says nothing else ends
-# after an hour and costs $5 at most. All keys and their defaults: configs/defaults.yml.
+# Made out of a file of the older system. What is new: every run has limits, of time and of money, and the nodes on this
+# machine have a size; they have defaults, as all keys have, which configs/defaults.yml lists.
 ";
 
 /// What came of a file of the older system.

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::failure::Failure;
 use super::out;
-use crate::embedded::{Embedded, Options};
+use crate::embedded::{Embedded, Life, Options};
 use crate::record::SCHEMA;
 
 /// Flags of `serve`.
@@ -83,6 +83,7 @@ pub(crate) async fn run(flags: &Flags, given: Option<&Path>, found: &Path) -> Re
         listen: Some(settings.listen),
         admin: Some(settings.admin),
         spark: settings.spark.map_or_else(default_spark, Ok)?,
+        life: Life::Server,
     };
     serve(flags.json, options).await
 }

@@ -1,14 +1,17 @@
 //! The cloud on this machine: every node is an agent process with its own loopback address, folder, cores and memory.
 //!
 //! A run is a group that this process keeps: a machine that ends is replaced as long as it is wanted. Its killer is
-//! the lease of each agent (`Timing::lease`): when this process dies, its nodes end by themselves.
+//! the lease of each agent (`Timing::lease`): when this process dies, its nodes end by themselves, unless another
+//! process takes the run over before that.
 
 mod address;
 mod machine;
 pub mod processes;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,14 +29,36 @@ use machine::LocalMachine;
 /// How long agents get to leave by themselves before they are killed.
 const LEAVE_GRACE: Duration = Duration::from_secs(5);
 
+/// How long nodes live without a word of the coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Once they have been answered.
+    pub lease: Duration,
+    /// Before.
+    pub alone: Duration,
+}
+
+impl Patience {
+    /// For a coordinator in a command, which takes the store along when it dies: nobody comes back.
+    pub const COMMAND: Self = Self {
+        lease: Duration::from_secs(8),
+        alone: Duration::from_secs(12),
+    };
+    /// For a coordinator that is started again when it dies.
+    pub const SERVER: Self = Self {
+        lease: Duration::from_secs(120),
+        alone: Duration::from_secs(120),
+    };
+}
+
 /// Intervals that suit one machine, where a report costs nothing.
 #[must_use]
-pub fn timing() -> Timing {
+pub fn timing(patience: Patience) -> Timing {
     Timing {
         sync: Duration::from_millis(500),
         sync_fast: Duration::from_millis(100),
         lost_after: Duration::from_secs(8),
-        lease: Duration::from_secs(8),
+        lease: patience.lease,
         grace: Duration::from_secs(5),
         salvage: Duration::from_secs(60),
         overtime: Duration::from_secs(240),
@@ -50,6 +75,8 @@ pub struct Site {
     pub store: Value,
     /// `toolchain` of `node.json`.
     pub toolchain: Value,
+    /// How long an agent lives that has not been answered yet.
+    pub alone: Duration,
 }
 
 struct Group {
@@ -105,12 +132,22 @@ impl Cloud for LocalCloud {
                 what: format!("make {}", folder.display()),
                 source,
             })?;
+        let mut groups = self.groups.lock().await;
+        if groups.contains_key(&order.run) {
+            return Ok(());
+        }
+        let run = order.run.clone();
+        let found = tokio::task::spawn_blocking(move || machines_in(&run, &folder)).await;
+        let found = found.map_err(|error| CloudError::Permanent(error.to_string()))?;
         let group = Group {
             order: order.clone(),
-            machines: Vec::new(),
+            machines: found.map_err(|source| CloudError::Transient {
+                what: format!("look for machines of {}", order.run),
+                source,
+            })?,
             released: false,
         };
-        self.groups.lock().await.entry(order.run.clone()).or_insert(group);
+        groups.insert(order.run.clone(), group);
         Ok(())
     }
 
@@ -140,11 +177,11 @@ impl Cloud for LocalCloud {
     }
 
     async fn end(&self, run: &RunId, node: &NodeId) -> Result<(), CloudError> {
-        let groups = self.groups.lock().await;
-        let machines = groups.get(run).map(|group| group.machines.as_slice());
+        let mut groups = self.groups.lock().await;
+        let machines = groups.get_mut(run).map(|group| group.machines.as_mut_slice());
         let machine = machines
             .unwrap_or_default()
-            .iter()
+            .iter_mut()
             .find(|machine| machine.is_of(node));
         // What it had started is ended by its keepers, or else by the release.
         machine.into_iter().for_each(LocalMachine::kill);
@@ -163,7 +200,7 @@ impl Cloud for LocalCloud {
         };
         if !group.released {
             group.released = true;
-            group.machines.iter().for_each(LocalMachine::ask_to_leave);
+            group.machines.iter_mut().for_each(LocalMachine::ask_to_leave);
         }
         let now = Timestamp::now();
         for machine in &mut group.machines {
@@ -177,6 +214,24 @@ impl Cloud for LocalCloud {
         }
         Ok(())
     }
+}
+
+/// Machines that a coordinator before this one started, in their order: each has a folder. Blocks.
+fn machines_in(run: &RunId, folder: &Path) -> io::Result<Vec<LocalMachine>> {
+    let mut machines = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(OsStr::to_str);
+        let Some(node) = name.and_then(|name| name.parse::<NodeId>().ok()) else {
+            continue;
+        };
+        // A folder without its `node.json` is one whose agent was never started.
+        if path.join("node.json").is_file() {
+            machines.push(LocalMachine::find(run, &node, &path)?);
+        }
+    }
+    machines.sort_by_key(LocalMachine::started);
+    Ok(machines)
 }
 
 impl Group {

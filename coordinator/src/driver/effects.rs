@@ -110,7 +110,8 @@ async fn try_receipt(context: &Context, draft: &Draft) -> Result<String, StoreEr
     Ok(text)
 }
 
-fn known(commit: records::Commit) -> Commit {
+/// A commit as the run knows it.
+pub(crate) fn known(commit: records::Commit) -> Commit {
     Commit {
         attempt: commit.attempt,
         exit_code: commit.exit_code,

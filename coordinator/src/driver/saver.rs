@@ -8,6 +8,7 @@ use mayfly_kit::store::{Replaced, Store};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use crate::record::RunRecord;
@@ -23,6 +24,7 @@ pub(super) struct Saver {
     latest: watch::Sender<Pending>,
     saved: watch::Receiver<u64>,
     version: u64,
+    superseded: CancellationToken,
 }
 
 /// Tells when a record is durable.
@@ -43,12 +45,24 @@ impl Saver {
     pub(super) fn start(context: &Arc<Context>, children: &mut JoinSet<()>) -> Self {
         let (latest, pending) = watch::channel(None);
         let (done, saved) = watch::channel(0);
-        children.spawn(keep_saving(Arc::clone(context), pending, done));
+        let superseded = CancellationToken::new();
+        children.spawn(keep_saving(
+            Arc::clone(context),
+            pending,
+            done,
+            superseded.clone(),
+        ));
         Self {
             latest,
             saved,
             version: 0,
+            superseded,
         }
+    }
+
+    /// Cancelled once another coordinator is seen to write this record.
+    pub(super) fn superseded(&self) -> CancellationToken {
+        self.superseded.clone()
     }
 
     pub(super) fn save(&mut self, record: RunRecord) {
@@ -70,7 +84,12 @@ impl Saver {
     }
 }
 
-async fn keep_saving(context: Arc<Context>, mut pending: watch::Receiver<Pending>, done: watch::Sender<u64>) {
+async fn keep_saving(
+    context: Arc<Context>,
+    mut pending: watch::Receiver<Pending>,
+    done: watch::Sender<u64>,
+    superseded: CancellationToken,
+) {
     let key = layout::record(&context.order.run);
     let mut etag = context.etag.clone();
     while pending.changed().await.is_ok() {
@@ -80,7 +99,9 @@ async fn keep_saving(context: Arc<Context>, mut pending: watch::Receiver<Pending
         match serde_json::to_vec_pretty(&*record) {
             Ok(text) => {
                 if !save_one(&context.store, &key, text, &mut etag).await {
-                    return;
+                    superseded.cancel();
+                    // Whoever waits for the record to be durable waits until the driver has stopped.
+                    return std::future::pending().await;
                 }
             }
             Err(error) => tracing::error!(%error, "the record cannot be written as JSON"),
@@ -106,7 +127,7 @@ async fn save_one(store: &Store, key: &str, text: Vec<u8>, etag: &mut String) ->
                 Ok(_) => {
                     tracing::error!(
                         key,
-                        "another coordinator has changed this record; this one stops writing it"
+                        "another coordinator has taken the run over; this one lets go of it"
                     );
                     return false;
                 }

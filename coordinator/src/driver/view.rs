@@ -7,6 +7,7 @@ use mayfly_kit::layout;
 use mayfly_proto::v1;
 
 use super::Context;
+use super::past::at;
 use crate::cloud::Machine;
 use crate::record::{Outcome, PhaseName, RunRecord};
 use crate::run::{Node, NodePhase, Role, Run, Stage};
@@ -108,11 +109,7 @@ fn node(node: &Node) -> v1::NodeView {
 }
 
 fn at_ms(record: &RunRecord, from_start: Duration) -> i64 {
-    record
-        .created
-        .checked_add(from_start)
-        .unwrap_or(Timestamp::MAX)
-        .as_millisecond()
+    at(record, from_start).as_millisecond()
 }
 
 fn role(role: Role) -> v1::Role {

@@ -5,15 +5,7 @@ use std::time::Duration;
 use mayfly_proto::{Attempt, NodeId};
 
 use super::report::{NodePhase, Report};
-
-/// What a node is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Drives the job.
-    Master,
-    /// Serves the master.
-    Worker,
-}
+use crate::record::Role;
 
 /// One node.
 #[derive(Debug, Clone, PartialEq)]

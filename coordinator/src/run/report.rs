@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mayfly_proto::v1;
+use serde::{Deserialize, Serialize};
 
 /// How far a node is in its attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,7 +47,7 @@ pub struct Failure {
 }
 
 /// How the job's process ended.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct JobEnd {
     /// Its exit code, if it ended by itself.
     pub exit_code: Option<i32>,

@@ -18,7 +18,7 @@ impl Run {
             Event::Armed(attempt) => self.armed(now, attempt, effects),
             Event::CloudFailed(reason) => self.conclude(now, Outcome::InfraFailed, &reason, effects),
             Event::Enrolled(node) => self.enrolled(now, node),
-            Event::Reported(id, attempt, report) => self.reported(now, &id, attempt, *report),
+            Event::Reported(id, attempt, report) => self.reported(now, &id, attempt, *report, effects),
             Event::MachineGone(id) => self.machine_gone(now, &id),
             Event::CancelAsked(level) => self.cancel_asked(now, level, effects),
             Event::Extended(deadline) => self.extended(now, deadline, effects),
@@ -59,7 +59,14 @@ impl Run {
         known.heard = now;
     }
 
-    fn reported(&mut self, now: Duration, id: &NodeId, attempt: Attempt, report: Report) {
+    fn reported(
+        &mut self,
+        now: Duration,
+        id: &NodeId,
+        attempt: Attempt,
+        report: Report,
+        effects: &mut Effects,
+    ) {
         let current = self.attempt;
         let working = matches!(self.stage, Stage::Working { .. });
         let Some(node) = self.nodes.get_mut(id) else {
@@ -74,7 +81,11 @@ impl Run {
             node.results_files = 0;
             node.took_part = false;
         }
-        node.took_part |= working;
+        if working && !node.took_part {
+            // Another coordinator must know that executors may have written files there.
+            node.took_part = true;
+            effects.push(Effect::Save);
+        }
         node.results_files = node.results_files.max(report.results_files);
         let failed = report.phase == NodePhase::Failed;
         node.report = report;
@@ -149,14 +160,7 @@ impl Run {
             return;
         };
         match commit {
-            Some(commit) => {
-                let end = JobEnd {
-                    exit_code: commit.exit_code,
-                    cause: commit.cause,
-                    ..JobEnd::default()
-                };
-                self.job_done(now, &end, effects);
-            }
+            Some(commit) => self.job_done(now, &commit.into(), effects),
             None if self.ended.is_none() && self.may_retry(now) => self.next_attempt(now, &reason, effects),
             None => self.conclude(now, Outcome::InfraFailed, &reason, effects),
         }
@@ -474,7 +478,7 @@ impl Run {
     }
 
     /// The job's end is durable.
-    fn job_done(&mut self, now: Duration, end: &JobEnd, effects: &mut Effects) {
+    pub(super) fn job_done(&mut self, now: Duration, end: &JobEnd, effects: &mut Effects) {
         if end.exit_code == Some(0) && end.signal.is_none() {
             self.end(Outcome::Succeeded, "", Some(end));
         } else {

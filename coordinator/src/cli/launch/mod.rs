@@ -21,7 +21,7 @@ use super::failure::Failure;
 use super::jobs::{self, Found};
 use super::view::{Mode, Paint, Screen};
 use super::{home, leftovers, out, upload};
-use crate::embedded::{self, Embedded, Options};
+use crate::embedded::{self, Embedded, Life, Options};
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
 use crate::source::{self, Source};
@@ -259,6 +259,7 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         listen: None,
         admin: None,
         spark: job.spark.version.clone(),
+        life: Life::Command,
     };
     let progress = |step: crate::toolchain::Step| {
         // When the screen cannot be written, the next line that matters fails too.

@@ -10,17 +10,16 @@ use jiff::Timestamp;
 use mayfly_proto::{NodeId, RunId};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use super::processes::{NODE_VARIABLE, RUN_VARIABLE};
+use super::processes::{self, NODE_VARIABLE, RUN_VARIABLE};
 use super::{Site, address};
 use crate::cloud::{Machine, Order};
 use crate::home::write_private;
 use crate::run::Role;
 
-/// How long an agent lives that hears nothing of the coordinator, which was there when it started it.
-const ALONE_SECS: u64 = 12;
 /// What an agent inherits from the environment of the coordinator; nothing else gets to a node.
 const INHERITED: [&str; 9] = [
     "PATH",
@@ -34,11 +33,28 @@ const INHERITED: [&str; 9] = [
     "RUST_BACKTRACE",
 ];
 
+/// The agent's process.
+enum Agent {
+    /// This process started it, and takes its exit in.
+    Child(Child),
+    /// Another coordinator did; it began so many ticks after boot.
+    Found(u64),
+    /// It had ended when the run was taken over.
+    Ended,
+}
+
 pub(super) struct LocalMachine {
     machine: Machine,
-    child: Child,
+    agent: Agent,
     pid: i32,
     asked: Option<Timestamp>,
+}
+
+/// What a machine's folder tells of it.
+#[derive(Deserialize)]
+struct Folder {
+    role: Role,
+    address: IpAddr,
 }
 
 impl LocalMachine {
@@ -77,10 +93,36 @@ impl LocalMachine {
         };
         Ok(Self {
             machine,
-            child,
+            agent: Agent::Child(child),
             pid,
             asked: None,
         })
+    }
+
+    /// A machine that another coordinator started in `folder`, whether its agent still lives or not. Blocks.
+    pub(super) fn find(run: &RunId, node: &NodeId, folder: &Path) -> io::Result<Self> {
+        let config = folder.join("node.json");
+        let started = config.metadata()?.modified()?;
+        let Folder { role, address } = serde_json::from_slice(&std::fs::read(config)?)?;
+        let agent = processes::agent_of(run, node);
+        let machine = Machine {
+            id: node.to_string(),
+            node: node.clone(),
+            role,
+            address: Some(address),
+            started: Timestamp::try_from(started).map_err(io::Error::other)?,
+            ended: agent.is_none().then(Timestamp::now),
+        };
+        Ok(Self {
+            machine,
+            pid: agent.map_or(0, |(pid, _)| pid),
+            agent: agent.map_or(Agent::Ended, |(_, began)| Agent::Found(began)),
+            asked: None,
+        })
+    }
+
+    pub(super) fn started(&self) -> Timestamp {
+        self.machine.started
     }
 
     pub(super) fn pid(&self) -> i32 {
@@ -88,7 +130,12 @@ impl LocalMachine {
     }
 
     pub(super) fn has_ended(&mut self) -> bool {
-        if self.machine.ended.is_none() && matches!(self.child.try_wait(), Ok(Some(_))) {
+        let ended = match &mut self.agent {
+            Agent::Child(child) => matches!(child.try_wait(), Ok(Some(_))),
+            Agent::Found(began) => processes::began(self.pid) != Some(*began),
+            Agent::Ended => true,
+        };
+        if self.machine.ended.is_none() && ended {
             self.machine.ended = Some(Timestamp::now());
         }
         self.machine.ended.is_some()
@@ -103,11 +150,11 @@ impl LocalMachine {
         self.machine.node == *node
     }
 
-    pub(super) fn kill(&self) {
+    pub(super) fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
     }
 
-    pub(super) fn ask_to_leave(&self) {
+    pub(super) fn ask_to_leave(&mut self) {
         self.signal(Signal::SIGTERM);
     }
 
@@ -119,8 +166,9 @@ impl LocalMachine {
         }
     }
 
-    fn signal(&self, signal: Signal) {
-        if self.machine.ended.is_none() {
+    fn signal(&mut self, signal: Signal) {
+        // Looked at just before, so that a later process of the same number is not met.
+        if !self.has_ended() {
             // It may have ended since: then there is nothing to signal.
             let _gone = kill(Pid::from_raw(self.pid), signal);
         }
@@ -152,7 +200,7 @@ fn node_json(
         "shared": shared,
         "store": site.store,
         "toolchain": site.toolchain,
-        "alone_secs": ALONE_SECS,
+        "alone_secs": site.alone.as_secs(),
     })
 }
 

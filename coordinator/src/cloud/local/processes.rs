@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mayfly_proto::RunId;
+use mayfly_proto::{NodeId, RunId};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -26,19 +26,14 @@ fn numbered(entry: &fs::DirEntry) -> Option<i32> {
     entry.file_name().to_str()?.parse().ok()
 }
 
-fn run_of(pid: i32) -> Option<RunId> {
+/// A variable of another process's environment.
+fn variable(pid: i32, name: &str) -> Option<String> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let prefix = format!("{RUN_VARIABLE}=");
+    let prefix = format!("{name}=");
     let value = environment
         .split(|&byte| byte == 0)
         .find_map(|entry| entry.strip_prefix(prefix.as_bytes()))?;
-    std::str::from_utf8(value).ok()?.parse().ok()
-}
-
-fn is_zombie(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_none_or(|(_, rest)| rest.starts_with('Z'))
+    Some(std::str::from_utf8(value).ok()?.to_owned())
 }
 
 /// Processes of all runs that this user may see. The process that asks is not among them.
@@ -51,16 +46,44 @@ pub fn all() -> Vec<Process> {
     entries
         .flatten()
         .filter_map(|entry| numbered(&entry))
-        .filter(|&pid| pid != own && !is_zombie(pid))
+        .filter(|&pid| pid != own && began(pid).is_some())
         .filter_map(|pid| {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             Some(Process {
                 pid,
-                run: run_of(pid)?,
+                run: variable(pid, RUN_VARIABLE)?.parse().ok()?,
                 name: name.trim().to_owned(),
             })
         })
         .collect()
+}
+
+/// The agent of a node, while it lives, and when it began (in ticks since boot, which tells it from a later process of
+/// its number).
+#[must_use]
+pub fn agent_of(run: &RunId, node: &NodeId) -> Option<(i32, u64)> {
+    let is_agent = |pid: i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        // Its keepers are the same program with another verb.
+        line.split(|&byte| byte == 0).nth(1) == Some(b"run")
+            && variable(pid, NODE_VARIABLE).as_deref() == Some(node.as_str())
+    };
+    let found = of(run)
+        .into_iter()
+        .find(|process| process.name == "agent" && is_agent(process.pid))?;
+    Some((found.pid, began(found.pid)?))
+}
+
+/// Field 22 of `/proc/<pid>/stat`, proc(5); `None` when the process has ended.
+#[must_use]
+pub fn began(pid: i32) -> Option<u64> {
+    const AFTER_NAME: usize = 19;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    if rest.starts_with('Z') {
+        return None;
+    }
+    rest.split_ascii_whitespace().nth(AFTER_NAME)?.parse().ok()
 }
 
 /// Processes of one run.

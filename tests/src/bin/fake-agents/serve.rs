@@ -56,7 +56,7 @@ fn timing(sync: Duration) -> Timing {
         sync_fast: sync,
         lost_after: late,
         lease: late,
-        ..local::timing()
+        ..local::timing(local::Patience::COMMAND)
     }
 }
 

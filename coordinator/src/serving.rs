@@ -1,0 +1,86 @@
+//! What a serving coordinator keeps between its lives: its addresses, which nodes of open runs know.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::home::{Home, write_private};
+
+/// Where it listens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses {
+    /// gRPC.
+    pub listen: Option<SocketAddr>,
+    /// The embedded store.
+    pub store: Option<SocketAddr>,
+}
+
+/// Held by the one serving coordinator of a home; the system lets go of it when the process dies.
+#[derive(Debug)]
+pub struct Serving {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Serving {
+    /// Takes the place; `None` when another process has it.
+    ///
+    /// # Errors
+    /// The lock's file cannot be made.
+    pub fn claim(home: &Home) -> io::Result<Option<Self>> {
+        let lock = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(home.path().join("serve.lock"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self {
+                path: home.path().join("serve.json"),
+                _lock: lock,
+            })),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Where the life before this one listened; nothing on the first start, or when the file cannot be read.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        let read = std::fs::read(&self.path).ok();
+        read.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
+    }
+
+    /// Keeps the addresses for the next life.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn remember(&self, addresses: &Addresses) -> io::Result<()> {
+        write_private(&self.path, &serde_json::to_vec(addresses)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_serves_and_the_next_one_knows_where() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let first = Serving::claim(&home).unwrap().unwrap();
+        assert!(Serving::claim(&home).unwrap().is_none());
+        assert_eq!(first.addresses(), Addresses::default());
+        let here = Addresses {
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 7070))),
+            store: None,
+        };
+        first.remember(&here).unwrap();
+        drop(first);
+        assert_eq!(Serving::claim(&home).unwrap().unwrap().addresses(), here);
+    }
+}
