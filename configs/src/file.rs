@@ -39,22 +39,34 @@ pub fn load_settings(path: Option<&Path>, given: &[Given]) -> Result<Settings, E
 pub fn read_text(path: &Path) -> Result<String, Errors> {
     let name = path.to_string_lossy();
     let bytes = read_bytes(path).map_err(|problem| Errors::of_file(&name, problem))?;
+    text_of(&name, bytes)
+}
+
+/// Bytes as the text of a configuration; `name` says where they are from.
+///
+/// # Errors
+/// They are more than [`MAX_FILE_BYTES`], or not UTF-8, or hold a NUL.
+pub fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, Errors> {
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(Errors::of_file(name, too_large()));
+    }
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        let problem = Problem::new(format!("the file holds {} at byte {at}", name_char('\0')));
+        return Err(Errors::of_file(name, problem.help("it must be plain text")));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes());
         let mut sink = Sink::default();
-        let source = sink.add_source(&name, &text);
+        let source = sink.add_source(name, &text);
         let end = at + char::REPLACEMENT_CHARACTER.len_utf8();
         let problem = Problem::new("the file is not UTF-8 text").help("save it as UTF-8");
-        sink.report(
-            Place {
-                source,
-                start: at,
-                end,
-            },
-            "",
-            problem,
-        );
+        let place = Place {
+            source,
+            start: at,
+            end,
+        };
+        sink.report(place, "", problem);
         sink.into_errors()
     })
 }
@@ -74,16 +86,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Problem> {
         .take(limit)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
-    if bytes.len() > MAX_FILE_BYTES {
-        return Err(too_large());
-    }
-    match bytes.iter().position(|byte| *byte == 0) {
-        Some(at) => Err(
-            Problem::new(format!("the file holds {} at byte {at}", name_char('\0')))
-                .help("it must be plain text"),
-        ),
-        None => Ok(bytes),
-    }
+    Ok(bytes)
 }
 
 pub(crate) fn too_large() -> Problem {

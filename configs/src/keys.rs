@@ -59,7 +59,14 @@ pub(crate) static SETTINGS: Table = Table(&[
     ),
     (
         "consul",
-        &["address", "token_file", "node_token_file", "ca_file", "datacenter", "prefix"],
+        &[
+            "address",
+            "token_file",
+            "node_token_file",
+            "ca_file",
+            "datacenter",
+            "prefix",
+        ],
     ),
     ("tls", &["cert_file", "key_file"]),
 ]);

@@ -40,7 +40,7 @@ mod warning;
 pub use adhoc::{AdHoc, ad_hoc};
 pub use diag::{Diagnostic, Errors, MAX_ERRORS, Problem};
 pub use env::Lookup;
-pub use file::{MAX_FILE_BYTES, load, load_settings, read_text};
+pub use file::{MAX_FILE_BYTES, load, load_settings, read_text, text_of};
 pub use git::{GitUrl, Repo};
 pub use job::{Chosen, Code, Engine, Env, Job, JobFile, Limits, Machine, OnFailure, Spark, Workers};
 pub use names::{GitRef, InstanceType, JobName, RelPath};

@@ -32,12 +32,19 @@ fn people_are_told_what_differs_in_their_job_alone() {
     };
     assert_eq!(
         of("log-reg-iris"),
-        ["spark.yml:22: `spark_url` names Spark 3.0.0-preview, and Mayfly runs releases of Spark 4; the job runs on 4.0.5"]
+        [
+            "spark.yml:22: `spark_url` names Spark 3.0.0-preview, and Mayfly runs releases of Spark 4; the job runs on 4.0.5"
+        ]
     );
     let santander = of("log-reg-santander");
-    assert!(santander[0].contains("`spark_job_args` has s3a:// paths") && santander.len() == 1, "{santander:?}");
+    assert!(
+        santander[0].contains("`spark_job_args` has s3a:// paths") && santander.len() == 1,
+        "{santander:?}"
+    );
     assert_eq!(jobs(SPARK).unwrap().warnings.len(), 3);
-    let mut own = parse_job("spark.yml", &block(""), &|_| None, None, &[]).unwrap().warnings;
+    let mut own = parse_job("spark.yml", &block(""), &|_| None, None, &[])
+        .unwrap()
+        .warnings;
     own.extend(jobs(&block("")).unwrap().warnings);
     assert!(own.is_empty(), "{own:?}");
 }
@@ -107,7 +114,10 @@ fn keys_that_were_removed_over_time_still_work_where_they_can() {
     assert_eq!(chosen.job.master.instance[0].as_str(), "t2.small");
     assert_eq!(chosen.job.workers.machine.instance[0].as_str(), "t2.large");
     let told: Vec<String> = chosen.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(told, ["spark.yml:5: `ami` is left out: machines start from Mayfly's own image"]);
+    assert_eq!(
+        told,
+        ["spark.yml:5: `ami` is left out: machines start from Mayfly's own image"]
+    );
 }
 
 #[test]

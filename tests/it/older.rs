@@ -10,7 +10,9 @@ const ITS_REPO: &str = "https://github.com/markokole/ds-code-for-ias.git";
 
 /// All rows of the predictions: species and number as it is, number as predicted.
 fn predictions(run: &Run<'_>) -> Vec<(String, String)> {
-    let parts = fs::read_dir(run.results(1).join("predictions")).unwrap().flatten();
+    let parts = fs::read_dir(run.results(1).join("predictions"))
+        .unwrap()
+        .flatten();
     let texts = parts
         .filter(|part| part.file_name().to_string_lossy().ends_with(".csv"))
         .map(|part| fs::read_to_string(part.path()).unwrap());
@@ -33,7 +35,11 @@ fn the_block_log_reg_iris_runs_as_it_is() {
 
     let mut command = home.command(&["launch", "spark.yml", "log-reg-iris"]);
     let ended = home.start(&mut command).wait(secs(300));
-    ended.exited(0).said("warning: spark.yml:22").said("Spark 3.0.0-preview").said("nothing is left");
+    ended
+        .exited(0)
+        .said("warning: spark.yml:22")
+        .said("Spark 3.0.0-preview")
+        .said("nothing is left");
 
     let [id] = &home.runs()[..] else {
         panic!("one run, not {:?}", home.runs())
@@ -41,10 +47,20 @@ fn the_block_log_reg_iris_runs_as_it_is() {
     let run = home.run(id);
     let receipt = run.assert_closed("succeeded");
     assert_eq!(receipt["commit"], repo.head());
-    assert_eq!(receipt["release"]["machines_started"], 2, "a master and its `no_workers: 1`");
+    assert_eq!(
+        receipt["release"]["machines_started"], 2,
+        "a master and its `no_workers: 1`"
+    );
     assert!(run.results(1).join("predictions/_SUCCESS").exists());
     let rows = predictions(&run);
-    let right = rows.iter().filter(|(label, predicted)| label == predicted).count();
-    assert!(rows.len() > 30 && right * 10 > rows.len() * 8, "{right} of {} are right", rows.len());
+    let right = rows
+        .iter()
+        .filter(|(label, predicted)| label == predicted)
+        .count();
+    assert!(
+        rows.len() > 30 && right * 10 > rows.len() * 8,
+        "{right} of {} are right",
+        rows.len()
+    );
     assert!(run.output(&[]).contains("accuracy"), "{}", run.output(&[]));
 }

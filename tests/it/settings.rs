@@ -10,7 +10,11 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 fn free() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string()
 }
 
 #[test]
@@ -30,7 +34,9 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
             .env_remove("MAYFLY_HOME")
             .envs(environment.map(|admin| ("MAYFLY_ADMIN", admin)));
         let mut serve = home.start(&mut command);
-        let said: Value = serve.until("its address", secs(120), || serde_json::from_str(&serve_line(&home)).ok());
+        let said: Value = serve.until("its address", secs(120), || {
+            serde_json::from_str(&serve_line(&home)).ok()
+        });
         serve.signal(Signal::SIGTERM);
         serve.wait(secs(30)).exited(0);
         assert_eq!(said["url"], format!("http://{listen}"));
@@ -39,7 +45,10 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     assert_eq!(serve(&[], None), of_file);
     assert_eq!(serve(&[], Some(&of_environment)), of_environment);
     assert_eq!(serve(&["--admin", &of_flag], Some(&of_environment)), of_flag);
-    assert!(home.scratch("state/store").is_dir(), "`state` is relative to the file");
+    assert!(
+        home.scratch("state/store").is_dir(),
+        "`state` is relative to the file"
+    );
 }
 
 /// What the newest command has said.

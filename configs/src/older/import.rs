@@ -49,12 +49,9 @@ pub fn import(file_name: &str, text: &str) -> Result<Import, Errors> {
 
 fn written(job: &Moved) -> String {
     let mut out = String::new();
-    let remarks = job
-        .remarks
-        .iter()
-        .map(|remark| format!("Left out: {}", remark.text));
-    for line in job.title.clone().into_iter().chain(remarks) {
-        out.push_str(&format!("# {}\n", escape(&line, 200)));
+    let remarks = job.remarks.iter().map(|remark| &remark.text);
+    for line in job.title.iter().chain(remarks) {
+        out.push_str(&format!("# {}\n", escape(line, 240)));
     }
     out + &render::job(&job.name, &job.entries)
 }

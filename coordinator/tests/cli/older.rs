@@ -23,7 +23,11 @@ fn an_import_is_printed_or_written_and_never_over_another_file() {
     let dir = folder(&["spark.yml"]);
     let printed = run(dir.path(), &["import", "spark.yml"]);
     assert_eq!(printed.status.code(), Some(0), "{}", stderr(&printed));
-    assert!(stderr(&printed).contains("warning: spark.yml:22"), "{}", stderr(&printed));
+    assert!(
+        stderr(&printed).contains("warning: spark.yml:22"),
+        "{}",
+        stderr(&printed)
+    );
     let written = run(dir.path(), &["import", "spark.yml", "-o", "jobs.yml"]);
     assert_eq!(written.status.code(), Some(0), "{}", stderr(&written));
     let text = fs::read(dir.path().join("jobs.yml")).unwrap();
@@ -31,8 +35,15 @@ fn an_import_is_printed_or_written_and_never_over_another_file() {
     assert!(run(dir.path(), &["validate", "jobs.yml"]).status.success());
     let again = run(dir.path(), &["import", "spark.yml", "-o", "spark.yml"]);
     assert_eq!(again.status.code(), Some(2));
-    assert!(stderr(&again).contains("spark.yml is there already"), "{}", stderr(&again));
-    assert_eq!(fs::read_to_string(dir.path().join("spark.yml")).unwrap(), data("spark.yml"));
+    assert!(
+        stderr(&again).contains("spark.yml is there already"),
+        "{}",
+        stderr(&again)
+    );
+    assert_eq!(
+        fs::read_to_string(dir.path().join("spark.yml")).unwrap(),
+        data("spark.yml")
+    );
 }
 
 #[test]
@@ -47,13 +58,20 @@ fn an_old_file_is_validated_and_its_jobs_are_found_by_name() {
     assert_eq!(report["files"][0]["warnings"][0]["line"], 22);
     assert_eq!(report["files"][0]["errors"], serde_json::json!([]));
     let near = run(dir.path(), &["launch", "log-reg-irsi"]);
-    assert!(stderr(&near).contains("did you mean \"log-reg-iris\"?"), "{}", stderr(&near));
+    assert!(
+        stderr(&near).contains("did you mean \"log-reg-iris\"?"),
+        "{}",
+        stderr(&near)
+    );
 }
 
 #[test]
 fn the_other_files_are_told_apart() {
     let dir = folder(&["aws.yml", "r-server.yml"]);
-    for (file, says) in [("aws.yml", "the network of the older system"), ("r-server.yml", "no engine for R exists")] {
+    for (file, says) in [
+        ("aws.yml", "the network of the older system"),
+        ("r-server.yml", "no engine for R exists"),
+    ] {
         for args in [&["launch", file][..], &["validate", file], &["import", file]] {
             let output = run(dir.path(), args);
             assert_eq!(output.status.code(), Some(2), "{args:?}");
