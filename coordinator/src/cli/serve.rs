@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use mayfly_configs::{AdHoc, ad_hoc};
+use mayfly_kit::consul::Consul;
 use mayfly_kit::shutdown::{self, Signals};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::args::Listen;
+use super::consul::ConsulArgs;
 use super::failure::Failure;
 use super::out;
 use crate::embedded::{Embedded, Life, Options};
@@ -24,6 +26,8 @@ pub(crate) struct Flags {
     /// Address of the admin pages (/live, /ready, /metrics, /status) [default: a free port of 127.0.0.1]
     #[arg(long, value_name = "IP:PORT")]
     admin: Option<SocketAddr>,
+    #[command(flatten)]
+    consul: ConsulArgs,
     /// Release of Spark that its nodes run [default: that of the job file's defaults]
     #[arg(long, value_name = "VERSION")]
     spark: Option<String>,
@@ -44,17 +48,23 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         Some(version) => version.clone(),
         None => default_spark()?,
     };
+    let consul = flags.consul.sides()?;
     let options = Options {
         home: home.to_owned(),
         listen: flags.listen.listen,
         admin: flags.admin,
         spark,
+        consul: consul.as_ref().map(|sides| sides.nodes.clone()),
         life: Life::Server,
     };
     let embedded = Embedded::start(options, |step| {
         out::note(&format!("{} {}", step.name, step.detail));
     })
     .await?;
+    let announced = match consul {
+        Some(sides) => Some(embedded.announce(Consul::open(&sides.own)?)?),
+        None => None,
+    };
     if flags.json {
         out::json(
             &json!({ "schema": SCHEMA, "url": embedded.url, "token": embedded.token, "admin": embedded.admin }),
@@ -68,6 +78,9 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         ))?;
     }
     shutdown::reached(&mut level, 1).await;
+    if let Some(announced) = announced {
+        announced.withdraw().await;
+    }
     out::note("stopping when the runs that go on are closed; a second signal stops at once");
     tokio::select! {
         () = embedded.drained() => {}
