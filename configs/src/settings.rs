@@ -153,10 +153,14 @@ struct Paths {
 impl Paths {
     fn read(&self, sink: &mut Sink, field: &Field<'_>) -> Option<PathBuf> {
         let path = field.with(sink, values::path)?;
-        if field.node.place.source < self.files {
+        if self.is_of_file(field) {
             return Some(self.base.join(path));
         }
         Some(path)
+    }
+
+    fn is_of_file(&self, field: &Field<'_>) -> bool {
+        field.node.place.source < self.files
     }
 }
 
@@ -237,7 +241,9 @@ fn consul(sink: &mut Sink, paths: &Paths, block: &Section<'_>) -> Option<Option<
     let (token_file, node_token_file) = (token_file?, node_token_file?);
     let (prefix, ca_file, datacenter) = (prefix?, ca_file?, datacenter?);
     let Some(address) = address? else {
-        let idle = ["token_file", "node_token_file", "ca_file", "datacenter"];
+        // Of the environment they may be there for other programs.
+        let mut idle = vec!["token_file", "node_token_file", "ca_file", "datacenter"];
+        idle.retain(|key| block.get(key).is_some_and(|field| paths.is_of_file(&field)));
         return goes_with(sink, block, "address", &idle).then_some(None);
     };
     Some(Some(ConsulFile {

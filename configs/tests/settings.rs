@@ -69,6 +69,12 @@ fn what_is_given_lies_over_the_file_and_its_paths_are_taken_as_they_are() {
     );
     let file = of(text).unwrap().consul.unwrap();
     assert_eq!(file.token_file, Some(PathBuf::from("/etc/mayfly/token")));
+    let idle = [given("CONSUL_CACERT", &["consul", "ca_file"], "ca.pem")];
+    assert_eq!(
+        parse_settings(None, &idle).unwrap().consul,
+        None,
+        "the environment is for other programs too"
+    );
     let errors = parse_settings(None, &[given("--listen", &["listen"], "here")]).unwrap_err();
     assert_eq!(
         (errors.list()[0].file.as_str(), errors.list()[0].key.as_str()),

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use mayfly_kit::admin::Admin;
+use mayfly_kit::consul::{Consul, ConsulSettings};
 use mayfly_kit::store::{Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cloud::local::{LocalCloud, Patience, Site, timing};
+use crate::consul::{self, Announced, Place};
 use crate::grpc;
 use crate::home::{BUCKET, Home};
 use crate::metrics::Metrics;
@@ -38,6 +40,8 @@ pub struct Options {
     pub admin: Option<SocketAddr>,
     /// Release of Spark that the nodes run.
     pub spark: String,
+    /// Consul as its nodes are told to use it, if there is one.
+    pub consul: Option<ConsulSettings>,
     /// What it is embedded in.
     pub life: Life,
 }
@@ -234,6 +238,7 @@ impl Embedded {
             agent,
             store: store.for_nodes(),
             toolchain,
+            consul: options.consul,
             alone: patience.alone,
         };
         let server = Server::new(Parts {
@@ -266,6 +271,25 @@ impl Embedded {
             tasks,
             _serving: serving,
         })
+    }
+
+    /// Lets others find this coordinator in Consul.
+    ///
+    /// # Errors
+    /// Its own URL is not one of an IP address.
+    pub fn announce(&self, consul: Consul) -> anyhow::Result<Announced> {
+        let (scheme, address) = match self.url.strip_prefix("https://") {
+            Some(address) => ("https", address),
+            None => ("http", self.url.trim_start_matches("http://")),
+        };
+        let place = Place {
+            scheme,
+            address: address
+                .parse()
+                .with_context(|| format!("register {} in Consul", self.url))?,
+            admin: self.admin,
+        };
+        Ok(consul::announce(consul, place, Arc::clone(&self.server)))
     }
 
     /// Waits until every run is closed; no new one should be launched meanwhile.

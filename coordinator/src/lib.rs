@@ -10,10 +10,11 @@
 //! * [`run`]: the state machine of one run; [`plan`]: what a group of machines does next. No I/O in either.
 //! * [`driver`]: the task that owns a run; [`server`]: all runs of a process; [`grpc`]: the wire.
 //! * [`record`]: what the store holds of a run. [`gc`]: what a dead coordinator left over.
-//! * [`embedded`]: all of it inside one command. [`home`]: the folder `.mayfly`.
+//! * [`consul`]: a server that others find. [`embedded`]: all of it inside one command. [`home`]: the folder `.mayfly`.
 
 pub mod cli;
 pub mod cloud;
+pub mod consul;
 pub mod driver;
 pub mod embedded;
 pub mod gc;

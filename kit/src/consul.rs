@@ -49,6 +49,12 @@ impl Consul {
         })
     }
 
+    /// Whether its address is one of this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.wire.is_local()
+    }
+
     /// `http://host:port`.
     #[must_use]
     pub fn address(&self) -> &str {

@@ -7,6 +7,7 @@
 pub(crate) mod args;
 mod cancel;
 mod client;
+mod consul;
 mod data;
 mod download;
 /// Failures.

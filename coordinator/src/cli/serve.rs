@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use mayfly_configs::{AdHoc, Given, SETTINGS_DEFAULTS, Settings, ad_hoc, load_settings};
+use mayfly_kit::consul::Consul;
 use mayfly_kit::shutdown::{self, Signals};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use super::consul::ConsulArgs;
 use super::failure::Failure;
 use super::out;
+use crate::consul::Sides;
 use crate::embedded::{Embedded, Life, Options};
 use crate::record::SCHEMA;
 
@@ -38,6 +41,8 @@ pub(crate) struct Flags {
     /// Release of Spark that its nodes run [default: that of the job file's defaults]
     #[arg(long, env = "MAYFLY_SPARK", value_name = "VERSION")]
     spark: Option<String>,
+    #[command(flatten)]
+    consul: ConsulArgs,
     /// One JSON object: {schema, url, token, admin}
     #[arg(long)]
     json: bool,
@@ -51,13 +56,10 @@ impl Flags {
             ("--admin (MAYFLY_ADMIN)", &["admin"], &self.admin),
             ("--spark (MAYFLY_SPARK)", &["spark"], &self.spark),
         ];
-        let given: Vec<Given> = flags
-            .into_iter()
-            .filter_map(|(flag, key, text)| {
-                let text = text.clone()?;
-                Some(Given { flag, key, text })
-            })
-            .collect();
+        let mut given = self.consul.given();
+        for (flag, key, text) in flags {
+            given.extend(text.clone().map(|text| Given { flag, key, text }));
+        }
         Ok(load_settings(self.config.as_deref(), &given)?)
     }
 }
@@ -78,17 +80,20 @@ pub(crate) async fn run(flags: &Flags, given: Option<&Path>, found: &Path) -> Re
         (None, Some(state)) => std::path::absolute(state).unwrap_or_else(|_| state.clone()),
         (Some(_), _) | (None, None) => found.to_owned(),
     };
+    let consul = settings.consul.map(ConsulArgs::from);
+    let consul = consul.unwrap_or_default().sides()?;
     let options = Options {
         home,
         listen: Some(settings.listen),
         admin: Some(settings.admin),
         spark: settings.spark.map_or_else(default_spark, Ok)?,
+        consul: consul.as_ref().map(|sides| sides.nodes.clone()),
         life: Life::Server,
     };
-    serve(flags.json, options).await
+    serve(flags.json, options, consul).await
 }
 
-async fn serve(json: bool, options: Options) -> Result<u8, Failure> {
+async fn serve(json: bool, options: Options, consul: Option<Sides>) -> Result<u8, Failure> {
     let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(signals.count());
@@ -96,8 +101,15 @@ async fn serve(json: bool, options: Options) -> Result<u8, Failure> {
         out::note(&format!("{} {}", step.name, step.detail));
     })
     .await?;
-    announce(json, &embedded)?;
+    let announced = match consul {
+        Some(sides) => Some(embedded.announce(Consul::open(&sides.own)?)?),
+        None => None,
+    };
+    tell(json, &embedded)?;
     shutdown::reached(&mut level, 1).await;
+    if let Some(announced) = announced {
+        announced.withdraw().await;
+    }
     out::note("stopping when the runs that go on are closed; a second signal stops at once");
     tokio::select! {
         () = embedded.drained() => {}
@@ -109,7 +121,8 @@ async fn serve(json: bool, options: Options) -> Result<u8, Failure> {
     }
 }
 
-fn announce(json: bool, embedded: &Embedded) -> Result<(), Failure> {
+/// How it is reached.
+fn tell(json: bool, embedded: &Embedded) -> Result<(), Failure> {
     if json {
         return out::json(
             &json!({ "schema": SCHEMA, "url": embedded.url, "token": embedded.token, "admin": embedded.admin }),
@@ -128,7 +141,6 @@ fn refuse_unused(settings: &Settings) -> Result<(), Failure> {
     let unused = [
         ("public_url", settings.public_url.is_some()),
         ("store", settings.store.is_some()),
-        ("consul", settings.consul.is_some()),
         ("tls", settings.tls.is_some()),
     ];
     match unused.into_iter().find(|(_, set)| *set) {

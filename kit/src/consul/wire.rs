@@ -3,6 +3,7 @@
 //! consulrs' own client reads bodies of any size, follows redirects, takes proxies from the environment and stops the
 //! program at a header that is not ASCII; so its requests are sent from here.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use consulrs::api::EndpointMiddleware;
@@ -169,6 +170,14 @@ impl Wire {
 
     pub(super) fn address(&self) -> &str {
         &self.base
+    }
+
+    /// Whether it is on this machine, as far as its address says.
+    pub(super) fn is_local(&self) -> bool {
+        let url = Url::parse(&self.base);
+        let host = url.as_ref().ok().and_then(Url::host_str).unwrap_or_default();
+        let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        host == "localhost" || ip.is_some_and(|ip| ip.is_loopback())
     }
 
     pub(super) async fn read_key(&self, at: &At<'_>, key: &str) -> Result<Option<RawPair>, ConsulError> {

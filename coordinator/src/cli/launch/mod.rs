@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::client::{self, Client};
+use super::consul::ConsulArgs;
 use super::failure::Failure;
 use super::jobs::{self, Found};
 use super::view::{Mode, Paint, Screen};
@@ -98,6 +99,8 @@ pub(crate) struct Flags {
     /// Print the run's id and leave it to the coordinator
     #[arg(long, requires = "coordinator")]
     detach: bool,
+    #[command(flatten)]
+    consul: ConsulArgs,
     /// Id of this request: the same id, job and commit are the same run [default: a new one]
     #[arg(long, value_name = "ID", value_parser = request_id)]
     request_id: Option<String>,
@@ -259,6 +262,7 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         listen: None,
         admin: None,
         spark: job.spark.version.clone(),
+        consul: flags.consul.sides()?.map(|sides| sides.nodes),
         life: Life::Command,
     };
     let progress = |step: crate::toolchain::Step| {
