@@ -10,7 +10,8 @@
 //! * [`run`]: the state machine of one run; [`plan`]: what a group of machines does next. No I/O in either.
 //! * [`driver`]: the task that owns a run; [`server`]: all runs of a process; [`grpc`]: the wire.
 //! * [`record`]: what the store holds of a run. [`gc`]: what a dead coordinator left over.
-//! * [`consul`]: a server that others find. [`embedded`]: all of it inside one command. [`home`]: the folder `.mayfly`.
+//! * [`consul`]: a server that others find; [`shared`]: the jobs that a team keeps there.
+//! * [`embedded`]: all of it inside one command. [`home`]: the folder `.mayfly`.
 
 pub mod cli;
 pub mod cloud;
@@ -27,6 +28,7 @@ pub mod record;
 pub mod run;
 pub mod server;
 pub mod serving;
+pub mod shared;
 pub mod source;
 pub mod tokens;
 pub mod toolchain;

@@ -17,5 +17,6 @@ mod parts_die;
 mod refusals;
 mod results;
 mod settings;
+mod shared_jobs;
 mod twice;
 mod wire;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{cancel, data, gc, import, launch, list, logs, receipt, results, serve, status, store, validate};
+use super::{
+    cancel, config, data, gc, import, launch, list, logs, receipt, results, serve, status, store, validate,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,6 +80,8 @@ pub(crate) enum Verb {
     Gc(gc::Flags),
     /// Run the coordinator for several people or runs, in the foreground
     Serve(serve::Flags),
+    /// The jobs that a team keeps in Consul
+    Config(config::Flags),
     /// Put files into the store for jobs to read
     Data(data::Flags),
     /// The embedded S3 store by itself

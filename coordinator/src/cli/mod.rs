@@ -7,6 +7,7 @@
 pub(crate) mod args;
 mod cancel;
 mod client;
+mod config;
 mod consul;
 mod data;
 mod download;
@@ -107,6 +108,7 @@ async fn verb(cli: &Cli) -> Result<u8, Failure> {
         Verb::Cancel(flags) => cancel::run(flags, &home).await,
         Verb::Gc(flags) => gc::run(flags, &home).await,
         Verb::Serve(flags) => serve::run(flags, cli.global.home.as_deref(), &home).await,
+        Verb::Config(flags) => config::run(flags, out).await,
         Verb::Data(flags) => data::run(flags, &home).await,
         Verb::Store(flags) => store::run(flags, &home).await,
     }

@@ -21,7 +21,7 @@ use super::consul::ConsulArgs;
 use super::failure::Failure;
 use super::jobs::{self, Found};
 use super::view::{Mode, Paint, Screen};
-use super::{home, leftovers, out, upload};
+use super::{config, home, leftovers, out, upload};
 use crate::embedded::{self, Embedded, Life, Options};
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
@@ -37,6 +37,7 @@ Examples:
   coordinator launch log-reg-iris                      a job of configs/jobs/*.yml or *.yml, here or above
   coordinator launch jobs.yml                          the only job of a file
   coordinator launch jobs.yml daily --set workers.count=8 --set limits.deadline=2h
+  coordinator launch daily --from consul               a job that the team keeps in Consul
   coordinator launch --repo https://github.com/me/code --ref v1.2 --entry main.py --workers 4
   coordinator launch --entry main.py --dirty           this folder, uncommitted work too
 
@@ -46,6 +47,9 @@ pub(crate) struct Flags {
     /// A job file, a job, or both
     #[arg(num_args = 0..=2, value_names = ["FILE", "JOB"])]
     named: Vec<String>,
+    /// Take the job from what the team keeps there, not from a file
+    #[arg(long, value_enum, conflicts_with = "entry", value_name = "WHERE")]
+    from: Option<Holder>,
     /// Without a file: the program to run (.py or .jar), relative to the job's folder
     #[arg(long, conflicts_with = "named", value_name = "PATH")]
     entry: Option<String>,
@@ -106,6 +110,13 @@ pub(crate) struct Flags {
     request_id: Option<String>,
 }
 
+/// What holds jobs, other than files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Holder {
+    /// Consul's KV; see `coordinator config`.
+    Consul,
+}
+
 /// Where machines come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Cloud {
@@ -133,7 +144,10 @@ fn request_id(text: &str) -> Result<String, String> {
 }
 
 impl Flags {
-    fn found(&self, cwd: &Path) -> Result<Found, Failure> {
+    async fn found(&self, cwd: &Path) -> Result<Found, Failure> {
+        if self.from == Some(Holder::Consul) {
+            return jobs::of_consul(&config::open(&self.consul)?, &self.named, &self.sets, cwd).await;
+        }
         let Some(entry) = &self.entry else {
             return jobs::of_file(&self.named, &self.sets, cwd);
         };
@@ -165,7 +179,7 @@ struct Coordinator {
 /// Whatever keeps the run from being made; how a run that was made ended is the exit code.
 pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
     let cwd = home::current()?;
-    let found = flags.found(&cwd)?;
+    let found = flags.found(&cwd).await?;
     let mut screen = Screen::new(Mode::choose(flags.json), paint);
     let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
     let mut tasks = JoinSet::new();
@@ -209,7 +223,7 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
         mut job,
         base,
         path_from,
-        file,
+        holder,
         warnings,
     } = found;
     let scratch = tempfile::Builder::new().prefix("mayfly-").tempdir();
@@ -224,7 +238,7 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
     };
     let code = source::resolve(&job.code, options).await?;
     place(&mut job, &base, &code)?;
-    for line in plan::lines(&job, &code, file.as_deref(), flags.dirty) {
+    for line in plan::lines(&job, &code, holder.as_deref(), flags.dirty) {
         screen.note(&line)?;
     }
     let warnings = warnings.iter().map(ToString::to_string);
