@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{cancel, data, gc, launch, list, logs, receipt, results, serve, status, store, validate};
+use super::{
+    cancel, config, data, gc, import, launch, list, logs, receipt, results, serve, status, store, validate,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +62,8 @@ pub(crate) enum Verb {
     Launch(Box<launch::Flags>),
     /// Check job files without running anything
     Validate(validate::Flags),
+    /// Make a job file out of one of the older system (spark.yml)
+    Import(import::Flags),
     /// List the runs of the store, newest first
     List(list::Flags),
     /// Show how far a run is
@@ -76,6 +80,8 @@ pub(crate) enum Verb {
     Gc(gc::Flags),
     /// Run the coordinator for several people or runs, in the foreground
     Serve(serve::Flags),
+    /// The jobs that a team keeps in Consul
+    Config(config::Flags),
     /// Put files into the store for jobs to read
     Data(data::Flags),
     /// The embedded S3 store by itself

@@ -113,6 +113,21 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+impl From<mayfly_kit::consul::ConsulError> for Failure {
+    fn from(error: mayfly_kit::consul::ConsulError) -> Self {
+        Self::chain("", &error)
+    }
+}
+
+impl From<mayfly_kit::consul::SettingsError> for Failure {
+    fn from(error: mayfly_kit::consul::SettingsError) -> Self {
+        Self {
+            code: USAGE,
+            message: join("", &error),
+        }
+    }
+}
+
 impl From<crate::home::HomeError> for Failure {
     fn from(error: crate::home::HomeError) -> Self {
         Self {

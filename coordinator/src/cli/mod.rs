@@ -7,12 +7,15 @@
 pub(crate) mod args;
 mod cancel;
 mod client;
+mod config;
+mod consul;
 mod data;
 mod download;
 /// Failures.
 pub(crate) mod failure;
 mod gc;
 mod home;
+mod import;
 mod jobs;
 mod launch;
 mod leftovers;
@@ -101,6 +104,7 @@ async fn verb(cli: &Cli) -> Result<u8, Failure> {
     match &cli.verb {
         Verb::Launch(flags) => launch::run(flags, &home, err).await,
         Verb::Validate(flags) => validate::run(flags),
+        Verb::Import(flags) => import::run(flags),
         Verb::List(flags) => list::run(flags, &home, out).await,
         Verb::Status(flags) => status::run(flags, &home, out).await,
         Verb::Logs(flags) => logs::run(flags, &home).await,
@@ -108,7 +112,8 @@ async fn verb(cli: &Cli) -> Result<u8, Failure> {
         Verb::Receipt(flags) => receipt::run(flags, &home, out).await,
         Verb::Cancel(flags) => cancel::run(flags, &home).await,
         Verb::Gc(flags) => gc::run(flags, &home).await,
-        Verb::Serve(flags) => serve::run(flags, &home).await,
+        Verb::Serve(flags) => serve::run(flags, cli.global.home.as_deref(), &home).await,
+        Verb::Config(flags) => config::run(flags, out).await,
         Verb::Data(flags) => data::run(flags, &home).await,
         Verb::Store(flags) => store::run(flags, &home).await,
     }

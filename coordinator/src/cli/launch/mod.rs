@@ -17,10 +17,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::client::{self, Client};
+use super::consul::ConsulArgs;
 use super::failure::Failure;
 use super::jobs::{self, Found};
 use super::view::{Mode, Paint, Screen};
-use super::{home, leftovers, out, upload};
+use super::{config, home, leftovers, out, upload};
 use crate::embedded::{self, Embedded, Life, Options};
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
@@ -37,6 +38,7 @@ Examples:
   coordinator launch log-reg-iris                      a job of configs/jobs/*.yml or *.yml, here or above
   coordinator launch jobs.yml                          the only job of a file
   coordinator launch jobs.yml daily --set workers.count=8 --set limits.deadline=2h
+  coordinator launch daily --from consul               a job that the team keeps in Consul
   coordinator launch --repo https://github.com/me/code --ref v1.2 --entry main.py --workers 4
   coordinator launch --entry main.py --dirty           this folder, uncommitted work too
 
@@ -46,6 +48,9 @@ pub(crate) struct Flags {
     /// A job file, a job, or both
     #[arg(num_args = 0..=2, value_names = ["FILE", "JOB"])]
     named: Vec<String>,
+    /// Take the job from what the team keeps there, not from a file
+    #[arg(long, value_enum, conflicts_with = "entry", value_name = "WHERE")]
+    from: Option<Holder>,
     /// Without a file: the program to run (.py or .jar), relative to the job's folder
     #[arg(long, conflicts_with = "named", value_name = "PATH")]
     entry: Option<String>,
@@ -101,9 +106,18 @@ pub(crate) struct Flags {
     /// Print the run's id and leave it to the coordinator
     #[arg(long, requires = "coordinator")]
     detach: bool,
+    #[command(flatten)]
+    consul: ConsulArgs,
     /// Id of this request: the same id, job and commit are the same run [default: a new one]
     #[arg(long, value_name = "ID", value_parser = request_id)]
     request_id: Option<String>,
+}
+
+/// What holds jobs, other than files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Holder {
+    /// Consul's KV; see `coordinator config`.
+    Consul,
 }
 
 /// Where machines come from.
@@ -133,7 +147,10 @@ fn request_id(text: &str) -> Result<String, String> {
 }
 
 impl Flags {
-    fn found(&self, cwd: &Path) -> Result<Found, Failure> {
+    async fn found(&self, cwd: &Path) -> Result<Found, Failure> {
+        if self.from == Some(Holder::Consul) {
+            return jobs::of_consul(&config::open(&self.consul)?, &self.named, &self.sets, cwd).await;
+        }
         let Some(entry) = &self.entry else {
             return jobs::of_file(&self.named, &self.sets, cwd);
         };
@@ -165,7 +182,7 @@ struct Coordinator {
 /// Whatever keeps the run from being made; how a run that was made ended is the exit code.
 pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
     let cwd = home::current()?;
-    let found = flags.found(&cwd)?;
+    let found = flags.found(&cwd).await?;
     let mut screen = Screen::new(Mode::choose(flags.json), paint);
     let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
     let mut tasks = JoinSet::new();
@@ -209,7 +226,8 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
         mut job,
         base,
         path_from,
-        file,
+        holder,
+        warnings,
     } = found;
     let scratch = tempfile::Builder::new().prefix("mayfly-").tempdir();
     let scratch =
@@ -223,10 +241,11 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
     };
     let code = source::resolve(&job.code, options).await?;
     place(&mut job, &base, &code)?;
-    for line in plan::lines(&job, &code, file.as_deref(), flags.dirty) {
+    for line in plan::lines(&job, &code, holder.as_deref(), flags.dirty) {
         screen.note(&line)?;
     }
-    for warning in &code.warnings {
+    let warnings = warnings.iter().map(ToString::to_string);
+    for warning in warnings.chain(code.warnings.iter().cloned()) {
         screen.note(&format!("warning: {warning}"))?;
     }
     let mut coordinator = open(flags, &job, home, screen).await?;
@@ -260,6 +279,8 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         listen: Listen::default(),
         admin: None,
         spark: job.spark.version.clone(),
+        consul: flags.consul.sides()?.map(|sides| sides.nodes),
+        store: None,
         life: Life::Command,
     };
     let progress = |step: crate::toolchain::Step| {
