@@ -97,6 +97,8 @@ pub struct Door {
     request: EnrollRequest,
     run: RunId,
     patience: Policy,
+    /// What was shown since this process was taken in: join tokens expire.
+    known_as: Option<MetadataValue<Ascii>>,
 }
 
 impl Door {
@@ -143,6 +145,7 @@ impl Door {
                 cap: ENROL_CAP,
                 budget: Duration::from_secs(config.alone_secs),
             },
+            known_as: None,
         })
     }
 
@@ -150,11 +153,14 @@ impl Door {
     ///
     /// # Errors
     /// The coordinator said no for good, could not be reached in that time, or answered nonsense.
-    pub async fn enrol(&self) -> Result<Enrolled, EnrolError> {
+    pub async fn enrol(&mut self) -> Result<Enrolled, EnrolError> {
         let mut waits = Backoff::new(self.patience, jitter);
         loop {
             let mut request = Request::new(self.request.clone());
             request.set_timeout(CALL_TIMEOUT);
+            if let Some(known_as) = &self.known_as {
+                request.metadata_mut().insert("authorization", known_as.clone());
+            }
             let mut client = AgentServiceClient::new(self.channel.clone());
             let status = match client.enroll(request).await {
                 Ok(reply) => return self.enrolled(reply.into_inner()),
@@ -172,12 +178,13 @@ impl Door {
         }
     }
 
-    fn enrolled(&self, reply: EnrollReply) -> Result<Enrolled, EnrolError> {
+    fn enrolled(&mut self, reply: EnrollReply) -> Result<Enrolled, EnrolError> {
         let node: NodeId = reply.node_id.parse().map_err(EnrolError::Answer)?;
         let mut authorization: MetadataValue<Ascii> = format!("Bearer {}", reply.session_token)
             .parse()
             .map_err(|_| EnrolError::Lacks("token that can be sent back"))?;
         authorization.set_sensitive(true);
+        self.known_as = Some(authorization.clone());
         Ok(Enrolled {
             session: Session {
                 run: self.run.clone(),

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use mayfly_proto::{NodeId, RunId};
 
 use crate::run::{Role, Wanted};
+use crate::tokens::Joining;
 
 /// One machine of a run, as its cloud sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +56,8 @@ pub struct Order {
     pub job: Job,
     /// Where agents reach the coordinator.
     pub coordinator: String,
-    /// Exchanged at `Enroll` by the master.
-    pub master_token: String,
-    /// Exchanged at `Enroll` by workers.
-    pub worker_token: String,
+    /// Makes what each machine exchanges at `Enroll`, when it is made.
+    pub joining: Joining,
 }
 
 /// What the coordinator asks of a cloud. Every call may be repeated.

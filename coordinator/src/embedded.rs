@@ -232,7 +232,10 @@ impl Embedded {
             Life::Command => Patience::COMMAND,
             Life::Server => Patience::SERVER,
         };
-        let tokens = Tokens::generate().context("draw the coordinator's tokens")?;
+        let tokens = match options.life {
+            Life::Command => Tokens::generate().context("draw the coordinator's tokens")?,
+            Life::Server => Tokens::kept(&home)?,
+        };
         let token = tokens.people().to_owned();
         let site = Site {
             agent,

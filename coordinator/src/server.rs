@@ -237,12 +237,10 @@ impl Server {
     }
 
     fn order(&self, run: &RunId, launch: &Launch) -> Order {
-        let tokens = &self.parts.tokens;
         Order {
             run: run.clone(),
             coordinator: self.parts.url.clone(),
-            master_token: tokens.join(run, Role::Master),
-            worker_token: tokens.join(run, Role::Worker),
+            joining: self.parts.tokens.joining(run),
             job: launch.job.clone(),
         }
     }

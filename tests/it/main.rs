@@ -15,5 +15,6 @@ mod interrupts;
 mod parts_die;
 mod refusals;
 mod results;
+mod serve;
 mod twice;
 mod wire;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use mayfly_proto::v1::agent_service_server::AgentService;
 use mayfly_proto::{Attempt, NodeId, PROTOCOL_VERSION, RunId, v1};
 use tokio::sync::oneshot;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{bad_id, check_token, run_id, status};
+use super::{bad_id, bearer, check_token, run_id, status};
 use crate::driver::Message;
 use crate::run::{Desired, Goal, Node, Report, Role};
 use crate::server::{Entry, Server, Session};
@@ -52,6 +53,29 @@ impl Agents {
                 .session(&run, node.as_str(), &session.boot_id),
         )?;
         Ok((entry, session, run, node))
+    }
+
+    /// A node is taken in by the session token of the same process of its agent, if it had enrolled before (this
+    /// coordinator may have been started anew since), else by its join token.
+    fn admit(
+        &self,
+        shown: Option<&str>,
+        run: &RunId,
+        role: Role,
+        request: &v1::EnrollRequest,
+    ) -> Result<(), Status> {
+        let tokens = self.server.tokens();
+        let session = tokens.session(run, &request.machine_id, &request.boot_id);
+        if shown.is_some_and(|shown| same(shown, &session)) {
+            return Ok(());
+        }
+        let checked = tokens
+            .joining(run)
+            .check(&request.join_token, role, Timestamp::now());
+        checked.map_err(|error| {
+            tracing::warn!(%run, role = role.name(), %error, "a node was not taken in");
+            Status::unauthenticated(error.to_string())
+        })
     }
 }
 
@@ -150,16 +174,12 @@ fn wire(desired: Desired) -> v1::Desired {
 #[tonic::async_trait]
 impl AgentService for Agents {
     async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::EnrollReply>, Status> {
+        let shown = bearer(request.metadata()).map(str::to_owned);
         let request = request.into_inner();
         let run = run_id(&request.run_id)?;
         let role = role(request.role)?;
         let entry = self.server.run(&run).await.map_err(status)?;
-        if !same(&request.join_token, &self.server.tokens().join(&run, role)) {
-            tracing::warn!(%run, ?role, "a node showed a join token that is not of this run and role: refused");
-            return Err(Status::unauthenticated(
-                "the join token is not of this run and role",
-            ));
-        }
+        self.admit(shown.as_deref(), &run, role, &request)?;
         check_enrolment(&request)?;
         let id = node_id(&request.machine_id, role)?;
         if entry.open_session(&id, &request.boot_id, role).await.is_none() {

@@ -1,0 +1,102 @@
+//! `coordinator serve`, which a test may kill and start again.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::wait::{self, secs};
+use crate::{Home, Job, Launch};
+
+/// A serving coordinator; it is killed when this is dropped.
+#[derive(Debug)]
+pub struct Serve {
+    command: Launch,
+    /// Where it listens: the same in each of its lives.
+    pub url: String,
+    token: String,
+    /// Its admin pages: others in each life.
+    pub admin: String,
+}
+
+impl Serve {
+    /// Starts it and waits until it listens.
+    #[must_use]
+    pub fn start(home: &Home) -> Self {
+        Self::start_with(home, &[])
+    }
+
+    /// The same with more flags.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start_with(home: &Home, flags: &[&str]) -> Self {
+        let mut args = vec!["serve", "--json"];
+        args.extend(flags);
+        let mut command = home.start(&mut home.command(&args));
+        let stdout = command.stdout_file();
+        let told: Value = command.until("the coordinator's address", secs(120), || {
+            serde_json::from_slice(&std::fs::read(&stdout).ok()?).ok()
+        });
+        let text = |key: &str| told[key].as_str().unwrap().to_owned();
+        Self {
+            command,
+            url: text("url"),
+            token: text("token"),
+            admin: text("admin"),
+        }
+    }
+
+    /// Launches a job there.
+    #[must_use]
+    pub fn launch(&self, home: &Home, job: &Job, flags: &[&str]) -> Launch {
+        let mut command = home.command(&["launch"]);
+        command
+            .arg(job.write(home))
+            .args(["--coordinator", &self.url])
+            .args(flags)
+            .env("MAYFLY_TOKEN", &self.token);
+        home.start(&mut command)
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        self.command.kill();
+    }
+
+    /// Kills it and starts the next one, which must be where it was.
+    ///
+    /// # Panics
+    /// It is not.
+    pub fn again(&mut self, home: &Home) {
+        self.kill();
+        let next = Self::start(home);
+        assert_eq!(
+            (&next.url, &next.token),
+            (&self.url, &self.token),
+            "the next life is elsewhere"
+        );
+        *self = next;
+    }
+
+    /// Lets it live for so long: a moment of the test's choice, not a wait for anything.
+    pub fn live_for(&mut self, time: Duration) {
+        let end = std::time::Instant::now() + time;
+        self.command.until("the moment", time + secs(1), || {
+            (std::time::Instant::now() >= end).then_some(())
+        });
+    }
+
+    /// Waits for a fact while it runs.
+    pub fn until<T>(&mut self, what: &str, limit: Duration, ask: impl FnMut() -> Option<T>) -> T {
+        self.command.until(what, limit, ask)
+    }
+}
+
+/// Lets time pass with nobody there: what is tested is that nothing happens in it.
+pub fn nobody_for(time: Duration) {
+    let end = std::time::Instant::now() + time;
+    wait::until("the time to pass", time + secs(1), || {
+        (std::time::Instant::now() >= end).then_some(())
+    });
+}
