@@ -404,8 +404,7 @@ fn broken(at: &At<'_>, error: consulrs_reqwest::Error) -> ConsulError {
     } else if error.is_connect() {
         ConsulFault::Connect
     } else {
-        let what = "the connection broke off, or it is not HTTP";
-        ConsulFault::NotConsul { what }
+        ConsulFault::Broken
     };
     at.caused(fault, Some(error.without_url().into()))
 }

@@ -236,7 +236,7 @@ fn a_worker_finds_its_master_while_the_coordinator_is_silent() {
     );
     claim(&consul, "stale", "127.0.0.6", &[&run, "attempt=7"]);
     claim(&consul, "nowhere", "master.example.org", &[&run, "attempt=1"]);
-    claim(&consul, "anywhere", "0.0.0.0", &[&run, "attempt=1"]);
+    claim(&consul, "metadata", "169.254.169.254", &[&run, "attempt=1"]);
     claim(&consul, "both", "127.0.0.7", &[&run, "attempt=1", "attempt=7"]);
     claim(&consul, "one", "127.0.0.8", &[&run, "attempt=1"]);
     claim(&consul, "two", "127.0.0.9", &[&run, "attempt=1"]);
