@@ -144,7 +144,7 @@ impl OpenStore {
     ///
     /// # Errors
     /// It does not answer, or not to these keys.
-    async fn elsewhere(config: StoreConfig) -> anyhow::Result<Self> {
+    pub async fn elsewhere(config: StoreConfig) -> anyhow::Result<Self> {
         let store = Store::open(&config);
         let asked = store.get(PROBE).await;
         asked.with_context(|| format!("the store {} cannot be used", store.s3_url("")))?;
@@ -304,17 +304,21 @@ impl Embedded {
     /// Lets others find this coordinator in Consul.
     ///
     /// # Errors
-    /// Its own URL is not one of an IP address.
-    pub fn announce(&self, consul: Consul) -> anyhow::Result<Announced> {
+    /// The host of its own URL has no address.
+    pub async fn announce(&self, consul: Consul) -> anyhow::Result<Announced> {
         let (scheme, address) = match self.url.strip_prefix("https://") {
             Some(address) => ("https", address),
             None => ("http", self.url.trim_start_matches("http://")),
         };
+        // Consul wants addresses: a name of ours is looked up once.
+        let found = tokio::net::lookup_host(address).await;
+        let mut found = found.with_context(|| format!("register {} in Consul", self.url))?;
+        let address = found
+            .next()
+            .with_context(|| format!("register {} in Consul: it has no address", self.url))?;
         let place = Place {
             scheme,
-            address: address
-                .parse()
-                .with_context(|| format!("register {} in Consul", self.url))?,
+            address,
             admin: self.admin,
         };
         Ok(consul::announce(consul, place, Arc::clone(&self.server)))

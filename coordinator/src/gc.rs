@@ -12,6 +12,7 @@ use mayfly_proto::{NodeId, RunId};
 
 use crate::cloud::local::processes;
 use crate::driver::{commit_of, phase_times};
+use crate::embedded::OpenStore;
 use crate::home::{BUCKET, Home, RunLock};
 use crate::record::{Ended, Outcome, PhaseMark, PhaseName, Receipt, ReleaseProof, RunRecord, SCHEMA};
 
@@ -37,14 +38,22 @@ pub struct Leftover {
 
 /// Looks for what is left over; changes nothing.
 ///
+/// In a store that others use too, a run belongs to this home only if its record says so: that no lock of another
+/// machine's coordinator is seen here is no evidence.
+///
 /// # Errors
 /// The folder or the store cannot be read.
-pub async fn scan(home: &Path, store: &Store) -> anyhow::Result<Vec<Leftover>> {
+pub async fn scan(home: &Path, open: &OpenStore) -> anyhow::Result<Vec<Leftover>> {
     let home = Home::open(home)?;
     let processes = tokio::task::spawn_blocking(processes::all).await?;
     let mut found = Vec::new();
+    let (store, shared) = (&open.store, open.folder.is_none());
     for run in candidates(&home, store, &processes).await? {
         let record = record(store, &run).await?;
+        let here = |record: &RunRecord| record.folder.as_deref() == Some(home.run(&run).as_path());
+        if shared && !record.as_ref().is_some_and(|(record, _)| here(record)) {
+            continue;
+        }
         let open = record.as_ref().is_some_and(|(record, _)| !is_closed(record));
         let alive = processes.iter().filter(|process| process.run == run).count();
         // Only a run that looks left over is locked: looking must not make folders for the others.
