@@ -5,6 +5,7 @@ pub mod local;
 use std::net::IpAddr;
 
 use mayfly_configs::Job;
+use mayfly_kit::tls::Fingerprint;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -56,6 +57,8 @@ pub struct Order {
     pub job: Job,
     /// Where agents reach the coordinator.
     pub coordinator: String,
+    /// Authority that the coordinator's certificate comes from; `None` where it speaks plaintext.
+    pub fingerprint: Option<Fingerprint>,
     /// Makes what each machine exchanges at `Enroll`, when it is made.
     pub joining: Joining,
 }

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// Bucket of the embedded store.
 pub const BUCKET: &str = "mayfly";
 
+/// File with the token of people.
+pub(crate) const PEOPLE_TOKEN: &str = "people.token";
+
 /// `.mayfly`, made on first use.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
@@ -155,6 +158,12 @@ impl Home {
         let bytes = made_once(&path, || make().map(String::into_bytes));
         let secret = bytes.and_then(|bytes| one_line(&bytes));
         secret.map_err(fail("cannot read or write the secret in", &path))
+    }
+
+    /// The token of people (mode 0400), for the administrator to hand on.
+    #[must_use]
+    pub fn people_token(&self) -> PathBuf {
+        self.0.join(PEOPLE_TOKEN)
     }
 
     /// A private file (mode 0400) of this name that is made on first use.

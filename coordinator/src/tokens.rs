@@ -7,7 +7,7 @@ use std::io;
 use mayfly_proto::RunId;
 use sha2::{Digest as _, Sha256};
 
-use crate::home::{Home, HomeError, random_base32};
+use crate::home::{Home, HomeError, PEOPLE_TOKEN, random_base32};
 pub use join::{JoinError, Joining, LIFE as JOIN_LIFE};
 
 /// Random bytes of a secret that is drawn.
@@ -41,7 +41,7 @@ impl Tokens {
         let secret = || random_base32(SECRET_BYTES).map(|text| format!("{text}\n"));
         Ok(Self {
             secret: home.secret("coordinator.secret", secret)?,
-            people: home.secret("people.token", secret)?,
+            people: home.secret(PEOPLE_TOKEN, secret)?,
         })
     }
 

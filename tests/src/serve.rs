@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::wait::{self, secs};
-use crate::{Home, Job, Launch};
+use crate::{Ended, Home, Job, Launch};
 
 /// A serving coordinator; it is killed when this is dropped.
 #[derive(Debug)]
@@ -13,9 +14,13 @@ pub struct Serve {
     command: Launch,
     /// Where it listens: the same in each of its lives.
     pub url: String,
-    token: String,
+    /// What people show: the same in each of its lives.
+    pub token: String,
+    /// `sha256:…` of its authority, over TLS: the same in each of its lives.
+    pub fingerprint: Option<String>,
     /// Its admin pages: others in each life.
     pub admin: String,
+    flags: Vec<String>,
 }
 
 impl Serve {
@@ -43,7 +48,9 @@ impl Serve {
             command,
             url: text("url"),
             token: text("token"),
+            fingerprint: told["fingerprint"].as_str().map(str::to_owned),
             admin: text("admin"),
+            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
         }
     }
 
@@ -70,10 +77,11 @@ impl Serve {
     /// It is not.
     pub fn again(&mut self, home: &Home) {
         self.kill();
-        let next = Self::start(home);
+        let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
+        let next = Self::start_with(home, &flags);
         assert_eq!(
-            (&next.url, &next.token),
-            (&self.url, &self.token),
+            (&next.url, &next.token, &next.fingerprint),
+            (&self.url, &self.token, &self.fingerprint),
             "the next life is elsewhere"
         );
         *self = next;
@@ -85,6 +93,25 @@ impl Serve {
         self.command.until("the moment", time + secs(1), || {
             (std::time::Instant::now() >= end).then_some(())
         });
+    }
+
+    /// What it has complained of in this life.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        self.command.stderr()
+    }
+
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.command.pid()
+    }
+
+    /// Tells it to stop and waits for its end.
+    #[must_use]
+    pub fn stop(mut self) -> Ended {
+        self.command.signal(Signal::SIGTERM);
+        self.command.wait(secs(30))
     }
 
     /// Waits for a fact while it runs.

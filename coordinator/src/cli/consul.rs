@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use mayfly_configs::{ConsulFile, Given};
 use mayfly_kit::consul::{Consul, ConsulSettings, DEFAULT_PREFIX};
 
 use super::failure::Failure;
@@ -43,7 +44,73 @@ pub(crate) struct ConsulArgs {
     pub(crate) prefix: Option<String>,
 }
 
+impl From<ConsulFile> for ConsulArgs {
+    fn from(file: ConsulFile) -> Self {
+        Self {
+            address: Some(file.address),
+            token_file: file.token_file,
+            node_token_file: file.node_token_file,
+            ca_file: file.ca_file,
+            datacenter: file.datacenter,
+            prefix: Some(file.prefix),
+        }
+    }
+}
+
 impl ConsulArgs {
+    /// What flags and environment say, to lie over the settings of a server.
+    pub(crate) fn given(&self) -> Vec<Given> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let all: [(&str, &'static [&'static str], Option<String>); 6] = [
+            (
+                "--consul (CONSUL_HTTP_ADDR)",
+                &["consul", "address"],
+                self.address.clone(),
+            ),
+            (
+                "--consul-token-file (CONSUL_HTTP_TOKEN_FILE)",
+                &["consul", "token_file"],
+                path(&self.token_file),
+            ),
+            (
+                "--consul-node-token-file (CONSUL_NODE_TOKEN_FILE)",
+                &["consul", "node_token_file"],
+                path(&self.node_token_file),
+            ),
+            (
+                "--consul-ca-file (CONSUL_CACERT)",
+                &["consul", "ca_file"],
+                path(&self.ca_file),
+            ),
+            (
+                "--consul-datacenter (CONSUL_DATACENTER)",
+                &["consul", "datacenter"],
+                self.datacenter.clone(),
+            ),
+            (
+                "--consul-prefix (MAYFLY_CONSUL_PREFIX)",
+                &["consul", "prefix"],
+                self.prefix.clone(),
+            ),
+        ];
+        let set = |(flag, key, text): (&'static str, &'static [&'static str], Option<String>)| {
+            let text = text.filter(|text| !text.is_empty())?;
+            Some(Given { flag, key, text })
+        };
+        all.into_iter().filter_map(set).collect()
+    }
+
+    /// Consul as this command uses it, where the command cannot do without.
+    ///
+    /// # Errors
+    /// None is named, or as [`ConsulArgs::sides`].
+    pub(crate) fn named(&self) -> Result<ConsulSettings, Failure> {
+        let sides = self.sides()?;
+        sides.map(|sides| sides.own).ok_or_else(|| {
+            Failure::usage("which Consul? say --consul http://127.0.0.1:8500, or set CONSUL_HTTP_ADDR")
+        })
+    }
+
     /// Reads the token files and checks everything; `None` without an address.
     ///
     /// # Errors

@@ -192,6 +192,7 @@ fn node_json(
         "role": role.name(),
         "machine_id": node,
         "coordinator": order.coordinator,
+        "fingerprint": order.fingerprint.map(|print| print.to_string()),
         "join_token": order.joining.token(role, Timestamp::now()),
         "address": address,
         "cores": machine.cores,
