@@ -302,22 +302,13 @@ impl Embedded {
     }
 
     /// Lets others find this coordinator in Consul.
-    ///
-    /// # Errors
-    /// Its own URL is not one of an IP address.
-    pub fn announce(&self, consul: Consul) -> anyhow::Result<Announced> {
-        let (scheme, address) = match self.url.strip_prefix("https://") {
-            Some(address) => ("https", address),
-            None => ("http", self.url.trim_start_matches("http://")),
-        };
+    #[must_use]
+    pub fn announce(&self, consul: Consul) -> Announced {
         let place = Place {
-            scheme,
-            address: address
-                .parse()
-                .with_context(|| format!("register {} in Consul", self.url))?,
+            url: self.url.clone(),
             admin: self.admin,
         };
-        Ok(consul::announce(consul, place, Arc::clone(&self.server)))
+        consul::announce(consul, place, Arc::clone(&self.server))
     }
 
     /// Waits until every run is closed; no new one should be launched meanwhile.
