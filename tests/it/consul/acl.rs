@@ -154,6 +154,10 @@ fn a_launch_and_a_server_with_tokens_and_then_without_a_leader() {
     cluster.servers[2].kill();
     home.tell("go");
     launch.wait(secs(60)).exited(0);
+    // The server closes the record; the command has its receipt before.
+    wait::until("the end of the record", secs(30), || {
+        (run.phase() == "closed").then_some(())
+    });
     run.assert_closed("succeeded");
     cluster.servers[1].start();
     cluster.servers[2].start();
