@@ -45,6 +45,7 @@ impl AgentService for Coordinator {
             session_token: "session".into(),
             spec: Some(spec),
             sync_interval_ms: 100,
+            ..EnrollReply::default()
         }))
     }
 
