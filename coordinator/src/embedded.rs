@@ -302,26 +302,13 @@ impl Embedded {
     }
 
     /// Lets others find this coordinator in Consul.
-    ///
-    /// # Errors
-    /// The host of its own URL has no address.
-    pub async fn announce(&self, consul: Consul) -> anyhow::Result<Announced> {
-        let (scheme, address) = match self.url.strip_prefix("https://") {
-            Some(address) => ("https", address),
-            None => ("http", self.url.trim_start_matches("http://")),
-        };
-        // Consul wants addresses: a name of ours is looked up once.
-        let found = tokio::net::lookup_host(address).await;
-        let mut found = found.with_context(|| format!("register {} in Consul", self.url))?;
-        let address = found
-            .next()
-            .with_context(|| format!("register {} in Consul: it has no address", self.url))?;
+    #[must_use]
+    pub fn announce(&self, consul: Consul) -> Announced {
         let place = Place {
-            scheme,
-            address,
+            url: self.url.clone(),
             admin: self.admin,
         };
-        Ok(consul::announce(consul, place, Arc::clone(&self.server)))
+        consul::announce(consul, place, Arc::clone(&self.server))
     }
 
     /// Waits until every run is closed; no new one should be launched meanwhile.

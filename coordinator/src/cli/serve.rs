@@ -132,7 +132,7 @@ async fn serve(json: bool, home: &Path, options: Options, consul: Option<Sides>)
     })
     .await?;
     let announced = match consul {
-        Some(sides) => Some(embedded.announce(Consul::open(&sides.own)?).await?),
+        Some(sides) => Some(embedded.announce(Consul::open(&sides.own)?)),
         None => None,
     };
     tell(json, &embedded, home)?;
