@@ -16,8 +16,11 @@ pub struct NodeConfig {
     pub role: RoleName,
     /// The cloud's name of this machine.
     pub machine_id: String,
-    /// `http://host:port` of the coordinator.
+    /// `https://host:port` of the coordinator; `http://` on its own machine.
     pub coordinator: String,
+    /// Authority that the coordinator's certificate must come from, with `https://`.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
     /// Exchanged at `Enroll`; good for this run and role only.
     pub join_token: String,
     /// Address that the rest of the fleet reaches this node at.

@@ -1,23 +1,30 @@
 //! Who this node is to the coordinator: enrolment, and the session that comes of it.
 
+mod key;
+
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use mayfly_kit::backoff::{Backoff, Policy, jitter};
+use mayfly_kit::tls::{DialError, Dialer, FingerprintError, Trust};
 use mayfly_proto::v1::agent_service_client::AgentServiceClient;
 use mayfly_proto::v1::{EnrollReply, EnrollRequest, NodeSpec, Role};
 use mayfly_proto::{IdError, NodeId, PROTOCOL_VERSION, RunId};
+use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use crate::config::{NodeConfig, RoleName};
+use key::Key;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A coordinator that vanished without a word is noticed in this time, plus the timeout.
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Before a renewal that failed is tried again.
+const RENEW_RETRY: Duration = Duration::from_secs(5);
 const ENROL_BASE: Duration = Duration::from_millis(100);
 const ENROL_CAP: Duration = Duration::from_secs(2);
 
@@ -25,14 +32,20 @@ const ENROL_CAP: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
     /// The address is not one.
-    #[error("{url:?} is not a coordinator's address: it has the form http://host:port")]
+    #[error("the coordinator's address {url:?} cannot be used")]
     Address {
         /// What was configured.
         url: String,
         /// What is wrong with it.
         #[source]
-        source: tonic::transport::Error,
+        source: DialError,
     },
+    /// The configured fingerprint is not one.
+    #[error("the fingerprint of the coordinator's authority cannot be used")]
+    Fingerprint(#[from] FingerprintError),
+    /// No key can be drawn.
+    #[error("draw this node's key")]
+    Key(#[from] rcgen::Error),
     /// The coordinator said no, or nothing, for too long.
     #[error("enrol at {url}")]
     Refused {
@@ -93,29 +106,34 @@ pub struct Enrolled {
 /// The door of one coordinator, and how this process introduces itself there.
 pub struct Door {
     url: String,
+    dialer: Dialer,
     channel: Channel,
+    /// `None` in plaintext.
+    key: Option<Key>,
     request: EnrollRequest,
     run: RunId,
     patience: Policy,
+    /// What is shown since this process was taken in: its join token expires.
+    known_as: Option<MetadataValue<Ascii>>,
+    /// When the certificate is to be renewed.
+    renew_at: Option<Instant>,
 }
 
 impl Door {
     /// Makes no connection yet.
     ///
     /// # Errors
-    /// The configured address is not one.
+    /// The configured address is not one, or nobody there can be trusted.
     pub fn new(config: &NodeConfig, private_results: bool) -> Result<Self, EnrolError> {
         let url = config.coordinator.clone();
-        let endpoint = Endpoint::from_shared(url.clone()).map_err(|source| EnrolError::Address {
+        let fail = |source| EnrolError::Address {
             url: url.clone(),
             source,
-        })?;
-        let channel = endpoint
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .connect_lazy();
+        };
+        let pin = config.fingerprint.as_deref().map(str::parse).transpose()?;
+        let dialer = Dialer::new(&url, pin.map(Trust::Pinned)).map_err(fail)?;
+        let channel = dialer.channel(None, tune).map_err(fail)?;
+        let key = dialer.is_tls().then(Key::draw).transpose()?;
         let role = match config.role {
             RoleName::Master => Role::Master,
             RoleName::Worker => Role::Worker,
@@ -132,10 +150,13 @@ impl Door {
             cores: config.cores,
             memory_bytes: config.memory_bytes,
             private_results,
+            certificate_request: key.as_ref().map(Key::request).unwrap_or_default(),
         };
         Ok(Self {
             url,
+            dialer,
             channel,
+            key,
             request,
             run: config.run.clone(),
             patience: Policy {
@@ -143,6 +164,8 @@ impl Door {
                 cap: ENROL_CAP,
                 budget: Duration::from_secs(config.alone_secs),
             },
+            known_as: None,
+            renew_at: None,
         })
     }
 
@@ -150,34 +173,73 @@ impl Door {
     ///
     /// # Errors
     /// The coordinator said no for good, could not be reached in that time, or answered nonsense.
-    pub async fn enrol(&self) -> Result<Enrolled, EnrolError> {
+    pub async fn enrol(&mut self) -> Result<Enrolled, EnrolError> {
         let mut waits = Backoff::new(self.patience, jitter);
         loop {
-            let mut request = Request::new(self.request.clone());
-            request.set_timeout(CALL_TIMEOUT);
-            let mut client = AgentServiceClient::new(self.channel.clone());
-            let status = match client.enroll(request).await {
-                Ok(reply) => return self.enrolled(reply.into_inner()),
+            let status = match self.ask().await {
+                Ok(reply) => return self.enrolled(reply),
                 Err(status) => status,
             };
             let wait = if is_permanent(&status) { None } else { waits.next() };
             let Some(wait) = wait else {
-                return Err(EnrolError::Refused {
-                    url: self.url.clone(),
-                    source: Box::new(status),
-                });
+                return Err(self.refused(status));
             };
             tracing::debug!(%status, "not taken in yet, again in {wait:?}");
             tokio::time::sleep(wait).await;
         }
     }
 
-    fn enrolled(&self, reply: EnrollReply) -> Result<Enrolled, EnrolError> {
+    /// Asks once for a new certificate when that of now has passed most of its life; `None` when it has not.
+    pub async fn renew(&mut self) -> Option<Result<Enrolled, EnrolError>> {
+        let now = Instant::now();
+        self.renew_at.filter(|&due| due <= now)?;
+        self.renew_at = Some(now + RENEW_RETRY);
+        Some(match self.ask().await {
+            Ok(reply) => self.enrolled(reply),
+            Err(status) => Err(self.refused(status)),
+        })
+    }
+
+    async fn ask(&self) -> Result<EnrollReply, Status> {
+        let mut request = Request::new(self.request.clone());
+        request.set_timeout(CALL_TIMEOUT);
+        if let Some(known_as) = &self.known_as {
+            request.metadata_mut().insert("authorization", known_as.clone());
+        }
+        let mut client = AgentServiceClient::new(self.channel.clone());
+        // The server keeps the timeout too; this one also holds when the server does not.
+        let call = tokio::time::timeout(CALL_TIMEOUT, client.enroll(request));
+        let reply = call.await.map_err(|_| Status::deadline_exceeded("no answer"))?;
+        Ok(reply?.into_inner())
+    }
+
+    fn refused(&self, status: Status) -> EnrolError {
+        EnrolError::Refused {
+            url: self.url.clone(),
+            source: Box::new(status),
+        }
+    }
+
+    fn enrolled(&mut self, reply: EnrollReply) -> Result<Enrolled, EnrolError> {
         let node: NodeId = reply.node_id.parse().map_err(EnrolError::Answer)?;
         let mut authorization: MetadataValue<Ascii> = format!("Bearer {}", reply.session_token)
             .parse()
             .map_err(|_| EnrolError::Lacks("token that can be sent back"))?;
         authorization.set_sensitive(true);
+        if let Some(key) = &self.key {
+            if reply.certificate.is_empty() {
+                return Err(EnrolError::Lacks("certificate"));
+            }
+            let identity = key.identity(reply.certificate);
+            let channel = self.dialer.channel(Some(&identity), tune);
+            self.channel = channel.map_err(|source| EnrolError::Address {
+                url: self.url.clone(),
+                source,
+            })?;
+            let lasts = Duration::from_millis(reply.certificate_ms);
+            self.renew_at = Some(key::renew_at(Instant::now(), lasts));
+        }
+        self.known_as = Some(authorization.clone());
         Ok(Enrolled {
             session: Session {
                 run: self.run.clone(),
@@ -190,6 +252,14 @@ impl Door {
             sync_interval: Duration::from_millis(reply.sync_interval_ms),
         })
     }
+}
+
+fn tune(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
 }
 
 /// True when asking again cannot help.

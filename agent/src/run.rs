@@ -101,8 +101,8 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     loops.spawn(pusher.run(session_seen));
 
     let latch = admin.latch("enrolled");
-    let door = Door::new(&start.config, start.private_results)?;
-    let Some(enrolled) = enrol(&door, level.clone()).await? else {
+    let mut door = Door::new(&start.config, start.private_results)?;
+    let Some(enrolled) = enrol(&mut door, level.clone()).await? else {
         return Ok(Why::Signal);
     };
     drop(latch);
@@ -209,7 +209,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
 }
 
 /// Asks to be taken in; `None` when a signal came first.
-async fn enrol(door: &Door, mut level: watch::Receiver<Level>) -> anyhow::Result<Option<Enrolled>> {
+async fn enrol(door: &mut Door, mut level: watch::Receiver<Level>) -> anyhow::Result<Option<Enrolled>> {
     tokio::select! {
         enrolled = door.enrol() => Ok(Some(enrolled?)),
         () = mayfly_kit::shutdown::reached(&mut level, 1) => Ok(None),

@@ -111,6 +111,7 @@ impl Sync {
         let mut waits = Backoff::new(RETRY, jitter as fn() -> u64);
         let mut seq = 0u64;
         while !self.events.is_closed() {
+            self.renew().await;
             seq += 1;
             let asked = Instant::now();
             let told = match self.exchange(seq).await {
@@ -127,6 +128,21 @@ impl Sync {
                 Err(status) => self.trouble(&status, &mut waits).await,
             };
             self.pause(wait).await;
+        }
+    }
+
+    /// A certificate that is due is renewed between two reports; both go to the same coordinator.
+    async fn renew(&mut self) {
+        match self.door.renew().await {
+            None => {}
+            Some(Ok(enrolled)) => {
+                self.session.send_replace(Some(enrolled.session));
+                tracing::debug!("the certificate of this node is renewed");
+            }
+            Some(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the certificate of this node is not renewed yet");
+            }
         }
     }
 
@@ -202,7 +218,10 @@ impl Sync {
 }
 
 /// A wire value into a checked one.
-fn checked(wire: &v1::Desired) -> Result<Desired, Status> {
+///
+/// # Errors
+/// It makes no sense; nothing of it is taken.
+pub fn checked(wire: &v1::Desired) -> Result<Desired, Status> {
     let bad = |what: &str| Status::data_loss(format!("the answer's {what} cannot be used"));
     let goal = match wire.goal() {
         v1::Goal::Unspecified => return Err(bad("goal")),
@@ -283,6 +302,15 @@ mod tests {
             },
         ] {
             assert!(checked(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            if let Ok(desired) = <v1::Desired as prost::Message>::decode(&bytes[..]) {
+                let _ = checked(&desired);
+            }
         }
     }
 }

@@ -66,6 +66,7 @@ impl AgentService for Fake {
                 ..NodeSpec::default()
             }),
             sync_interval_ms: 100,
+            ..EnrollReply::default()
         }))
     }
 
@@ -206,6 +207,7 @@ fn config(folder: &Path, server: &Server, coordinator: String, join_token: &str)
         role: RoleName::Worker,
         machine_id: "machine".into(),
         coordinator,
+        fingerprint: None,
         join_token: join_token.into(),
         address: "127.0.0.1".parse().unwrap(),
         cores: 1,

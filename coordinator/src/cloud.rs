@@ -5,12 +5,14 @@ pub mod local;
 use std::net::IpAddr;
 
 use mayfly_configs::Job;
+use mayfly_kit::tls::Fingerprint;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use mayfly_proto::{NodeId, RunId};
 
 use crate::run::{Role, Wanted};
+use crate::tokens::Joining;
 
 /// One machine of a run, as its cloud sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +57,10 @@ pub struct Order {
     pub job: Job,
     /// Where agents reach the coordinator.
     pub coordinator: String,
-    /// Exchanged at `Enroll` by the master.
-    pub master_token: String,
-    /// Exchanged at `Enroll` by workers.
-    pub worker_token: String,
+    /// Authority that the coordinator's certificate comes from; `None` where it speaks plaintext.
+    pub fingerprint: Option<Fingerprint>,
+    /// Makes what each machine exchanges at `Enroll`, when it is made.
+    pub joining: Joining,
 }
 
 /// What the coordinator asks of a cloud. Every call may be repeated.

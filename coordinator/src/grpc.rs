@@ -1,6 +1,9 @@
 //! The wire: decode, call, encode. Nothing is decided here but who may speak.
 
 mod agents;
+mod callers;
+pub mod decode;
+mod limit;
 mod people;
 
 use std::net::SocketAddr;
@@ -10,22 +13,26 @@ use std::time::Duration;
 use mayfly_proto::v1::agent_service_server::AgentServiceServer;
 use mayfly_proto::v1::run_service_server::RunServiceServer;
 use mayfly_proto::{IdError, RunId};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Server as Transport;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
 use crate::server::{Server, ServerError};
 use crate::tokens::same;
+use crate::transport::{Gate, Peer, Refusals};
+use limit::Limited;
 
 /// Largest message of a report or a request, in bytes.
 const MESSAGE_MAX: usize = 256 * 1024;
 /// Largest batch of log lines, in bytes.
 const LOG_MAX: usize = 4 * 1024 * 1024;
-/// How long one call may take; streams are not calls in this sense.
-const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// How long a connection lives before it is asked to be made anew; calls that go on are not cut.
+const CONNECTION_AGE: Duration = Duration::from_secs(6 * 3600);
+/// Connections that wait to be served.
+const BACKLOG: usize = 64;
 
 /// Serves until `stop` says true. The listener is bound by the caller, who knows the port.
 ///
@@ -33,25 +40,29 @@ const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// The listener fails.
 pub async fn serve(
     server: Arc<Server>,
-    listener: TcpListener,
+    gate: Gate,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), tonic::transport::Error> {
-    let agents =
-        AgentServiceServer::new(agents::Agents::new(Arc::clone(&server))).max_decoding_message_size(LOG_MAX);
-    let people = RunServiceServer::new(people::People::new(server, stop.clone()))
-        .max_decoding_message_size(MESSAGE_MAX);
+    let refusals = Refusals::default();
+    let agents = agents::Agents::new(Arc::clone(&server), refusals.clone());
+    let people = people::People::new(server, refusals.clone(), stop.clone());
+    let agents = AgentServiceServer::new(agents).max_decoding_message_size(LOG_MAX);
+    let people = RunServiceServer::new(people).max_decoding_message_size(MESSAGE_MAX);
+    let (connections, incoming) = mpsc::channel(BACKLOG);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(gate.open(refusals, connections));
     Transport::builder()
-        .timeout(CALL_LIMIT)
+        .load_shed(true)
         .concurrency_limit_per_connection(64)
         .max_concurrent_streams(64)
         .http2_max_header_list_size(8 * 1024)
         .http2_max_pending_accept_reset_streams(Some(20))
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
-        .tcp_nodelay(true)
-        .add_service(agents)
-        .add_service(people)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+        .max_connection_age(CONNECTION_AGE)
+        .add_service(Limited::new(agents))
+        .add_service(Limited::new(people))
+        .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async move {
             // The sender is only dropped with the process.
             let _gone = stop.wait_for(|&stop| stop).await;
         })
@@ -64,6 +75,15 @@ pub fn url(addr: SocketAddr) -> String {
     format!("http://{addr}")
 }
 
+/// The other end of a call's connection.
+fn peer<T>(request: &Request<T>) -> Option<Peer> {
+    request.extensions().get::<Peer>().cloned()
+}
+
+fn address(peer: Option<&Peer>) -> Option<SocketAddr> {
+    peer.map(|peer| peer.address)
+}
+
 fn bearer(metadata: &MetadataMap) -> Option<&str> {
     metadata
         .get("authorization")?
@@ -72,9 +92,9 @@ fn bearer(metadata: &MetadataMap) -> Option<&str> {
         .strip_prefix("Bearer ")
 }
 
-/// Refuses a caller that does not show `token`.
-fn check_token(metadata: &MetadataMap, token: &str) -> Result<(), Status> {
-    match bearer(metadata) {
+/// Refuses a caller that does not show this token.
+fn check_token(shown: Option<&str>, token: &str) -> Result<(), Status> {
+    match shown {
         Some(shown) if same(shown, token) => Ok(()),
         Some(_) => Err(Status::unauthenticated("the token is not valid here")),
         None => Err(Status::unauthenticated(

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// Bucket of the embedded store.
 pub const BUCKET: &str = "mayfly";
 
+/// File with the token of people.
+pub(crate) const PEOPLE_TOKEN: &str = "people.token";
+
 /// `.mayfly`, made on first use.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
@@ -135,11 +138,41 @@ impl Home {
     /// They cannot be read or written.
     pub fn keys(&self) -> Result<Keys, HomeError> {
         let path = self.0.join("keys.json");
-        let made = match read_keys(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make_keys(&path),
-            read => read,
-        };
-        made.map_err(fail("cannot read or write the store's keys in", &path))
+        let bytes = made_once(&path, || {
+            let keys = Keys {
+                access_key: format!("MAYFLY{}", random_base32(10)?),
+                secret_key: random_base32(25)?,
+            };
+            serde_json::to_vec(&keys).map_err(io::Error::other)
+        });
+        let keys = bytes.and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::other));
+        keys.map_err(fail("cannot read or write the store's keys in", &path))
+    }
+
+    /// A secret of one line in a file of this name (mode 0400), made on first use; it may be replaced by hand.
+    ///
+    /// # Errors
+    /// It cannot be read or written, or is no secret: less than 20 characters, or not plain ASCII.
+    pub fn secret(&self, name: &str, make: impl FnOnce() -> io::Result<String>) -> Result<String, HomeError> {
+        let path = self.0.join(name);
+        let bytes = made_once(&path, || make().map(String::into_bytes));
+        let secret = bytes.and_then(|bytes| one_line(&bytes));
+        secret.map_err(fail("cannot read or write the secret in", &path))
+    }
+
+    /// The token of people (mode 0400), for the administrator to hand on.
+    #[must_use]
+    pub fn people_token(&self) -> PathBuf {
+        self.0.join(PEOPLE_TOKEN)
+    }
+
+    /// A private file (mode 0400) of this name that is made on first use.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn kept(&self, name: &str, make: impl FnOnce() -> io::Result<Vec<u8>>) -> Result<Vec<u8>, HomeError> {
+        let path = self.0.join(name);
+        made_once(&path, make).map_err(fail("cannot read or write", &path))
     }
 
     /// Takes the lock of a run; `None` when another process holds it, that is: its coordinator lives.
@@ -164,25 +197,33 @@ impl Home {
     }
 }
 
-fn read_keys(path: &Path) -> io::Result<Keys> {
-    serde_json::from_slice(&std::fs::read(path)?).map_err(io::Error::other)
-}
-
 /// Two first commands at once must agree: the file is linked into place, and the loser reads the winner's.
-fn make_keys(path: &Path) -> io::Result<Keys> {
-    let keys = Keys {
-        access_key: format!("MAYFLY{}", random_base32(10)?),
-        secret_key: random_base32(25)?,
-    };
+fn made_once(path: &Path, make: impl FnOnce() -> io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        read => return read,
+    }
+    let bytes = make()?;
     let draft = path.with_extension(random_base32(5)?);
-    write_private(&draft, &serde_json::to_vec(&keys).map_err(io::Error::other)?)?;
+    write_private(&draft, &bytes)?;
     let linked = std::fs::hard_link(&draft, path);
     std::fs::remove_file(&draft)?;
     match linked {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_keys(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => std::fs::read(path),
         Err(error) => Err(error),
-        Ok(()) => Ok(keys),
+        Ok(()) => Ok(bytes),
     }
+}
+
+/// What a file with one secret says.
+fn one_line(bytes: &[u8]) -> io::Result<String> {
+    let text = std::str::from_utf8(bytes).unwrap_or_default().trim_end();
+    if text.len() < 20 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let wrong =
+            "it is no secret: write one line of 20 or more letters and digits, or remove it for a new one";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, wrong));
+    }
+    Ok(text.to_owned())
 }
 
 /// `bytes` random bytes as text; 5 bytes are 8 characters.
@@ -214,6 +255,26 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o400);
+    }
+
+    #[test]
+    fn what_is_no_secret_is_not_taken_for_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        for bad in [
+            &b""[..],
+            b"\n",
+            b"short",
+            b"two lines of\na secret that is long",
+            b"\xff".repeat(30).as_slice(),
+        ] {
+            std::fs::write(dir.path().join("a.token"), bad).unwrap();
+            let error = home.secret("a.token", || Ok(String::new())).unwrap_err();
+            assert!(error.to_string().contains("a.token"), "{error}");
+        }
+        std::fs::write(dir.path().join("a.token"), "chosen-by-a-person-1234\n").unwrap();
+        let secret = home.secret("a.token", || Ok(String::new())).unwrap();
+        assert_eq!(secret, "chosen-by-a-person-1234");
     }
 
     #[test]

@@ -10,9 +10,11 @@
 //! * [`run`]: the state machine of one run; [`plan`]: what a group of machines does next. No I/O in either.
 //! * [`driver`]: the task that owns a run; [`server`]: all runs of a process; [`grpc`]: the wire.
 //! * [`record`]: what the store holds of a run. [`gc`]: what a dead coordinator left over.
+//! * [`authority`]: certificates; [`tokens`]: what is shown; [`transport`]: connections and their limits.
 //! * [`consul`]: a server that others find; [`shared`]: the jobs that a team keeps there.
 //! * [`embedded`]: all of it inside one command. [`home`]: the folder `.mayfly`.
 
+pub mod authority;
 pub mod cli;
 pub mod cloud;
 pub mod consul;
@@ -32,3 +34,4 @@ pub mod shared;
 pub mod source;
 pub mod tokens;
 pub mod toolchain;
+pub mod transport;

@@ -13,11 +13,13 @@ use jiff::Timestamp;
 use mayfly_configs::Job;
 use mayfly_kit::layout;
 use mayfly_kit::store::{Created, Store, StoreError};
+use mayfly_kit::tls::Fingerprint;
 use mayfly_proto::{Attempt, NodeId, RunId, v1};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, RwLock};
 use tokio_util::task::TaskTracker;
 
+use crate::authority::Authority;
 use crate::cloud::{Cloud, CloudError, Order};
 use crate::driver::{Context, Driver, Handle, Message, Start, Stop, commit_of};
 use crate::gc::unsaved_folder;
@@ -43,6 +45,19 @@ pub struct Parts {
     pub tokens: Tokens,
     /// Where agents and people reach this process.
     pub url: String,
+    /// What vouches for nodes and listener; `None` where it listens in plaintext, on loopback.
+    pub security: Option<Security>,
+}
+
+/// What vouches for the other end of a connection.
+#[derive(Clone)]
+pub struct Security {
+    /// Issues the certificates of nodes.
+    pub authority: Arc<Authority>,
+    /// How long each of them lasts, in all.
+    pub node_life: Duration,
+    /// Authority of the listener's certificate, which nodes and people pin.
+    pub fingerprint: Fingerprint,
 }
 
 /// A coordinator.
@@ -70,6 +85,8 @@ pub struct Session {
     pub boot_id: String,
     /// What it is for.
     pub role: Role,
+    /// Fingerprint of the key that it proves itself with; `None` in plaintext.
+    pub key: Option<Fingerprint>,
     /// Number of its last report.
     pub last_seq: AtomicU64,
 }
@@ -142,6 +159,12 @@ impl Server {
     #[must_use]
     pub fn tokens(&self) -> &Tokens {
         &self.parts.tokens
+    }
+
+    /// What vouches for nodes; `None` in plaintext.
+    #[must_use]
+    pub fn security(&self) -> Option<&Security> {
+        self.parts.security.as_ref()
     }
 
     /// Intervals of its cloud.
@@ -223,11 +246,16 @@ impl Server {
         }
     }
 
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        self.security().map(|security| security.fingerprint)
+    }
+
     /// Lets another command on this machine find the coordinator of a run, and nobody else.
     fn write_control(&self, run: &RunId) -> Result<(), ServerError> {
         let control = Control {
             url: self.parts.url.clone(),
             token: self.parts.tokens.people().into(),
+            fingerprint: self.fingerprint().map(|print| print.to_string()),
         };
         write_json(&self.parts.home.control(run), &control, "write coordinator.json")
     }
@@ -237,12 +265,11 @@ impl Server {
     }
 
     fn order(&self, run: &RunId, launch: &Launch) -> Order {
-        let tokens = &self.parts.tokens;
         Order {
             run: run.clone(),
             coordinator: self.parts.url.clone(),
-            master_token: tokens.join(run, Role::Master),
-            worker_token: tokens.join(run, Role::Worker),
+            fingerprint: self.fingerprint(),
+            joining: self.parts.tokens.joining(run),
             job: launch.job.clone(),
         }
     }
@@ -330,21 +357,33 @@ pub struct Control {
     pub url: String,
     /// What people show.
     pub token: String,
+    /// `sha256:…` of the authority that its certificate comes from, where it speaks TLS.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
 }
 
 impl Entry {
-    /// Remembers a node's session; the same process of its agent may enrol again, another one may not.
-    pub async fn open_session(&self, node: &NodeId, boot_id: &str, role: Role) -> Option<Arc<Session>> {
+    /// Remembers a node's session; the same process of its agent, with the same key, may enrol again, another one may
+    /// not.
+    pub async fn open_session(
+        &self,
+        node: &NodeId,
+        boot_id: &str,
+        role: Role,
+        key: Option<Fingerprint>,
+    ) -> Option<Arc<Session>> {
         let mut sessions = self.sessions.lock().await;
         let fresh = || {
             Arc::new(Session {
                 boot_id: boot_id.into(),
                 role,
+                key,
                 last_seq: AtomicU64::new(0),
             })
         };
         let session = sessions.entry(node.clone()).or_insert_with(fresh);
-        (session.boot_id == boot_id && session.role == role).then(|| Arc::clone(session))
+        let same = session.boot_id == boot_id && session.role == role && session.key == key;
+        same.then(|| Arc::clone(session))
     }
 
     /// The session of a node.

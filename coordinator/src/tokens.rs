@@ -1,11 +1,17 @@
 //! Tokens: who may say what. Compared in constant time, never shown.
 
-use mayfly_proto::RunId;
-use sha2::{Digest as _, Sha256};
+mod join;
+
 use std::io;
 
-use crate::home::random_base32;
-use crate::run::Role;
+use mayfly_proto::RunId;
+use sha2::{Digest as _, Sha256};
+
+use crate::home::{Home, HomeError, PEOPLE_TOKEN, random_base32};
+pub use join::{JoinError, Joining, LIFE as JOIN_LIFE};
+
+/// Random bytes of a secret that is drawn.
+const SECRET_BYTES: usize = 32;
 
 /// What the tokens of one coordinator are made from. No `Debug`: it is a secret.
 #[derive(Clone)]
@@ -15,14 +21,27 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// New tokens for a coordinator that starts.
+    /// New tokens, for a coordinator that lives as long as one command.
     ///
     /// # Errors
     /// The system gives no random bytes.
     pub fn generate() -> io::Result<Self> {
         Ok(Self {
-            secret: random_base32(32)?,
-            people: random_base32(32)?,
+            secret: random_base32(SECRET_BYTES)?,
+            people: random_base32(SECRET_BYTES)?,
+        })
+    }
+
+    /// The tokens of a coordinator that is started again and again: made on first use and kept in its folder, so that
+    /// it knows its nodes and its people again. `people.token` is theirs to copy.
+    ///
+    /// # Errors
+    /// They cannot be read or written.
+    pub fn kept(home: &Home) -> Result<Self, HomeError> {
+        let secret = || random_base32(SECRET_BYTES).map(|text| format!("{text}\n"));
+        Ok(Self {
+            secret: home.secret("coordinator.secret", secret)?,
+            people: home.secret(PEOPLE_TOKEN, secret)?,
         })
     }
 
@@ -32,35 +51,35 @@ impl Tokens {
         &self.people
     }
 
-    /// What a node of this run and role exchanges at `Enroll`.
+    /// What makes and checks the tokens that nodes of this run exchange at `Enroll`.
     #[must_use]
-    pub fn join(&self, run: &RunId, role: Role) -> String {
-        let role = if role == Role::Master { "master" } else { "worker" };
-        self.derive(&["join", run.as_str(), role])
+    pub fn joining(&self, run: &RunId) -> Joining {
+        Joining::new(digest(&self.secret, &["joining", run.as_str()]))
     }
 
     /// What a node shows after it enrolled, bound to this process of its agent.
     #[must_use]
     pub fn session(&self, run: &RunId, node: &str, boot: &str) -> String {
-        self.derive(&["session", run.as_str(), node, boot])
+        digest(&self.secret, &["session", run.as_str(), node, boot])
     }
 
     /// The secret that the engine's own processes share in one run.
     #[must_use]
     pub fn engine(&self, run: &RunId) -> String {
-        self.derive(&["engine", run.as_str()])
+        digest(&self.secret, &["engine", run.as_str()])
     }
+}
 
-    fn derive(&self, parts: &[&str]) -> String {
-        let mut hash = Sha256::new();
-        hash.update(&self.secret);
-        for part in parts {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        // Hashed twice, so that the first digest cannot be continued.
-        data_encoding::HEXLOWER.encode(&Sha256::digest(hash.finalize()))
+/// A digest that only who knows the secret can make.
+fn digest(secret: &str, parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(secret);
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
     }
+    // Hashed twice, so that the first digest cannot be continued.
+    data_encoding::HEXLOWER.encode(&Sha256::digest(hash.finalize()))
 }
 
 /// Equality that takes as long for a near miss as for a far one.
@@ -75,28 +94,63 @@ pub fn same(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::run::Role;
+
+    fn runs() -> (RunId, RunId) {
+        ("a-abcdefgh".parse().unwrap(), "b-abcdefgh".parse().unwrap())
+    }
 
     #[test]
     fn tokens_are_bound_to_run_role_node_and_process() {
         let tokens = Tokens::generate().unwrap();
-        let (a, b): (RunId, RunId) = ("a-abcdefgh".parse().unwrap(), "b-abcdefgh".parse().unwrap());
-        assert!(same(
-            &tokens.join(&a, Role::Master),
-            &tokens.join(&a, Role::Master)
-        ));
-        assert!(!same(
-            &tokens.join(&a, Role::Master),
-            &tokens.join(&a, Role::Worker)
-        ));
-        assert!(!same(
-            &tokens.join(&a, Role::Master),
-            &tokens.join(&b, Role::Master)
-        ));
+        let (a, b) = runs();
+        let now = Timestamp::UNIX_EPOCH;
+        let token = tokens.joining(&a).token(Role::Master, now);
+        assert_eq!(tokens.joining(&a).check(&token, Role::Master, now), Ok(()));
+        assert_eq!(
+            tokens.joining(&b).check(&token, Role::Master, now),
+            Err(JoinError::Foreign)
+        );
         assert!(!same(
             &tokens.session(&a, "worker-1", "x"),
             &tokens.session(&a, "worker-1", "y")
         ));
         assert!(!same(tokens.people(), Tokens::generate().unwrap().people()));
+    }
+
+    #[test]
+    fn a_coordinator_that_starts_again_knows_its_nodes_and_people() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let (first, again) = (Tokens::kept(&home).unwrap(), Tokens::kept(&home).unwrap());
+        let (run, _) = runs();
+        assert_eq!(first.people(), again.people());
+        assert_eq!(
+            first.session(&run, "master-1", "x"),
+            again.session(&run, "master-1", "x")
+        );
+        let file = std::fs::read_to_string(dir.path().join("people.token")).unwrap();
+        assert_eq!(file.trim_end(), first.people());
+    }
+
+    #[test]
+    fn two_first_starts_at_once_agree() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let people: std::collections::HashSet<String> = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..16)
+                .map(|_| scope.spawn(|| Tokens::kept(&home).unwrap().people))
+                .collect();
+            starts.into_iter().map(|start| start.join().unwrap()).collect()
+        });
+        assert_eq!(people.len(), 1);
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            5,
+            "store, nodes, .gitignore and two secrets"
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! * [`layout`]: where each thing of a run is in the store;
 //! * [`records`]: what agents write there for others to read;
 //! * [`store`]: the S3 client;
+//! * [`tls`]: TLS and the way to a coordinator;
 //! * [`consul`]: the client of Consul;
 //! * [`telemetry`], [`shutdown`], [`backoff`], [`admin`]: logs, signals, waits between tries, HTTP for operators.
 
@@ -14,3 +15,4 @@ pub mod records;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod tls;

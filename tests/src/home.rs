@@ -89,6 +89,9 @@ impl Home {
         for name in [
             "MAYFLY_HOME",
             "MAYFLY_TOKEN",
+            "MAYFLY_TOKEN_FILE",
+            "MAYFLY_FINGERPRINT",
+            "MAYFLY_CA",
             "MAYFLY_RUN",
             "MAYFLY_NODE",
             "MAYFLY_LOG",

@@ -95,6 +95,10 @@ impl Launch {
         text(&self.stdout)
     }
 
+    pub(crate) fn stdout_file(&self) -> PathBuf {
+        self.stdout.clone()
+    }
+
     /// What it has complained of so far.
     #[must_use]
     pub fn stderr(&self) -> String {

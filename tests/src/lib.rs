@@ -22,6 +22,7 @@ pub mod procs;
 pub mod programs;
 mod repo;
 mod run;
+pub mod serve;
 pub mod slots;
 pub mod wait;
 
@@ -32,3 +33,4 @@ pub use job::Job;
 pub use launch::{Ended, Launch};
 pub use repo::Repo;
 pub use run::Run;
+pub use serve::Serve;

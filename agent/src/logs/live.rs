@@ -32,6 +32,15 @@ struct Shown {
     text: String,
 }
 
+/// Why a stream is over.
+enum Ended {
+    /// The coordinator ended it, or cannot be reached.
+    Lost,
+    /// There is a newer session.
+    NewSession,
+    NoMoreLines,
+}
+
 /// Takes lines and never waits.
 pub struct Queue {
     lines: mpsc::Sender<Shown>,
@@ -76,46 +85,59 @@ impl Pusher {
     /// Sends lines on until the queue's other end is gone, over as many connections as it takes.
     pub async fn run(mut self, mut session: watch::Receiver<Option<Session>>) {
         let mut waits = Backoff::new(RETRY, jitter);
+        let mut lines = Vec::with_capacity(BATCH);
         loop {
-            let known = session
-                .wait_for(Option::is_some)
-                .await
-                .ok()
-                .and_then(|s| s.clone());
-            let Some(session) = known else { return };
-            if self.connection(session).await {
+            if session.wait_for(Option::is_some).await.is_err() {
                 return;
             }
-            tokio::time::sleep(waits.next().unwrap_or(RETRY.cap)).await;
+            // A stream is opened when there is something to say: the coordinator waits for silent ones only so long.
+            if self.lines.recv_many(&mut lines, BATCH).await == 0 {
+                return;
+            }
+            let Some(known) = session.borrow_and_update().clone() else {
+                continue;
+            };
+            match self.connection(known, &mut session, &mut lines).await {
+                Ended::NoMoreLines => return,
+                Ended::NewSession => waits.reset(),
+                Ended::Lost => tokio::time::sleep(waits.next().unwrap_or(RETRY.cap)).await,
+            }
         }
     }
 
-    /// One stream to the coordinator; true when there are no more lines.
-    async fn connection(&mut self, session: Session) -> bool {
+    /// One stream to the coordinator.
+    async fn connection(
+        &mut self,
+        session: Session,
+        sessions: &mut watch::Receiver<Option<Session>>,
+        lines: &mut Vec<Shown>,
+    ) -> Ended {
         let (batches, stream) = mpsc::channel(BATCHES);
         let mut client = session.client();
         let pushing = client.push_logs(session.request(ReceiverStream::new(stream)));
         tokio::pin!(pushing);
-        let mut lines = Vec::with_capacity(BATCH);
         loop {
-            tokio::select! {
-                // The coordinator ended the stream, or cannot be reached.
-                _ = &mut pushing => return false,
-                count = self.lines.recv_many(&mut lines, BATCH) => {
-                    if count == 0 {
-                        drop(batches);
-                        // The last lines are on their way; the answer says that they came.
-                        let _ = tokio::time::timeout(RETRY.cap, pushing).await;
-                        return true;
-                    }
-                    for batch in self.batches(&session, &mut lines) {
-                        tokio::select! {
-                            _ = &mut pushing => return false,
-                            sent = batches.send(batch) => if sent.is_err() { return false },
-                        }
-                    }
+            for batch in self.batches(&session, lines) {
+                tokio::select! {
+                    // The coordinator ended the stream, or cannot be reached.
+                    _ = &mut pushing => return Ended::Lost,
+                    sent = batches.send(batch) => if sent.is_err() { return Ended::Lost },
                 }
             }
+            let ended = tokio::select! {
+                _ = &mut pushing => return Ended::Lost,
+                _ = sessions.changed() => Ended::NewSession,
+                count = self.lines.recv_many(lines, BATCH) => {
+                    if count > 0 {
+                        continue;
+                    }
+                    Ended::NoMoreLines
+                }
+            };
+            drop(batches);
+            // The last lines are on their way; the answer says that they came.
+            let _ = tokio::time::timeout(RETRY.cap, pushing).await;
+            return ended;
         }
     }
 

@@ -48,7 +48,12 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
             "{gone}; `coordinator gc --yes` removes what is left"
         )));
     };
-    let mut client = client::connect(&reach.url, &reach.token).await?;
+    let mut client = client::connect(
+        &reach.url,
+        &reach.token,
+        client::pinned(reach.fingerprint.as_deref())?,
+    )
+    .await?;
     let level = if flags.fast {
         CancelLevel::Fast
     } else {

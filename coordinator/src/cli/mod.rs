@@ -81,7 +81,12 @@ fn told(error: &clap::Error) -> u8 {
 fn run(cli: &Cli) -> Result<u8, Failure> {
     let options = telemetry::Options {
         json: false,
-        default_filter: "error",
+        // Whoever serves wants to know what is refused and lost; beside a live view it would be in the way.
+        default_filter: if matches!(cli.verb, Verb::Serve(_)) {
+            "warn"
+        } else {
+            "error"
+        },
         tee: None,
     };
     telemetry::init(&options).map_err(|e| Failure::usage(e.to_string()))?;

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use mayfly_configs::{AdHoc, Given, SETTINGS_DEFAULTS, Settings, ad_hoc, load_settings};
+use mayfly_configs::{AdHoc, Given, SETTINGS_DEFAULTS, Settings, StoreSettings, ad_hoc, load_settings};
 use mayfly_kit::consul::Consul;
 use mayfly_kit::shutdown::{self, Signals};
+use mayfly_kit::store::StoreConfig;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -13,7 +14,9 @@ use super::failure::Failure;
 use super::out;
 use crate::consul::Sides;
 use crate::embedded::{Embedded, Life, Options};
+use crate::home::Home;
 use crate::record::SCHEMA;
+use crate::transport::{Listen, raise_files};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -22,9 +25,11 @@ A flag wins over the environment, the environment over the settings file, that o
 
 Examples:
   coordinator serve --listen 127.0.0.1:7070
+  coordinator serve --listen 0.0.0.0:7070 --public-url https://mayfly.example.org:7070
   coordinator serve --print-config > serve.yml        the defaults, to be edited
   coordinator serve --config serve.yml
-  MAYFLY_TOKEN=… coordinator launch log-reg-iris --coordinator http://127.0.0.1:7070 --detach")]
+  coordinator launch log-reg-iris --coordinator https://mayfly.example.org:7070 --fingerprint sha256:… \
+      --token-file people.token")]
 pub(crate) struct Flags {
     /// The settings file (YAML)
     #[arg(long, env = "MAYFLY_CONFIG", value_name = "FILE")]
@@ -32,9 +37,21 @@ pub(crate) struct Flags {
     /// Print the default settings, with what each means, and do nothing
     #[arg(long)]
     print_config: bool,
-    /// Address to listen on [default: a free port of 127.0.0.1]
+    /// Address to listen on; TLS where it is not loopback [default: a free port of 127.0.0.1]
     #[arg(long, env = "MAYFLY_LISTEN", value_name = "IP:PORT")]
     listen: Option<String>,
+    /// TLS on loopback too
+    #[arg(long)]
+    tls: bool,
+    /// https://HOST:PORT by which agents and people reach it [default: the address itself]
+    #[arg(long, env = "MAYFLY_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// The listener's certificate (PEM), then those that it was issued under [default: one of the coordinator's own]
+    #[arg(long, requires = "key_file", value_name = "FILE")]
+    cert_file: Option<String>,
+    /// The key of that certificate (PEM)
+    #[arg(long, requires = "cert_file", value_name = "FILE")]
+    key_file: Option<String>,
     /// Address of the admin pages (/live, /ready, /metrics, /status) [default: a free port of 127.0.0.1]
     #[arg(long, env = "MAYFLY_ADMIN", value_name = "IP:PORT")]
     admin: Option<String>,
@@ -43,7 +60,7 @@ pub(crate) struct Flags {
     spark: Option<String>,
     #[command(flatten)]
     consul: ConsulArgs,
-    /// One JSON object: {schema, url, token, admin}
+    /// One JSON object: {schema, url, token, fingerprint, admin}
     #[arg(long)]
     json: bool,
 }
@@ -51,8 +68,15 @@ pub(crate) struct Flags {
 impl Flags {
     /// The settings in force.
     fn settings(&self) -> Result<Settings, Failure> {
-        let flags: [(&str, &'static [&'static str], &Option<String>); 3] = [
+        let flags: [(&str, &'static [&'static str], &Option<String>); 6] = [
             ("--listen (MAYFLY_LISTEN)", &["listen"], &self.listen),
+            (
+                "--public-url (MAYFLY_PUBLIC_URL)",
+                &["public_url"],
+                &self.public_url,
+            ),
+            ("--cert-file", &["tls", "cert_file"], &self.cert_file),
+            ("--key-file", &["tls", "key_file"], &self.key_file),
             ("--admin (MAYFLY_ADMIN)", &["admin"], &self.admin),
             ("--spark (MAYFLY_SPARK)", &["spark"], &self.spark),
         ];
@@ -75,7 +99,6 @@ pub(crate) async fn run(flags: &Flags, given: Option<&Path>, found: &Path) -> Re
         return Ok(0);
     }
     let settings = flags.settings()?;
-    refuse_unused(&settings)?;
     let home = match (given, &settings.state) {
         (None, Some(state)) => std::path::absolute(state).unwrap_or_else(|_| state.clone()),
         (Some(_), _) | (None, None) => found.to_owned(),
@@ -83,20 +106,27 @@ pub(crate) async fn run(flags: &Flags, given: Option<&Path>, found: &Path) -> Re
     let consul = settings.consul.map(ConsulArgs::from);
     let consul = consul.unwrap_or_default().sides()?;
     let options = Options {
-        home,
-        listen: Some(settings.listen),
+        home: home.clone(),
+        listen: Listen {
+            address: Some(settings.listen),
+            always_tls: flags.tls,
+            files: settings.tls.map(|files| (files.cert_file, files.key_file)),
+            public_url: settings.public_url,
+        },
         admin: Some(settings.admin),
         spark: settings.spark.map_or_else(default_spark, Ok)?,
         consul: consul.as_ref().map(|sides| sides.nodes.clone()),
+        store: settings.store.as_ref().map(store_config).transpose()?,
         life: Life::Server,
     };
-    serve(flags.json, options, consul).await
+    serve(flags.json, &home, options, consul).await
 }
 
-async fn serve(json: bool, options: Options, consul: Option<Sides>) -> Result<u8, Failure> {
+async fn serve(json: bool, home: &Path, options: Options, consul: Option<Sides>) -> Result<u8, Failure> {
     let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(signals.count());
+    raise_files();
     let embedded = Embedded::start(options, |step| {
         out::note(&format!("{} {}", step.name, step.detail));
     })
@@ -105,7 +135,7 @@ async fn serve(json: bool, options: Options, consul: Option<Sides>) -> Result<u8
         Some(sides) => Some(embedded.announce(Consul::open(&sides.own)?)?),
         None => None,
     };
-    tell(json, &embedded)?;
+    tell(json, &embedded, home)?;
     shutdown::reached(&mut level, 1).await;
     if let Some(announced) = announced {
         announced.withdraw().await;
@@ -121,34 +151,54 @@ async fn serve(json: bool, options: Options, consul: Option<Sides>) -> Result<u8
     }
 }
 
-/// How it is reached.
-fn tell(json: bool, embedded: &Embedded) -> Result<(), Failure> {
-    if json {
-        return out::json(
-            &json!({ "schema": SCHEMA, "url": embedded.url, "token": embedded.token, "admin": embedded.admin }),
-        );
+/// The store that the settings name.
+fn store_config(store: &StoreSettings) -> Result<StoreConfig, Failure> {
+    Ok(StoreConfig {
+        endpoint: store.endpoint.clone(),
+        bucket: store.bucket.clone(),
+        prefix: store.prefix.clone(),
+        region: store.region.clone(),
+        access_key: secret_in(&store.access_key_file)?,
+        secret_key: secret_in(&store.secret_key_file)?,
+    })
+}
+
+fn secret_in(file: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+    match text.trim() {
+        "" => Err(Failure::usage(format!(
+            "{} is empty: it holds one line",
+            file.display()
+        ))),
+        text => Ok(text.to_owned()),
     }
-    out::line(&format!("export MAYFLY_TOKEN={}", embedded.token))?;
+}
+
+/// How people reach it. The token itself is in a file, for them to copy.
+fn tell(json: bool, embedded: &Embedded, home: &Path) -> Result<(), Failure> {
+    if json {
+        return out::json(&json!({
+            "schema": SCHEMA,
+            "url": embedded.url,
+            "token": embedded.token,
+            "fingerprint": embedded.fingerprint.map(|print| print.to_string()),
+            "admin": embedded.admin,
+        }));
+    }
+    let home = Home::open(home)?;
+    out::line(&format!(
+        "export MAYFLY_TOKEN_FILE={}",
+        home.people_token().display()
+    ))?;
+    if let Some(print) = embedded.fingerprint {
+        out::line(&format!("export MAYFLY_FINGERPRINT={print}"))?;
+    }
     out::line(&format!("# admin pages: http://{}/status", embedded.admin))?;
     out::line(&format!(
         "# coordinator launch JOB --coordinator {}",
         embedded.url
     ))
-}
-
-/// A setting that would have no effect must not look as if it had.
-fn refuse_unused(settings: &Settings) -> Result<(), Failure> {
-    let unused = [
-        ("public_url", settings.public_url.is_some()),
-        ("store", settings.store.is_some()),
-        ("tls", settings.tls.is_some()),
-    ];
-    match unused.into_iter().find(|(_, set)| *set) {
-        None => Ok(()),
-        Some((key, _)) => Err(Failure::usage(format!(
-            "the settings have `{key}`, which this version does not use yet: remove it"
-        ))),
-    }
 }
 
 /// The release that a job file has when it names none.

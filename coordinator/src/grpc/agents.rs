@@ -4,103 +4,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mayfly_proto::v1::agent_service_server::AgentService;
-use mayfly_proto::{Attempt, NodeId, PROTOCOL_VERSION, RunId, v1};
+use mayfly_proto::{Attempt, NodeId, v1};
 use tokio::sync::oneshot;
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{bad_id, check_token, run_id, status};
+use super::callers::{Caller, Callers, Known};
+use super::{bad_id, decode, run_id, status};
+use crate::authority::NodeName;
 use crate::driver::Message;
 use crate::run::{Desired, Goal, Node, Report, Role};
-use crate::server::{Entry, Server, Session};
-use crate::tokens::same;
+use crate::server::Server;
+use crate::transport::Refusals;
 
-/// Lines of one batch, and cores and memory of one node, that are believed.
+/// Lines of one batch that are believed.
 const LINES_MAX: usize = 100_000;
-const CORES_MAX: u32 = 4_096;
-const BOOT_ID_MAX: usize = 64;
+
+/// How long a stream of lines may take to its first.
+const FIRST_BATCH: Duration = Duration::from_secs(10);
 
 /// A report within its limit; anything larger than this is not one.
 const REPORT_MAX: usize = 256 * 1024;
 
 pub(super) struct Agents {
     server: Arc<Server>,
+    callers: Callers,
 }
 
 impl Agents {
-    pub(super) fn new(server: Arc<Server>) -> Self {
-        Self { server }
+    pub(super) fn new(server: Arc<Server>, refusals: Refusals) -> Self {
+        Self {
+            callers: Callers::new(Arc::clone(&server), refusals),
+            server,
+        }
     }
-
-    async fn node(
-        &self,
-        metadata: &MetadataMap,
-        run: &str,
-        node: &str,
-    ) -> Result<(Arc<Entry>, Arc<Session>, RunId, NodeId), Status> {
-        let run = run_id(run)?;
-        let node: NodeId = node.parse().map_err(bad_id)?;
-        let entry = self.server.run(&run).await.map_err(status)?;
-        let session = entry.session(&node).await;
-        let session =
-            session.ok_or_else(|| Status::unauthenticated(format!("{node} has not enrolled here")))?;
-        check_token(
-            metadata,
-            &self
-                .server
-                .tokens()
-                .session(&run, node.as_str(), &session.boot_id),
-        )?;
-        Ok((entry, session, run, node))
-    }
-}
-
-fn role(wire: i32) -> Result<Role, Status> {
-    match v1::Role::try_from(wire) {
-        Ok(v1::Role::Master) => Ok(Role::Master),
-        Ok(v1::Role::Worker) => Ok(Role::Worker),
-        Ok(v1::Role::Unspecified) | Err(_) => Err(Status::invalid_argument("role must be MASTER or WORKER")),
-    }
-}
-
-/// The node's name is its machine's name where the cloud numbers machines itself.
-fn node_id(machine_id: &str, role: Role) -> Result<NodeId, Status> {
-    let id: NodeId = machine_id.parse().map_err(bad_id)?;
-    let prefix = if role == Role::Master {
-        "master-"
-    } else {
-        "worker-"
-    };
-    if id.as_str().starts_with(prefix) {
-        Ok(id)
-    } else {
-        Err(Status::invalid_argument(format!(
-            "machine {id} cannot enrol as {}",
-            prefix.trim_end_matches('-')
-        )))
-    }
-}
-
-fn check_enrolment(request: &v1::EnrollRequest) -> Result<(), Status> {
-    if request.protocol + 1 < PROTOCOL_VERSION || request.protocol == 0 {
-        let text = format!(
-            "protocol {} is too old: this coordinator speaks {PROTOCOL_VERSION}",
-            request.protocol
-        );
-        return Err(Status::unimplemented(text));
-    }
-    if request.boot_id.is_empty() || request.boot_id.len() > BOOT_ID_MAX {
-        return Err(Status::invalid_argument("boot_id must have 1 to 64 characters"));
-    }
-    if request.address.parse::<std::net::IpAddr>().is_err() {
-        return Err(Status::invalid_argument("address must be an IP address"));
-    }
-    if request.cores == 0 || request.cores > CORES_MAX || request.memory_bytes == 0 {
-        return Err(Status::invalid_argument(
-            "cores must be 1 to 4096 and memory_bytes more than 0",
-        ));
-    }
-    Ok(())
 }
 
 fn new_node(request: &v1::EnrollRequest, id: NodeId, role: Role) -> Node {
@@ -150,35 +86,47 @@ fn wire(desired: Desired) -> v1::Desired {
 #[tonic::async_trait]
 impl AgentService for Agents {
     async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::EnrollReply>, Status> {
+        let caller = Caller::of(&request);
         let request = request.into_inner();
         let run = run_id(&request.run_id)?;
-        let role = role(request.role)?;
+        let role = decode::role(request.role)?;
         let entry = self.server.run(&run).await.map_err(status)?;
-        if !same(&request.join_token, &self.server.tokens().join(&run, role)) {
-            tracing::warn!(%run, ?role, "a node showed a join token that is not of this run and role: refused");
-            return Err(Status::unauthenticated(
-                "the join token is not of this run and role",
-            ));
-        }
-        check_enrolment(&request)?;
-        let id = node_id(&request.machine_id, role)?;
-        if entry.open_session(&id, &request.boot_id, role).await.is_none() {
-            tracing::warn!(%run, node = %id, "a second agent wants to be this node: refused");
-            return Err(Status::already_exists(format!(
-                "{id} is enrolled by another process"
-            )));
+        let id = decode::node_id(&request.machine_id, role)?;
+        let name = NodeName {
+            run,
+            node: id.clone(),
+            role,
+        };
+        self.callers.admit(&caller, &name, &request)?;
+        decode::enrolment(&request)?;
+        let certified = self
+            .callers
+            .certify(&caller, &name, &request.certificate_request)?;
+        let key = certified.as_ref().map(|certified| certified.key);
+        if entry
+            .open_session(&id, &request.boot_id, role, key)
+            .await
+            .is_none()
+        {
+            return Err(self.callers.taken(&caller, &name));
         }
         let (reply, enrolled) = oneshot::channel();
         let node = Box::new(new_node(&request, id.clone(), role));
         let sent = entry.handle.messages.send(Message::Enrol(node, reply)).await;
         if sent.is_err() || enrolled.await.is_err() {
-            return Err(Status::failed_precondition(format!("run {run} is closed")));
+            return Err(Status::failed_precondition(format!("run {} is closed", name.run)));
         }
+        let tokens = self.server.tokens();
+        let (certificate, lasts) = certified.map_or_else(Default::default, |certified| {
+            (certified.issued.der.to_vec(), certified.issued.lasts)
+        });
         Ok(Response::new(v1::EnrollReply {
-            session_token: self.server.tokens().session(&run, id.as_str(), &request.boot_id),
+            session_token: tokens.session(&name.run, id.as_str(), &request.boot_id),
             node_id: id.into(),
             spec: Some(entry.spec.clone()),
             sync_interval_ms: millis(self.server.timing().sync_fast),
+            certificate,
+            certificate_ms: millis(lasts),
         }))
     }
 
@@ -186,8 +134,18 @@ impl AgentService for Agents {
         if prost::Message::encoded_len(request.get_ref()) > REPORT_MAX {
             return Err(Status::resource_exhausted("a report may have 256 KiB"));
         }
-        let (metadata, _, request) = request.into_parts();
-        let (entry, session, run, node) = self.node(&metadata, &request.run_id, &request.node_id).await?;
+        let caller = Caller::of(&request);
+        let request = request.into_inner();
+        let known = self
+            .callers
+            .node(&caller, &request.run_id, &request.node_id)
+            .await?;
+        let Known {
+            entry,
+            session,
+            run,
+            node,
+        } = known;
         let attempt = Attempt::try_from(request.attempt).map_err(bad_id)?;
         let report = request
             .report
@@ -215,15 +173,23 @@ impl AgentService for Agents {
         &self,
         request: Request<Streaming<v1::LogBatch>>,
     ) -> Result<Response<v1::PushLogsReply>, Status> {
-        let (metadata, _, mut batches) = request.into_parts();
-        while let Some(batch) = batches.message().await? {
-            let (entry, _, _, _) = self.node(&metadata, &batch.run_id, &batch.node_id).await?;
+        let caller = Caller::of(&request);
+        self.callers.is_node(&caller)?;
+        let mut batches = request.into_inner();
+        let first = tokio::time::timeout(FIRST_BATCH, batches.message()).await;
+        let mut next = first.map_err(|_| Status::deadline_exceeded("no line came in time"))??;
+        while let Some(batch) = next {
+            let known = self.callers.node(&caller, &batch.run_id, &batch.node_id).await?;
             if batch.lines.len() > LINES_MAX {
                 return Err(Status::resource_exhausted("a batch may have 100,000 lines"));
             }
             if batch.stream == "job" {
-                entry.handle.output.push(batch);
+                if known.session.role != Role::Master {
+                    return Err(self.callers.not_for_workers(&caller, &known));
+                }
+                known.entry.handle.output.push(batch);
             }
+            next = batches.message().await?;
         }
         Ok(Response::new(v1::PushLogsReply {}))
     }

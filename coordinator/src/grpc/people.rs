@@ -9,73 +9,40 @@ use futures::Stream;
 use mayfly_proto::v1;
 use mayfly_proto::v1::run_service_server::RunService;
 use tokio::sync::watch;
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use super::{check_token, run_id, status};
+use super::{address, bearer, check_token, decode, peer, run_id, status};
 use crate::driver::{Handle, Message};
 use crate::run::Cancel;
-use crate::server::{Launch, Server};
-
-const REQUEST_ID_MAX: usize = 128;
-const OWNER_MAX: usize = 256;
+use crate::server::Server;
+use crate::transport::{Refusal, Refusals};
 
 pub(super) struct People {
     server: Arc<Server>,
+    refusals: Refusals,
     stop: watch::Receiver<bool>,
 }
 
 impl People {
-    pub(super) fn new(server: Arc<Server>, stop: watch::Receiver<bool>) -> Self {
-        Self { server, stop }
+    pub(super) fn new(server: Arc<Server>, refusals: Refusals, stop: watch::Receiver<bool>) -> Self {
+        Self {
+            server,
+            refusals,
+            stop,
+        }
     }
 
-    fn check(&self, metadata: &MetadataMap) -> Result<(), Status> {
-        check_token(metadata, self.server.tokens().people())
+    fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        check_token(bearer(request.metadata()), self.server.tokens().people()).inspect_err(|status| {
+            let address = address(peer(request).as_ref());
+            self.refusals.note(Refusal::Token, address, &status.message());
+        })
     }
 
     async fn handle(&self, run: &str) -> Result<Handle, Status> {
         let run = run_id(run)?;
         Ok(self.server.run(&run).await.map_err(status)?.handle.clone())
     }
-}
-
-fn is_commit(text: &str) -> bool {
-    matches!(text.len(), 40 | 64)
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-}
-
-fn launch(request: v1::LaunchRequest) -> Result<Launch, Status> {
-    if request.request_id.is_empty() || request.request_id.len() > REQUEST_ID_MAX {
-        return Err(Status::invalid_argument(
-            "request_id must have 1 to 128 characters",
-        ));
-    }
-    if !is_commit(&request.commit) {
-        return Err(Status::invalid_argument(
-            "commit must be a full commit id, 40 or 64 hex digits",
-        ));
-    }
-    if request.owner.len() > OWNER_MAX {
-        return Err(Status::invalid_argument("owner may have 256 characters"));
-    }
-    if !request.bundle_key.is_empty() && request.bundle_key != mayfly_kit::layout::bundle(&request.commit) {
-        return Err(Status::invalid_argument(
-            "bundle_key is not the key of this commit's bundle",
-        ));
-    }
-    let job = serde_json::from_str(&request.job_json)
-        .map_err(|error| Status::invalid_argument(format!("job_json is not a checked job: {error}")))?;
-    Ok(Launch {
-        request_id: request.request_id,
-        job,
-        job_json: request.job_json,
-        commit: request.commit,
-        bundle_key: Some(request.bundle_key).filter(|key| !key.is_empty()),
-        owner: request.owner,
-    })
 }
 
 /// A watcher: what it has seen so far.
@@ -154,8 +121,8 @@ impl RunService for People {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::RunEvent, Status>> + Send>>;
 
     async fn launch(&self, request: Request<v1::LaunchRequest>) -> Result<Response<v1::LaunchReply>, Status> {
-        self.check(request.metadata())?;
-        let launch = launch(request.into_inner())?;
+        self.check(&request)?;
+        let launch = decode::launch(request.into_inner())?;
         let (run, created) = self.server.launch(launch).await.map_err(status)?;
         Ok(Response::new(v1::LaunchReply {
             run_id: run.into(),
@@ -164,20 +131,20 @@ impl RunService for People {
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::RunView>, Status> {
-        self.check(request.metadata())?;
+        self.check(&request)?;
         let handle = self.handle(&request.get_ref().run_id).await?;
         Ok(Response::new(handle.view.borrow().clone()))
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListReply>, Status> {
-        self.check(request.metadata())?;
+        self.check(&request)?;
         Ok(Response::new(v1::ListReply {
             runs: self.server.views().await,
         }))
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        self.check(request.metadata())?;
+        self.check(&request)?;
         let request = request.into_inner();
         let mut handle = self.handle(&request.run_id).await?;
         handle.view.mark_changed();
@@ -197,7 +164,7 @@ impl RunService for People {
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::RunView>, Status> {
-        self.check(request.metadata())?;
+        self.check(&request)?;
         let request = request.into_inner();
         let level = match request.level() {
             v1::CancelLevel::Graceful | v1::CancelLevel::Unspecified => Cancel::Graceful,
@@ -212,7 +179,7 @@ impl RunService for People {
     async fn extend(&self, request: Request<v1::ExtendRequest>) -> Result<Response<v1::RunView>, Status> {
         /// The hard cap of a job's own deadline.
         const CAP: Duration = Duration::from_secs(7 * 24 * 3600);
-        self.check(request.metadata())?;
+        self.check(&request)?;
         let request = request.into_inner();
         let from_now = Duration::from_secs(request.deadline_secs);
         if from_now.is_zero() || from_now > CAP {

@@ -7,6 +7,17 @@ use mayfly_proto::{Attempt, NodeId};
 use super::report::{NodePhase, Report};
 use crate::record::Role;
 
+impl Role {
+    /// `master` or `worker`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Worker => "worker",
+        }
+    }
+}
+
 /// One node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {

@@ -81,6 +81,10 @@ struct World {
     now: Duration,
     effects: Vec<Effect>,
     commit: Option<Commit>,
+    /// The state as the record has it.
+    saved: Run,
+    /// Who was told to commit in this attempt: a later coordinator does not take that back.
+    told: Option<(NodeId, Attempt)>,
 }
 
 impl World {
@@ -90,6 +94,8 @@ impl World {
             now: Duration::ZERO,
             effects: Vec::new(),
             commit: None,
+            saved: Run::new(spec()),
+            told: None,
         };
         world.apply(Event::Recorded);
         world
@@ -99,7 +105,39 @@ impl World {
         let (before, attempt) = (self.run.ended.clone(), self.run.attempt);
         let (run, effects) = self.run.clone().step(self.now, event);
         self.run = run;
+        self.take(effects);
+        self.check(before, attempt);
+    }
+
+    fn take(&mut self, effects: Vec<Effect>) {
+        if effects.contains(&Effect::Save) {
+            self.saved = self.run.clone();
+        }
         self.effects.extend(effects);
+        let told = self
+            .run
+            .nodes
+            .keys()
+            .find(|id| self.run.desired(self.now, id).goal == Goal::Commit);
+        self.told = told.map(|id| (id.clone(), self.run.attempt)).or(self.told.take());
+    }
+
+    /// The coordinator dies, and the next one takes the run over from its record.
+    fn restart(&mut self) {
+        let (before, attempt) = (self.run.ended.clone(), self.run.attempt);
+        let saved = self.saved.clone();
+        let past = Past {
+            attempt: saved.attempt,
+            marks: saved.marks.clone(),
+            ended: saved.ended.clone(),
+            job: saved.job_end().cloned(),
+            commit: self.commit.clone(),
+            nodes: saved.nodes.into_values().collect(),
+        };
+        let (run, effects) = Run::adopt(spec(), past, self.now);
+        self.run = run;
+        self.effects.retain(|effect| *effect == Effect::WriteReceipt);
+        self.take(effects);
         self.check(before, attempt);
     }
 
@@ -145,7 +183,7 @@ impl World {
         let attempt = self.run.attempt;
         // A master commits only as told, and only the first commit of a run is taken by the store.
         if phase == NodePhase::Committed {
-            if self.run.desired(self.now, id).goal != Goal::Commit {
+            if self.told != Some((id.clone(), attempt)) {
                 return;
             }
             self.commit.get_or_insert(Commit {
@@ -373,6 +411,72 @@ fn a_node_of_a_future_attempt_changes_nothing() {
     assert_eq!(world.run.phase(), before.phase());
 }
 
+#[test]
+fn a_coordinator_that_takes_over_finds_the_commit_made_meanwhile() {
+    let mut world = World::new();
+    let (master, one, two) = world.form();
+    world.say(&master, NodePhase::Ended);
+    for id in [&one, &two] {
+        world.say(id, NodePhase::Collected);
+    }
+    world.say(&master, NodePhase::Collected);
+    world.commit = Some(Commit {
+        attempt: Attempt::FIRST,
+        exit_code: Some(0),
+        cause: String::new(),
+    });
+    // Nobody was there when the deadline passed.
+    world.now += secs(3600);
+    world.restart();
+    assert_eq!(world.outcome(), Some(Outcome::Succeeded));
+    world.settle();
+}
+
+#[test]
+fn a_job_goes_on_under_the_next_coordinator() {
+    let mut world = World::new();
+    let (master, one, two) = world.form();
+    world.now += secs(60);
+    world.restart();
+    assert_eq!(world.run.phase(), PhaseName::Working);
+    world.apply(Event::Tick);
+    for id in [&master, &one, &two] {
+        assert_eq!(world.run.desired(world.now, id).goal, Goal::Work);
+    }
+    world.say(&master, NodePhase::Ended);
+    world.restart();
+    assert_eq!(
+        world.run.phase(),
+        PhaseName::Collecting,
+        "the end of the job was forgotten"
+    );
+    assert_eq!(world.run.attempt, Attempt::FIRST);
+}
+
+#[test]
+fn what_a_lost_worker_may_have_held_is_known_to_the_next_coordinator() {
+    let mut world = World::new();
+    let (master, one, two) = world.form();
+    let late = NodeId::worker(3);
+    world.apply(Event::MachineGone(two));
+    world.enrol(&late);
+    world.say(&late, NodePhase::Ready);
+    world.restart();
+    // It never speaks again.
+    world.apply(Event::MachineGone(late));
+    world.say(&master, NodePhase::Ended);
+    let held = Report {
+        results_files: 3,
+        ..report(NodePhase::Collected)
+    };
+    world.apply(Event::Reported(one, Attempt::FIRST, Box::new(held)));
+    world.say(&master, NodePhase::Collected);
+    assert!(
+        world.effects.contains(&Effect::ReadCommit),
+        "results that may be incomplete were about to be committed"
+    );
+}
+
 const PHASES: [NodePhase; 9] = [
     NodePhase::Preparing,
     NodePhase::Ready,
@@ -397,6 +501,7 @@ enum Move {
     CloudFailed,
     FleetGone,
     Receipt,
+    Restart,
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -411,6 +516,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => Just(Move::CloudFailed),
         1 => Just(Move::FleetGone),
         1 => Just(Move::Receipt),
+        1 => Just(Move::Restart),
     ]
 }
 
@@ -436,6 +542,7 @@ proptest! {
                 Move::CloudFailed => world.apply(Event::CloudFailed("no capacity".into())),
                 Move::FleetGone => world.apply(Event::FleetGone),
                 Move::Receipt => world.apply(Event::ReceiptWritten),
+                Move::Restart => world.restart(),
             }
         }
         world.settle();

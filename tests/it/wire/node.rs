@@ -53,6 +53,7 @@ impl Liar {
             cores: 1,
             memory_bytes: 1 << 30,
             private_results: true,
+            ..EnrollRequest::default()
         }
     }
 

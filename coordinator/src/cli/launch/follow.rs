@@ -6,16 +6,18 @@ use mayfly_kit::shutdown::{LEVEL_MAX, Level};
 use mayfly_proto::v1::run_event::Event;
 use mayfly_proto::v1::{CancelLevel, CancelRequest, Phase, RunEvent, WatchRequest};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 
 use crate::cli::client::{self, Client};
 use crate::cli::failure::Failure;
 use crate::cli::view::{Paint, Screen, json, receipt};
 use crate::cli::{out, runs};
+use crate::cloud::local::Patience;
 use crate::record::{Outcome, Receipt};
 
-/// Times that a broken connection is made again in a row.
-const RECONNECTS: u32 = 20;
+/// How long a broken connection is made again: as long as nodes wait for the next coordinator.
+const PATIENCE: Duration = Patience::SERVER.lease;
 const RECONNECT_WAIT: Duration = Duration::from_millis(500);
 /// Longest that asking for a cancellation may hold up the view.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
@@ -33,7 +35,7 @@ pub(super) async fn to_the_end(
         screen,
         next_line: 0,
         receipt: None,
-        failures: 0,
+        lost_at: None,
     };
     let mut ticks = tokio::time::interval(follower.screen.tick_period());
     let mut counting = true;
@@ -68,8 +70,8 @@ struct Follower<'a> {
     screen: &'a mut Screen,
     next_line: u64,
     receipt: Option<Receipt>,
-    /// Connections lost since the last event.
-    failures: u32,
+    /// When the connection broke, if nothing has come since.
+    lost_at: Option<Instant>,
 }
 
 impl Follower<'_> {
@@ -87,7 +89,9 @@ impl Follower<'_> {
     }
 
     fn take(&mut self, event: RunEvent) -> Result<(), Failure> {
-        self.failures = 0;
+        if self.lost_at.take().is_some() {
+            self.screen.note("the coordinator is there again")?;
+        }
         match event.event {
             Some(Event::View(view)) => {
                 if view.phase() == Phase::Closed && !view.receipt_json.is_empty() {
@@ -106,11 +110,15 @@ impl Follower<'_> {
 
     /// The connection is gone, the run is not.
     async fn lost(&mut self, status: Option<Status>) -> Result<(), Failure> {
-        self.failures += 1;
+        if self.lost_at.is_none() {
+            self.screen
+                .note("the coordinator does not answer; the run goes on, trying again")?;
+        }
+        let lost_at = *self.lost_at.get_or_insert_with(Instant::now);
         let final_word = status
             .as_ref()
             .is_some_and(|s| matches!(s.code(), Code::NotFound | Code::Unauthenticated));
-        if final_word || self.failures > RECONNECTS {
+        if final_word || lost_at.elapsed() > PATIENCE {
             let why = status.map_or_else(
                 || "it ended the connection".to_owned(),
                 |s| s.message().to_owned(),

@@ -26,6 +26,7 @@ use crate::embedded::{self, Embedded, Life, Options};
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
 use crate::source::{self, Source};
+use crate::transport::Listen;
 
 /// Longest wait for the record's last words.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
@@ -97,9 +98,11 @@ pub(crate) struct Flags {
     /// One JSON object for each event; the last one is the receipt
     #[arg(long)]
     json: bool,
-    /// Use the coordinator at this address (its token is read from MAYFLY_TOKEN) instead of one in this command
+    /// Use the coordinator at this address instead of one in this command
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
+    #[command(flatten)]
+    access: client::Access,
     /// Print the run's id and leave it to the coordinator
     #[arg(long, requires = "coordinator")]
     detach: bool,
@@ -265,18 +268,19 @@ fn place(job: &mut Job, base: &Path, code: &Source) -> Result<(), Failure> {
 
 async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<Coordinator, Failure> {
     if let Some(url) = &flags.coordinator {
-        let token = std::env::var(client::TOKEN_VAR).unwrap_or_default();
+        let (token, trust) = (flags.access.token()?, flags.access.trust()?);
         return Ok(Coordinator {
             embedded: None,
-            client: client::connect(url, &token).await?,
+            client: client::connect(url, &token, trust).await?,
         });
     }
     let options = Options {
         home: home.to_owned(),
-        listen: None,
+        listen: Listen::default(),
         admin: None,
         spark: job.spark.version.clone(),
         consul: flags.consul.sides()?.map(|sides| sides.nodes),
+        store: None,
         life: Life::Command,
     };
     let progress = |step: crate::toolchain::Step| {
@@ -287,7 +291,7 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
     for note in leftovers::notes(home, &embedded.store.store).await? {
         screen.note(&note)?;
     }
-    let client = client::connect(&embedded.url, &embedded.token).await?;
+    let client = client::connect(&embedded.url, &embedded.token, None).await?;
     Ok(Coordinator {
         embedded: Some(embedded),
         client,

@@ -183,16 +183,17 @@ fn node_json(
     (folder, shared): (&Path, PathBuf),
     order: &Order,
 ) -> Value {
-    let (name, machine, token) = match role {
-        Role::Master => ("master", &order.job.master, &order.master_token),
-        Role::Worker => ("worker", &order.job.workers.machine, &order.worker_token),
+    let machine = match role {
+        Role::Master => &order.job.master,
+        Role::Worker => &order.job.workers.machine,
     };
     json!({
         "run": order.run,
-        "role": name,
+        "role": role.name(),
         "machine_id": node,
         "coordinator": order.coordinator,
-        "join_token": token,
+        "fingerprint": order.fingerprint.map(|print| print.to_string()),
+        "join_token": order.joining.token(role, Timestamp::now()),
         "address": address,
         "cores": machine.cores,
         "memory_bytes": machine.memory_bytes,

@@ -40,8 +40,8 @@ impl Cloud for FakeCloud {
         let file = OrderFile {
             run: order.run.to_string(),
             url: order.coordinator.clone(),
-            master_token: order.master_token.clone(),
-            worker_token: order.worker_token.clone(),
+            master_token: order.joining.token(Role::Master, Timestamp::now()),
+            worker_token: order.joining.token(Role::Worker, Timestamp::now()),
         };
         let text = serde_json::to_vec(&file).map_err(std::io::Error::other);
         let written = text.and_then(|text| write_private(&self.order, &text));

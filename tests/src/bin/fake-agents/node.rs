@@ -174,5 +174,6 @@ fn enrolment(order: &OrderFile, role: v1::Role, machine_id: String, join_token: 
         cores: 1,
         memory_bytes: 1 << 30,
         private_results: true,
+        ..v1::EnrollRequest::default()
     }
 }

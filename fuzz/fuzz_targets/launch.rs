@@ -1,0 +1,13 @@
+//! What a person asks to be launched.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mayfly_coordinator::grpc::decode;
+use mayfly_proto::v1;
+use prost::Message as _;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(request) = v1::LaunchRequest::decode(bytes) {
+        let _ = decode::launch(request);
+    }
+});
