@@ -197,7 +197,7 @@ async fn listen(told: Option<SocketAddr>, known: Option<SocketAddr>) -> anyhow::
         match TcpListener::bind(known).await {
             Ok(listener) => return Ok(listener),
             Err(error) => {
-                tracing::warn!(%known, %error, "cannot listen there again: nodes of open runs do not find it")
+                tracing::warn!(%known, %error, "cannot listen there again: nodes of open runs do not find it");
             }
         }
     }

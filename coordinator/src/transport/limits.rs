@@ -166,7 +166,8 @@ mod tests {
         drop(held);
         assert!(counts.admit(ip(1)).is_some());
         drop(other);
-        assert!(counts.now().addresses.is_empty() && counts.now().strangers == 0);
+        let now = counts.now();
+        assert!(now.addresses.is_empty() && now.strangers == 0);
     }
 
     #[test]
@@ -178,6 +179,7 @@ mod tests {
         drop(strangers);
         assert!(counts.admit(ip(1)).unwrap().of_node().is_none(), "a second node");
         drop(node);
-        assert_eq!((counts.now().strangers, counts.now().nodes), (0, 0));
+        let now = counts.now();
+        assert_eq!((now.strangers, now.nodes), (0, 0));
     }
 }
