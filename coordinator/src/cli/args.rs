@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    cancel, config, data, gc, import, launch, list, logs, receipt, results, serve, status, store, validate,
+    attach, cancel, config, data, gc, import, launch, list, logs, receipt, results, serve, status, store,
+    validate,
 };
 
 const EXAMPLES: &str = "\
@@ -74,6 +75,8 @@ pub(crate) enum Verb {
     Results(results::Flags),
     /// Show what a run took
     Receipt(receipt::Flags),
+    /// Come back to the live view of a run
+    Attach(attach::Flags),
     /// Cancel a run; a second time is faster
     Cancel(cancel::Flags),
     /// Find what should not exist any more, and remove it

@@ -100,6 +100,17 @@ impl ConsulArgs {
         all.into_iter().filter_map(set).collect()
     }
 
+    /// Consul as this command uses it, where the command cannot do without.
+    ///
+    /// # Errors
+    /// None is named, or as [`ConsulArgs::sides`].
+    pub(crate) fn named(&self) -> Result<ConsulSettings, Failure> {
+        let sides = self.sides()?;
+        sides.map(|sides| sides.own).ok_or_else(|| {
+            Failure::usage("which Consul? say --consul http://127.0.0.1:8500, or set CONSUL_HTTP_ADDR")
+        })
+    }
+
     /// Reads the token files and checks everything; `None` without an address.
     ///
     /// # Errors

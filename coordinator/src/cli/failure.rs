@@ -5,6 +5,7 @@ use std::io;
 
 use crate::record::Outcome;
 use crate::source::{SourceError, redact};
+use crate::upload::UploadError;
 
 use super::plain;
 
@@ -98,6 +99,15 @@ impl From<SourceError> for Failure {
 impl From<mayfly_configs::Errors> for Failure {
     fn from(errors: mayfly_configs::Errors) -> Self {
         Self::usage(errors.to_string().trim_end())
+    }
+}
+
+impl From<UploadError> for Failure {
+    fn from(error: UploadError) -> Self {
+        match &error {
+            UploadError::Read { .. } => Self::usage(join("", &error)),
+            UploadError::Store(_) => Self::chain("", &error),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 /// Flags and verbs.
 pub(crate) mod args;
+mod attach;
 mod cancel;
 mod client;
 mod config;
@@ -13,6 +14,7 @@ mod data;
 mod download;
 /// Failures.
 pub(crate) mod failure;
+mod follow;
 mod gc;
 mod home;
 mod import;
@@ -25,12 +27,12 @@ mod out;
 /// Text of others, made safe.
 pub(crate) mod plain;
 mod receipt;
+mod remote;
 mod results;
 mod runs;
 mod serve;
 mod status;
 mod store;
-mod upload;
 mod validate;
 /// What people see.
 pub(crate) mod view;
@@ -110,6 +112,7 @@ async fn verb(cli: &Cli) -> Result<u8, Failure> {
         Verb::Logs(flags) => logs::run(flags, &home).await,
         Verb::Results(flags) => results::run(flags, &home).await,
         Verb::Receipt(flags) => receipt::run(flags, &home, out).await,
+        Verb::Attach(flags) => attach::run(flags, &home, err).await,
         Verb::Cancel(flags) => cancel::run(flags, &home).await,
         Verb::Gc(flags) => gc::run(flags, &home).await,
         Verb::Serve(flags) => serve::run(flags, cli.global.home.as_deref(), &home).await,

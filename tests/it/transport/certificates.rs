@@ -116,7 +116,7 @@ impl Forger {
                 "an authority as a node",
                 "CaUsedAsEndEntity",
                 self.named(vec![uri(NAME)], |p| {
-                    p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)
+                    p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
                 }),
             ),
             (
@@ -149,6 +149,18 @@ impl Forger {
             ),
         ]
     }
+}
+
+/// A certificate for 127.0.0.1 of somebody's own authority, with that authority's, and its key, as an administrator
+/// would give them: PEM.
+pub(super) fn administrators() -> (String, String) {
+    let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
+    (format!("{}{ca_pem}", leaf.pem()), key.serialize_pem())
 }
 
 /// A worker of a run that nobody launched.

@@ -20,7 +20,7 @@ use crate::server::{Serve, bearer};
 const HALF_OPEN: [u8; 4] = [127, 0, 0, 2];
 const IDLE: [u8; 4] = [127, 0, 0, 3];
 /// Longest that an answer may take meanwhile.
-const ANSWER: Duration = Duration::from_secs(3);
+pub(super) const ANSWER: Duration = Duration::from_secs(3);
 
 /// Connections that stay as they are.
 pub(super) struct Crowd {

@@ -2,16 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use mayfly_kit::tls::Fingerprint;
 use mayfly_proto::v1;
 use mayfly_proto::v1::run_service_client::RunServiceClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tonic::Code;
 
-use super::certificates::Forger;
+use super::certificates::{self, Forger};
 use super::socket;
 use crate::server::{Serve, bearer};
 use crate::wire::refused;
@@ -35,6 +38,35 @@ fn handshakes_that_are_refused() {
     Runtime::new()
         .unwrap()
         .block_on(serve.assert_well("its next start"));
+    serve.stop();
+}
+
+#[test]
+fn an_administrators_own_certificate() {
+    mayfly_tests::programs::toolchain();
+    let files = tempfile::tempdir().unwrap();
+    let (cert, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+    let (cert_pem, key_pem) = certificates::administrators();
+    std::fs::write(&cert, cert_pem).unwrap();
+    std::fs::write(&key, key_pem).unwrap();
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let serve = Serve::with(&["--cert-file", cert, "--key-file", key]);
+    assert!(serve.url.starts_with("https://"));
+    // The rig pins what was printed.
+    Runtime::new().unwrap().block_on(serve.assert_well("its start"));
+    let own = std::fs::read(serve.home.path().join("ca.pem")).unwrap();
+    let authority = CertificateDer::from_pem_slice(&own).unwrap();
+    let own = Fingerprint::of(&authority).to_string();
+    assert_ne!(serve.fingerprint, Some(own), "not the administrator's");
+    serve.stop();
+}
+
+#[test]
+fn an_address_that_others_reach_is_protected() {
+    mayfly_tests::programs::toolchain();
+    let serve = Serve::with(&["--listen", "0.0.0.0:0"]);
+    assert!(serve.url.starts_with("https://"), "{}", serve.url);
+    Runtime::new().unwrap().block_on(serve.assert_well("its start"));
     serve.stop();
 }
 

@@ -33,9 +33,11 @@ fn a_launch_over_tls() {
         liar.pushes().await;
         liar.comes_back().await;
         serve.assert_well("lies").await;
-        // Longer than a node may be silent.
+        // Longer than a connection may be half open.
         let crowd = Crowd::gather(&serve.home.path(), serve.addr).await;
-        crowd::ask_for(&serve, secs(10)).await;
+        let (beats, asks) = tokio::join!(liar.beats(secs(8)), crowd::ask_for(&serve, secs(8)));
+        assert!(beats < crowd::ANSWER, "a node waited {beats:?} for an answer");
+        assert!(asks < crowd::ANSWER, "a person waited {asks:?} for an answer");
         drop(crowd);
     });
     for text in ["a node spoke as what it is not", "a node was not taken in"] {
@@ -60,23 +62,28 @@ fn launch(serve: &Serve, job: &Job) -> RunId {
     let token = serve.home.path().join("people.token");
     let print = serve.fingerprint.as_deref().unwrap();
     let args = ["launch", "--coordinator", &serve.url, "--detach"];
-    let start = |fingerprint: &str| {
+    let start = |trust: &[&str]| {
         let mut command = serve.home.command(&args);
         command
             .arg(job.write(&serve.home))
+            .args(["--request-id", "one"])
             .arg("--token-file")
-            .arg(&token);
-        if !fingerprint.is_empty() {
-            command.args(["--fingerprint", fingerprint]);
-        }
+            .arg(&token)
+            .args(trust);
         serve.home.start(&mut command).wait(secs(60))
     };
-    start("").exited(2).said("--fingerprint");
+    start(&[]).exited(2).said("--fingerprint");
     let other = format!("sha256:{}", "0".repeat(64));
-    start(&other).exited(3).said("does not show the authority");
-    let ended = start(print);
-    ended.exited(0);
-    ended.stdout.trim().parse().expect("a run id and nothing else")
+    start(&["--fingerprint", &other])
+        .exited(3)
+        .said("does not show the authority");
+    let pinned = start(&["--fingerprint", print]);
+    pinned.exited(0);
+    let ca = serve.home.path().join("ca.pem");
+    let by_file = start(&["--ca", ca.to_str().unwrap()]);
+    by_file.exited(0);
+    assert_eq!(pinned.stdout, by_file.stdout, "the same request twice");
+    pinned.stdout.trim().parse().expect("a run id and nothing else")
 }
 
 pub(super) fn node_json(run: &Run<'_>, node: &str) -> Value {

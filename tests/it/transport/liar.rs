@@ -1,5 +1,7 @@
 //! A node that lies, over TLS: its certificate is true, what it says with it is not.
 
+use std::time::{Duration, Instant};
+
 use jiff::{SignedDuration, Timestamp};
 use mayfly_coordinator::authority::NodeName;
 use mayfly_coordinator::home::Home;
@@ -140,6 +142,23 @@ impl<'s> Liar<'s> {
         refused("the other role's certificate", PermissionDenied, self.client(Some(as_master)).sync(self.report("worker-7", 2)).await);
         let same_name = self.certificate("worker-1", NodeRole::Worker, &self.run);
         refused("its name with another key", PermissionDenied, self.client(Some(same_name)).sync(self.report("worker-1", 2)).await);
+    }
+
+    /// Reports as a node does, on one connection, for this time; returns the longest wait for an answer.
+    pub(super) async fn beats(&self, time: Duration) -> Duration {
+        let mut client = self.as_itself();
+        let (began, mut longest) = (Instant::now(), Duration::ZERO);
+        for seq in 1_000.. {
+            let asked = Instant::now();
+            let reply = client.sync(self.report("worker-7", seq)).await;
+            reply.expect("an answer in the crowd");
+            longest = longest.max(asked.elapsed());
+            if began.elapsed() > time {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        longest
     }
 
     /// The job's output is the master's.

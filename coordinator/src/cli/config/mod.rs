@@ -59,10 +59,5 @@ pub(crate) async fn run(flags: &Flags, paint: Paint) -> Result<u8, Failure> {
 /// # Errors
 /// They name none, or a setting cannot be used.
 pub(crate) fn open(consul: &ConsulArgs) -> Result<SharedJobs, Failure> {
-    match consul.sides()? {
-        Some(sides) => Ok(SharedJobs::open(&sides.own)?),
-        None => Err(Failure::usage(
-            "which Consul? say --consul http://127.0.0.1:8500, or set CONSUL_HTTP_ADDR",
-        )),
-    }
+    Ok(SharedJobs::open(&consul.named()?)?)
 }

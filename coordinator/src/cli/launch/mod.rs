@@ -1,6 +1,6 @@
 //! `launch`: from a job to its receipt.
 
-mod follow;
+mod bring;
 /// What is about to happen, for people.
 pub(crate) mod plan;
 
@@ -10,7 +10,6 @@ use std::time::Duration;
 use mayfly_configs::{AdHoc, Job, RelPath, Repo};
 use mayfly_kit::layout;
 use mayfly_kit::shutdown::{self, Level, Signals};
-use mayfly_kit::store::Store;
 use mayfly_proto::v1::LaunchRequest;
 use serde_json::json;
 use tokio::sync::watch;
@@ -19,14 +18,17 @@ use tokio::task::JoinSet;
 use super::client::{self, Client};
 use super::consul::ConsulArgs;
 use super::failure::Failure;
+use super::follow::{self, Manner};
 use super::jobs::{self, Found};
+use super::remote::Remote;
 use super::view::{Mode, Paint, Screen};
-use super::{config, home, leftovers, out, upload};
-use crate::embedded::{self, Embedded, Life, Options};
+use super::{config, home, leftovers, out};
+use crate::embedded::{Embedded, Life, Options};
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
 use crate::source::{self, Source};
 use crate::transport::Listen;
+use crate::upload;
 
 /// Longest wait for the record's last words.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
@@ -98,11 +100,8 @@ pub(crate) struct Flags {
     /// One JSON object for each event; the last one is the receipt
     #[arg(long)]
     json: bool,
-    /// Use the coordinator at this address instead of one in this command
-    #[arg(long, value_name = "URL")]
-    coordinator: Option<String>,
     #[command(flatten)]
-    access: client::Access,
+    remote: Remote,
     /// Print the run's id and leave it to the coordinator
     #[arg(long, requires = "coordinator")]
     detach: bool,
@@ -197,21 +196,14 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
     if flags.detach {
         return detached(flags, &begun.run);
     }
-    let ended = follow::to_the_end(
-        begun.coordinator.client.clone(),
-        &begun.run,
-        &mut screen,
-        &mut level,
-    )
-    .await;
-    screen.clear();
-    let code = match ended {
-        Ok(receipt) => {
-            follow::show(&receipt, flags.json, paint)?;
-            receipt.ended.outcome.exit_code()
-        }
-        Err(failure) => return Err(failure),
+    let manner = match begun.coordinator.embedded {
+        Some(_) => Manner::Own,
+        None => Manner::Guest,
     };
+    let client = begun.coordinator.client.clone();
+    let ended = follow::to_the_end(client, &begun.run, &mut screen, &mut level, manner).await;
+    screen.clear();
+    let code = follow::finish(ended?, flags.json, paint)?;
     close(begun.coordinator, &mut level).await;
     Ok(code)
 }
@@ -249,7 +241,7 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
         screen.note(&format!("warning: {warning}"))?;
     }
     let mut coordinator = open(flags, &job, home, screen).await?;
-    let bundle_key = store_bundle(&coordinator, home, &code).await?;
+    let bundle_key = store_bundle(&mut coordinator, &code).await?;
     let run = request(flags, &mut coordinator.client, &job, &code, bundle_key).await?;
     Ok(Begun { coordinator, run })
 }
@@ -267,11 +259,10 @@ fn place(job: &mut Job, base: &Path, code: &Source) -> Result<(), Failure> {
 }
 
 async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<Coordinator, Failure> {
-    if let Some(url) = &flags.coordinator {
-        let (token, trust) = (flags.access.token()?, flags.access.trust()?);
+    if let Some(client) = flags.remote.connect(&flags.consul).await? {
         return Ok(Coordinator {
             embedded: None,
-            client: client::connect(url, &token, trust).await?,
+            client,
         });
     }
     let options = Options {
@@ -299,29 +290,19 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
 }
 
 /// Puts the bundle where the nodes will find it; the same commit is stored once.
-async fn store_bundle(coordinator: &Coordinator, home: &Path, code: &Source) -> Result<String, Failure> {
+async fn store_bundle(coordinator: &mut Coordinator, code: &Source) -> Result<String, Failure> {
     let Some(bundle) = &code.bundle else {
         return Ok(String::new());
     };
     let key = layout::bundle(&code.commit);
     match &coordinator.embedded {
-        Some(embedded) => put_once(&embedded.store.store, bundle, &key).await?,
-        None => {
-            // A server on this machine keeps its store in the same folder.
-            let open = embedded::open_store(home).await?;
-            let put = put_once(&open.store, bundle, &key).await;
-            open.close().await;
-            put?;
+        None => return bring::bundle(&mut coordinator.client, bundle, &code.commit).await,
+        Some(embedded) if embedded.store.store.size(&key).await?.is_none() => {
+            upload::file(&embedded.store.store, bundle, &key).await?;
         }
+        Some(_) => {}
     }
     Ok(key)
-}
-
-async fn put_once(store: &Store, bundle: &Path, key: &str) -> Result<(), Failure> {
-    if store.size(key).await?.is_none() {
-        upload::file(store, bundle, key).await?;
-    }
-    Ok(())
 }
 
 /// Who launches, by the system's list of users where the environment does not say.
