@@ -181,13 +181,9 @@ impl Server {
     /// # Errors
     /// The record cannot be made.
     pub async fn launch(self: &Arc<Self>, launch: Launch) -> Result<(RunId, bool), ServerError> {
-        let name = launch
-            .job
-            .name
-            .as_str()
-            .parse()
-            .map_err(|error| ServerError::BadJob(format!("{error}")))?;
-        let run = RunId::derive(&name, &launch.request_id, &launch.job_json, &launch.commit);
+        let name = launch.job.name.as_str();
+        let run = RunId::derive(name, &launch.request_id, &launch.job_json, &launch.commit)
+            .map_err(|error| ServerError::BadJob(error.to_string()))?;
         let _one_at_a_time = self.launching.lock().await;
         if self.runs.read().await.contains_key(&run) {
             return Ok((run, false));
