@@ -1,5 +1,10 @@
-"""Installs what we are compared with, once, into a cache: the AWS command line and the Consul agent."""
+"""Installs what we are compared with, once, into a cache: the AWS command line and the Consul agent.
 
+`python3 bench/tools.py consul` prints where Consul is: the tests that need a real one get it from here.
+"""
+
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -38,8 +43,14 @@ def consul() -> Path:
     """The program `consul` of Debian 11, unpacked and not installed. The system's own package sources stay untouched."""
     folder = cache() / f"consul-{CONSUL}"
     program = folder / "root/usr/bin/consul"
-    if program.exists():
-        return program
+    if not program.exists():
+        with _locked(cache() / "consul.lock"):
+            if not program.exists():
+                _unpack_consul(folder)
+    return program
+
+
+def _unpack_consul(folder: Path):
     for tool in ("apt-get", "dpkg-deb", "dpkg"):
         if not shutil.which(tool):
             raise BenchError(f"there is no {tool} here to fetch Debian's package consul {CONSUL} with")
@@ -69,7 +80,15 @@ def consul() -> Path:
     _run(["dpkg-deb", "-x", package, folder / "part"])
     shutil.rmtree(folder / "lists", ignore_errors=True)
     (folder / "part").rename(folder / "root")
-    return program
+
+
+@contextlib.contextmanager
+def _locked(path: Path):
+    """One process at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _run(command, **kwargs):
@@ -79,3 +98,12 @@ def _run(command, **kwargs):
         raise BenchError(f"{command[0]} takes longer than ten minutes") from error
     if done.returncode != 0:
         raise BenchError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()[-400:]}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["consul"]:
+        sys.exit("usage: python3 bench/tools.py consul")
+    try:
+        print(consul())
+    except BenchError as error:
+        sys.exit(f"error: {error}")

@@ -173,6 +173,9 @@ impl Running {
     }
 
     async fn start_engine(&mut self, master: String) {
+        if let Some(old) = self.engine.take() {
+            old.stop(ENGINE_GRACE_MAX).await;
+        }
         self.engine_began = Instant::now();
         let role = match self.common.config.role {
             RoleName::Master => engine::Role::Master,

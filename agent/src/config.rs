@@ -37,6 +37,9 @@ pub struct NodeConfig {
     pub store: StoreConfig,
     /// What is installed on this machine.
     pub toolchain: Toolchain,
+    /// Where this node is registered, and workers may find their master; `None` without Consul.
+    #[serde(default)]
+    pub consul: Option<ConsulSettings>,
     /// Seconds that this node lives without a word from the coordinator, until the coordinator itself says how long.
     #[serde(default = "alone_secs")]
     pub alone_secs: u64,
@@ -57,6 +60,7 @@ pub enum RoleName {
     Worker,
 }
 
+pub use mayfly_kit::consul::ConsulSettings;
 pub use mayfly_kit::store::StoreConfig;
 
 /// What `agent toolchain` found or installed on a machine.

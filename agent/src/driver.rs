@@ -36,6 +36,8 @@ pub struct Driver {
     pub collector: Collector,
     /// The node's own part of the report.
     pub report: watch::Sender<Report>,
+    /// The attempt whose master is looked for in Consul.
+    pub seeking: watch::Sender<Option<Attempt>>,
     /// Signals to this process.
     pub signals: watch::Receiver<Level>,
     /// Dropped when the node is ready for the first time.
@@ -150,6 +152,12 @@ impl Driver {
         if phase == NodePhase::Ready {
             self.ready = None;
         }
+        let seeking = self.node.seeking();
+        self.seeking.send_if_modified(|known| {
+            let news = *known != seeking;
+            *known = seeking;
+            news
+        });
         let status = self.node.status();
         self.pulse.status(&status);
         self.metrics.phase.set(i64::from(i32::from(phase)));

@@ -2,7 +2,7 @@
 //!
 //! The side that decides and reports: [`run`] wires it all up; [`node`] is the node's life as a pure state machine and
 //! [`driver`] the one task that owns it; [`attempt`] runs what one attempt needs, [`collect`] uploads what it left;
-//! [`sync`], [`logs`], [`usage`] and [`written`] are the loops beside it.
+//! [`sync`], [`logs`], [`usage`], [`written`] and [`consul`] are the loops beside it.
 //!
 //! The side that executes: [`keeper`] owns one tree of processes and cannot leave any of it behind; [`supervise`] starts
 //! keepers and turns output into lines and ends into values; [`toolchain`] finds or installs Java, Python and Spark;
@@ -13,6 +13,7 @@ pub mod collect;
 pub mod command;
 pub mod commit;
 pub mod config;
+pub mod consul;
 pub mod driver;
 pub mod engine;
 pub mod environment;

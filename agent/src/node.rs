@@ -110,6 +110,8 @@ pub enum Event {
         /// The answer.
         desired: Desired,
     },
+    /// Consul names the engine's master of this attempt. Used while the coordinator has named none.
+    Found(Attempt, String),
     /// Code and requirements are in place.
     Prepared(Attempt),
     /// The engine runs.
@@ -139,7 +141,7 @@ pub enum Event {
 pub enum Effect {
     /// Clone, install requirements.
     Prepare(Attempt),
-    /// Run the engine; the address is empty for the master's own.
+    /// Run the engine, in place of one that runs with another master; the address is empty for the master's own.
     StartEngine(Attempt, String),
     /// Run the job.
     StartJob(Attempt),
@@ -240,6 +242,10 @@ pub struct Node {
     job: Job,
     failure: Option<Failure>,
     wish: Option<Desired>,
+    /// Where the engine's master is, as Consul says.
+    found: Option<(Attempt, String)>,
+    /// The master's address that the engine was started with.
+    master: String,
     /// When the latest report that was answered had been sent.
     answered: Option<Duration>,
     lease_until: Duration,
@@ -257,6 +263,8 @@ impl Node {
             job: Job::None,
             failure: None,
             wish: None,
+            found: None,
+            master: String::new(),
             answered: None,
             lease_until,
             deadline_at: None,

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use crate::attempt::{Common, Facts};
 use crate::collect::Collector;
 use crate::config::{NodeConfig, RoleName};
+use crate::consul;
 use crate::driver::Driver;
 use crate::identity::{Door, Enrolled};
 use crate::logs::{self, Order as LogOrder, Place, Redactor, Tail, live};
@@ -73,10 +74,16 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     let (session, session_seen) = watch::channel(None);
     let (live, pusher) = live::queue();
     let tail = Tail::default();
-    let secrets = [
-        start.config.store.secret_key.clone(),
-        start.config.join_token.clone(),
-    ];
+    let of_consul = start
+        .config
+        .consul
+        .as_ref()
+        .and_then(|consul| consul.token.clone());
+    let secrets: Vec<String> = [&start.config.store.secret_key, &start.config.join_token]
+        .into_iter()
+        .cloned()
+        .chain(of_consul)
+        .collect();
     let keeping = logs::keep(logs::Parts {
         lines: line_receiver,
         orders: log_orders,
@@ -152,6 +159,14 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         }
         .run(),
     );
+    let (seeking, seeking_seen) = watch::channel(None);
+    let sources = consul::Sources {
+        node: report.subscribe(),
+        seeking: seeking_seen,
+        events: event_sender.clone(),
+        admin: admin.clone(),
+    };
+    let with_consul = consul::start(&start.config, &known.node, sources);
     let role = match start.config.role {
         RoleName::Master => Role::Master,
         RoleName::Worker => Role::Worker,
@@ -181,12 +196,14 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
             progress,
         },
         report,
+        seeking,
         signals: level,
         ready: Some(admin.latch("ready")),
         pulse: admin.watch("node", Duration::from_secs(30)),
         metrics,
     };
     let why = driver.run().await;
+    with_consul.farewell().await;
     let _ = timeout(LAST_WORDS_MAX, loops.shutdown()).await;
     Ok(why)
 }

@@ -230,6 +230,7 @@ fn config(folder: &Path, server: &Server, coordinator: String, join_token: &str)
             python: "/usr/bin/python3".into(),
             cds_archive: None,
         },
+        consul: None,
         alone_secs: 120,
     }
 }

@@ -69,7 +69,7 @@ pub fn ad_hoc(flags: &AdHoc, env: &Lookup<'_>) -> Result<Job, Errors> {
             entries: &entries,
         },
     );
-    crate::finish(sink, job)
+    crate::finish(sink, job).map(|(job, _)| job)
 }
 
 /// One block per flag that is given.

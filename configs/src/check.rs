@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use crate::diag::{Place, Problem, Sink};
 use crate::env::Lookup;
 use crate::job::{Engine, Job, Limits, Machine, OnFailure, Spark, Workers};
+use crate::keys;
 use crate::names::{InstanceType, JobName};
 use crate::read::{Field, Section, bounded_duration};
 use crate::s3::S3Prefix;
@@ -49,7 +50,7 @@ pub(crate) struct Block<'n> {
 /// Checks one job.
 pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<Job> {
     let name = job_name(sink, mode, block);
-    let top = Section::open(sink, block.name, "", block.entries);
+    let top = Section::open(sink, &keys::JOB, block.name, "", block.entries);
     let engine = top
         .need(sink, "engine")
         .and_then(|field| field.with(sink, engine));
@@ -99,7 +100,10 @@ fn job_name(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<JobNam
 }
 
 /// Outer none: wrong; inner none: not there.
-fn optional<'n, T>(field: Option<Field<'n>>, read: impl FnOnce(Field<'n>) -> Option<T>) -> Option<Option<T>> {
+pub(crate) fn optional<'n, T>(
+    field: Option<Field<'n>>,
+    read: impl FnOnce(Field<'n>) -> Option<T>,
+) -> Option<Option<T>> {
     match field {
         None => Some(None),
         Some(field) => read(field).map(Some),
@@ -186,7 +190,7 @@ fn spark(sink: &mut Sink, section: &Section<'_>) -> Option<Spark> {
     })
 }
 
-fn spark_version(text: &str) -> Result<String, Problem> {
+pub(crate) fn spark_version(text: &str) -> Result<String, Problem> {
     let parts: Vec<&str> = text.split('.').collect();
     let plain = |part: &&str| part.len() <= 3 && units::whole(part).is_ok();
     if parts.len() == 3 && parts.first() == Some(&"4") && parts.iter().all(plain) {

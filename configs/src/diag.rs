@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde::Serialize;
 
 use crate::text::{escape, escape_char};
+use crate::warning::Warning;
 
 /// How many errors are reported; the rest are only counted.
 pub const MAX_ERRORS: usize = 20;
@@ -190,6 +191,8 @@ pub(crate) struct Sink {
     /// Places and hashed messages that were reported.
     seen: BTreeSet<(Place, u64)>,
     more: usize,
+    /// What stops nothing, in the order of the file.
+    pub(crate) warnings: Vec<Warning>,
 }
 
 impl Sink {
@@ -200,6 +203,11 @@ impl Sink {
             text: text.to_owned(),
         });
         self.sources.len() - 1
+    }
+
+    /// How many sources there are: the number of the next one.
+    pub(crate) fn sources(&self) -> usize {
+        self.sources.len()
     }
 
     /// True once further errors are only counted: explaining them would be wasted work.
@@ -244,6 +252,14 @@ impl Sink {
             snippet,
         };
         self.found.push((place, one));
+    }
+
+    /// The file and the line of a place.
+    pub(crate) fn file_and_line(&self, place: Place) -> (String, usize) {
+        let Some(source) = self.sources.get(place.source) else {
+            return (String::new(), 0);
+        };
+        (source.name.clone(), locate(&source.text, place).0)
     }
 
     /// The errors in the order of their places.

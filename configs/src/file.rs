@@ -1,4 +1,4 @@
-//! The only I/O: reading a job file, with a cap.
+//! The only I/O: reading a file, with a cap.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,9 +6,10 @@ use std::path::Path;
 
 use crate::diag::{Errors, Place, Problem, Sink};
 use crate::job::JobFile;
+use crate::settings::{Given, Settings, parse_settings};
 use crate::text::name_char;
 
-/// Largest job file, in bytes.
+/// Largest file, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// Reads and checks a job file, with the environment of this process for `${VAR}`.
@@ -20,6 +21,17 @@ pub fn load(path: &Path) -> Result<JobFile, Errors> {
     crate::parse(&path.to_string_lossy(), &text, &|name| std::env::var(name).ok())
 }
 
+/// Reads and checks the settings of `coordinator serve`; `given` lies over the file.
+///
+/// # Errors
+/// The file cannot be read, or everything that is wrong.
+pub fn load_settings(path: Option<&Path>, given: &[Given]) -> Result<Settings, Errors> {
+    let Some(path) = path else {
+        return parse_settings(None, given);
+    };
+    parse_settings(Some((path, &read_text(path)?)), given)
+}
+
 /// Reads the text of a job file, for [`crate::parse_job`].
 ///
 /// # Errors
@@ -27,33 +39,43 @@ pub fn load(path: &Path) -> Result<JobFile, Errors> {
 pub fn read_text(path: &Path) -> Result<String, Errors> {
     let name = path.to_string_lossy();
     let bytes = read_bytes(path).map_err(|problem| Errors::of_file(&name, problem))?;
+    text_of(&name, bytes)
+}
+
+/// Bytes as the text of a configuration; `name` says where they are from.
+///
+/// # Errors
+/// They are more than [`MAX_FILE_BYTES`], or not UTF-8, or hold a NUL.
+pub fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, Errors> {
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(Errors::of_file(name, too_large()));
+    }
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        let problem = Problem::new(format!("the file holds {} at byte {at}", name_char('\0')));
+        return Err(Errors::of_file(name, problem.help("it must be plain text")));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes());
         let mut sink = Sink::default();
-        let source = sink.add_source(&name, &text);
+        let source = sink.add_source(name, &text);
         let end = at + char::REPLACEMENT_CHARACTER.len_utf8();
         let problem = Problem::new("the file is not UTF-8 text").help("save it as UTF-8");
-        sink.report(
-            Place {
-                source,
-                start: at,
-                end,
-            },
-            "",
-            problem,
-        );
+        let place = Place {
+            source,
+            start: at,
+            end,
+        };
+        sink.report(place, "", problem);
         sink.into_errors()
     })
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Problem> {
-    let failed = |error: io::Error| Problem::new(format!("the job file cannot be read: {error}"));
+    let failed = |error: io::Error| Problem::new(format!("the file cannot be read: {error}"));
     // A pipe or a device could block for ever.
     if !path.metadata().map_err(failed)?.is_file() {
-        return Err(
-            Problem::new("this is not a file").help("name a job file, such as configs/jobs/flights.yml")
-        );
+        return Err(Problem::new("this is not a file").help("name a file, such as configs/jobs/flights.yml"));
     }
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_FILE_BYTES)
@@ -64,18 +86,9 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Problem> {
         .take(limit)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
-    if bytes.len() > MAX_FILE_BYTES {
-        return Err(too_large());
-    }
-    match bytes.iter().position(|byte| *byte == 0) {
-        Some(at) => Err(
-            Problem::new(format!("the file holds {} at byte {at}", name_char('\0')))
-                .help("a job file is plain text"),
-        ),
-        None => Ok(bytes),
-    }
+    Ok(bytes)
 }
 
 pub(crate) fn too_large() -> Problem {
-    Problem::new("the file is larger than 1 MiB").help("a job file holds jobs, not data")
+    Problem::new("the file is larger than 1 MiB").help("it must hold configuration, not data")
 }

@@ -203,7 +203,7 @@ fn split_port(place: &str) -> Result<(&str, Option<u16>), Problem> {
     }
 }
 
-fn check_host(host: &str) -> Result<(), Problem> {
+pub(crate) fn check_host(host: &str) -> Result<(), Problem> {
     if let Some(c) = host.chars().find(|c| !c.is_ascii()) {
         let why = format!("has the host {}, which holds {}", quote(host), name_char(c));
         return Err(

@@ -10,6 +10,7 @@ use crate::git::Repo;
 use crate::names::{GitRef, InstanceType, JobName, RelPath};
 use crate::s3::S3Prefix;
 use crate::units::Secs;
+use crate::warning::Warning;
 
 /// One job: what to run, on how many machines, within which limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,10 +162,21 @@ pub enum OnFailure {
 }
 
 /// The checked jobs of a file, in its order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JobFile {
     /// The jobs; never empty.
     pub jobs: Vec<Job>,
+    /// What to know about them.
+    pub warnings: Vec<Warning>,
+}
+
+/// One job out of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// The job.
+    pub job: Job,
+    /// What to know about it.
+    pub warnings: Vec<Warning>,
 }
 
 impl JobFile {

@@ -1,7 +1,11 @@
-//! Every key of a job, in one table: the parser knows no other, and the editors' schema is tested against it.
+//! Every key, in one table for each kind of file: the parser knows no other, and the editors' schema is tested against
+//! that of the job.
 
-/// Blocks of a job with fixed keys; the empty name is the job itself.
-pub(crate) const SECTIONS: [(&str, &[&str]); 6] = [
+/// The keys of one kind of file: blocks with fixed keys by name; the empty name is the outermost block.
+pub(crate) struct Table(pub(crate) &'static [(&'static str, &'static [&'static str])]);
+
+/// The keys of a job.
+pub(crate) static JOB: Table = Table(&[
     (
         "",
         &[
@@ -25,22 +29,62 @@ pub(crate) const SECTIONS: [(&str, &[&str]); 6] = [
     ("workers", &["count", "min", "cores", "memory", "instance"]),
     ("spark", &["version", "conf"]),
     ("limits", &["deadline", "form", "cost", "retries"]),
-];
+]);
 
-/// The keys of a block.
-pub(crate) fn of(section: &str) -> &'static [&'static str] {
-    SECTIONS
-        .iter()
-        .find(|(name, _)| *name == section)
-        .map_or(&[], |(_, keys)| *keys)
-}
+/// The keys of the settings of `coordinator serve`.
+pub(crate) static SETTINGS: Table = Table(&[
+    (
+        "",
+        &[
+            "listen",
+            "admin",
+            "public_url",
+            "state",
+            "spark",
+            "store",
+            "consul",
+            "tls",
+        ],
+    ),
+    (
+        "store",
+        &[
+            "bucket",
+            "prefix",
+            "region",
+            "endpoint",
+            "access_key_file",
+            "secret_key_file",
+        ],
+    ),
+    (
+        "consul",
+        &[
+            "address",
+            "token_file",
+            "node_token_file",
+            "ca_file",
+            "datacenter",
+            "prefix",
+        ],
+    ),
+    ("tls", &["cert_file", "key_file"]),
+]);
 
-/// The block that a misplaced key belongs to, when there is just one.
-pub(crate) fn home_of(key: &str) -> Option<&'static str> {
-    let mut homes = SECTIONS.iter().filter(|(_, keys)| keys.contains(&key));
-    match (homes.next(), homes.next()) {
-        (Some((home, _)), None) => Some(home),
-        _ => None,
+impl Table {
+    /// The keys of a block.
+    pub(crate) fn of(&self, block: &str) -> &'static [&'static str] {
+        let found = self.0.iter().find(|(name, _)| *name == block);
+        found.map_or(&[], |(_, keys)| *keys)
+    }
+
+    /// The block that a misplaced key belongs to, when there is just one.
+    pub(crate) fn home_of(&self, key: &str) -> Option<&'static str> {
+        let mut homes = self.0.iter().filter(|(_, keys)| keys.contains(&key));
+        match (homes.next(), homes.next()) {
+            (Some((home, _)), None) => Some(home),
+            _ => None,
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! text --tree--> nodes with places --merge--> one block per job --check--> Job
-//!        |            ^    ^                                        |
-//!        |   --set ---'    '--- defaults.yml (compiled in)          |
+//!        |     |      ^    ^                                        |
+//!        |   older   --set '--- defaults.yml (compiled in)          |
 //!        '------------------> Errors (file, line, column, help) <---'
 //! ```
 //!
-//! `tree` takes the plain part of YAML only. `keys` is the one table of keys. `read` has a reader per kind of value,
-//! `check` one function per block. `names`, `git`, `s3`, `units`, `conf` and `env` hold the rules of single values; they
+//! `tree` takes the plain part of YAML only. `older` turns files of the older system into that of ours. `keys` has the
+//! tables of keys. `read` has a reader per kind of value, `check` one function per block. `render` writes a block back as
+//! text, for `import` and `shared` (jobs that a team keeps in Consul). `settings` are those of `coordinator serve`. `names`, `git`, `s3`, `units`, `conf` and `env` hold the rules of single values; they
 //! know nothing of files. Checks do no I/O: only [`load`] and [`read_text`] do.
 
 mod adhoc;
@@ -22,24 +23,33 @@ mod job;
 mod keys;
 mod merge;
 mod names;
+mod older;
 mod read;
+mod render;
 mod s3;
 #[cfg(test)]
 mod schema_test;
 mod sets;
+mod settings;
+mod shared;
 mod text;
 mod tree;
 mod units;
+mod warning;
 
 pub use adhoc::{AdHoc, ad_hoc};
 pub use diag::{Diagnostic, Errors, MAX_ERRORS, Problem};
 pub use env::Lookup;
-pub use file::{MAX_FILE_BYTES, load, read_text};
+pub use file::{MAX_FILE_BYTES, load, load_settings, read_text, text_of};
 pub use git::{GitUrl, Repo};
-pub use job::{Code, Engine, Env, Job, JobFile, Limits, Machine, OnFailure, Spark, Workers};
+pub use job::{Chosen, Code, Engine, Env, Job, JobFile, Limits, Machine, OnFailure, Spark, Workers};
 pub use names::{GitRef, InstanceType, JobName, RelPath};
+pub use older::{Import, import};
 pub use s3::S3Prefix;
+pub use settings::{ConsulFile, Given, SETTINGS_DEFAULTS, Settings, StoreSettings, TlsFiles, parse_settings};
+pub use shared::{MAX_SHARED_BYTES, Shared, shared, take_shared};
 pub use units::{Secs, display_cents, display_size};
+pub use warning::Warning;
 
 use check::{Block, Mode};
 use diag::Sink;
@@ -64,6 +74,7 @@ pub fn parse(file_name: &str, text: &str, env: &Lookup<'_>) -> Result<JobFile, E
     let mut sink = Sink::default();
     let base = builtin(&mut sink);
     let jobs = open(&mut sink, file_name, text)?.and_then(|root| {
+        let root = older::modernise(&mut sink, &base, root)?;
         let file = Blocks::find(&mut sink, &base, &root)?;
         let mode = Mode {
             lookup: Some(env),
@@ -76,7 +87,7 @@ pub fn parse(file_name: &str, text: &str, env: &Lookup<'_>) -> Result<JobFile, E
             .collect();
         jobs.into_iter().collect()
     });
-    finish(sink, jobs).map(|jobs| JobFile { jobs })
+    finish(sink, jobs).map(|(jobs, warnings)| JobFile { jobs, warnings })
 }
 
 /// Checks a job file and takes one job of it, with `sets` (`--set key=value`) laid over that job before the checks. Without a
@@ -90,14 +101,15 @@ pub fn parse_job(
     env: &Lookup<'_>,
     job: Option<&str>,
     sets: &[(String, String)],
-) -> Result<Job, Errors> {
+) -> Result<Chosen, Errors> {
     let mut sink = Sink::default();
     let base = builtin(&mut sink);
-    let Some(root) = open(&mut sink, file_name, text)? else {
-        return finish(sink, None);
+    let root = open(&mut sink, file_name, text)?;
+    let Some(root) = root.and_then(|root| older::modernise(&mut sink, &base, root)) else {
+        return alone(sink, None);
     };
     let Some(file) = Blocks::find(&mut sink, &base, &root) else {
-        return finish(sink, None);
+        return alone(sink, None);
     };
     let names: Vec<&str> = file.jobs.iter().map(|entry| entry.key.as_str()).collect();
     let chosen = pick(&names, job).map_err(|problem| Errors::of_file(file_name, problem))?;
@@ -121,7 +133,14 @@ pub fn parse_job(
             file.check(&mut sink, mode, entry, &[]);
         }
     }
-    finish(sink, found)
+    alone(sink, found)
+}
+
+/// One job with what there is to know about it alone.
+fn alone(sink: Sink, job: Option<Job>) -> Result<Chosen, Errors> {
+    let (job, mut warnings) = finish(sink, job)?;
+    warnings.retain(|warning| warning.job == job.name.as_str());
+    Ok(Chosen { job, warnings })
 }
 
 /// The blocks of one file.
@@ -192,7 +211,7 @@ impl<'n> Blocks<'n> {
 
 /// The keys of a job or of the defaults.
 fn block_of<'n>(sink: &mut Sink, entry: &'n Entry) -> Option<&'n [Entry]> {
-    let known = keys::of("").contains(&entry.key.as_str());
+    let known = keys::JOB.of("").contains(&entry.key.as_str());
     if known {
         let problem = Problem::new(format!("{} is a key of a job, not a job", quote(&entry.key)));
         sink.report(
@@ -262,10 +281,10 @@ fn builtin(sink: &mut Sink) -> Vec<Entry> {
     }
 }
 
-/// The result, or everything that is wrong.
-fn finish<T>(sink: Sink, result: Option<T>) -> Result<T, Errors> {
+/// The result with the warnings, or everything that is wrong.
+fn finish<T>(sink: Sink, result: Option<T>) -> Result<(T, Vec<Warning>), Errors> {
     match result {
-        Some(result) if sink.count() == 0 => Ok(result),
+        Some(result) if sink.count() == 0 => Ok((result, sink.warnings)),
         Some(_) | None => Err(sink.into_errors()),
     }
 }

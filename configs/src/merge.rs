@@ -16,6 +16,7 @@ pub(crate) fn merge(under: &[Entry], over: &[Entry]) -> Vec<Entry> {
 
 fn lay_over(under: &mut Entry, over: &Entry) {
     under.place = over.place;
+    under.alias = over.alias;
     let merged = match (&under.node.value, &over.node.value) {
         (Value::Map(below), Value::Map(above)) => Some(merge(below, above)),
         _ => None,

@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use crate::diag::{Place, Problem, Sink};
-use crate::keys;
+use crate::keys::Table;
+use crate::older;
 use crate::text::{closest, escape, listed, quote};
 use crate::tree::{Entry, Node, Value};
 use crate::units;
@@ -16,16 +17,21 @@ pub(crate) struct Field<'n> {
     pub(crate) node: &'n Node,
     /// Where the key is.
     pub(crate) key_place: Place,
-    /// The job's name, or `defaults`.
+    /// The job's name, or `defaults`; empty in a file that holds no jobs.
     pub(crate) job: &'n str,
     /// Path of the key's section inside the job; empty at the top.
     pub(crate) section: &'n str,
     pub(crate) key: &'n str,
+    /// The key as the file has it, where that is not `section.key`.
+    pub(crate) alias: Option<&'static str>,
 }
 
 impl<'n> Field<'n> {
     /// The key as messages name it: `workers.count`.
     pub(crate) fn short(&self) -> String {
+        if let Some(alias) = self.alias {
+            return alias.to_owned();
+        }
         if self.section.is_empty() {
             return self.key.to_owned();
         }
@@ -47,7 +53,7 @@ impl<'n> Field<'n> {
 
     pub(crate) fn report_at(&self, sink: &mut Sink, place: Place, mut problem: Problem) {
         problem.message = format!("{} {}", quote(&self.short()), problem.message);
-        sink.report(place, &format!("{}.{}", self.job, self.short()), problem);
+        sink.report(place, &joined(&[self.job, &self.short()]), problem);
     }
 
     fn wrong_kind(&self, sink: &mut Sink, wanted: &str) {
@@ -168,8 +174,15 @@ fn out_of_bounds(text: &str, low: impl Display, high: impl Display) -> Problem {
         .help(format!("it must be {low} to {high}"))
 }
 
+/// The parts of a dotted path that are there.
+fn joined(parts: &[&str]) -> String {
+    let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+    parts.join(".")
+}
+
 /// A block whose keys are known.
 pub(crate) struct Section<'n> {
+    table: &'static Table,
     job: &'n str,
     name: &'n str,
     entries: BTreeMap<&'n str, &'n Entry>,
@@ -177,19 +190,23 @@ pub(crate) struct Section<'n> {
 
 impl<'n> Section<'n> {
     /// Opens a block and reports keys that it may not have.
-    pub(crate) fn open(sink: &mut Sink, job: &'n str, name: &'n str, entries: &'n [Entry]) -> Self {
-        let known = keys::of(name);
+    pub(crate) fn open(
+        sink: &mut Sink,
+        table: &'static Table,
+        job: &'n str,
+        name: &'n str,
+        entries: &'n [Entry],
+    ) -> Self {
+        let known = table.of(name);
         for entry in entries
             .iter()
             .filter(|entry| !known.contains(&entry.key.as_str()))
         {
-            let path = [job, name, &entry.key]
-                .into_iter()
-                .filter(|part| !part.is_empty());
-            let path = path.collect::<Vec<_>>().join(".");
-            sink.report(entry.place, &path, unknown_key(&entry.key, name));
+            let path = joined(&[job, name, &entry.key]);
+            sink.report(entry.place, &path, unknown_key(table, &entry.key, name));
         }
         Self {
+            table,
             job,
             name,
             entries: entries.iter().map(|entry| (entry.key.as_str(), entry)).collect(),
@@ -199,7 +216,7 @@ impl<'n> Section<'n> {
     /// Opens the block under one of this block's keys.
     pub(crate) fn sub(&self, sink: &mut Sink, key: &'n str) -> Option<Section<'n>> {
         let entries = self.need(sink, key)?.entries(sink)?;
-        Some(Section::open(sink, self.job, key, entries))
+        Some(Section::open(sink, self.table, self.job, key, entries))
     }
 
     /// The value of a key that need not be there.
@@ -211,6 +228,7 @@ impl<'n> Section<'n> {
             job: self.job,
             section: self.name,
             key,
+            alias: entry.alias,
         })
     }
 
@@ -233,15 +251,24 @@ impl<'n> Section<'n> {
     }
 }
 
-fn unknown_key(key: &str, section: &str) -> Problem {
-    let known = keys::of(section);
+fn unknown_key(table: &Table, key: &str, section: &str) -> Problem {
+    let known = table.of(section);
     let problem = Problem::new(format!("unknown key {}", quote(key)));
+    let by_file = format!("{key}_file");
+    if known.contains(&by_file.as_str()) {
+        // Its line holds the secret.
+        let help = format!("write it into a file of its own and name that: `{by_file}`");
+        return problem.help(help).secret();
+    }
+    if let Some(now) = older::name_now(key) {
+        return problem.help(now);
+    }
     if let Some(one) = closest(key, known.iter().copied()) {
         return problem.help(format!("did you mean `{one}`?"));
     }
-    if let Some(home) = keys::home_of(key) {
+    if let Some(home) = table.home_of(key) {
         let at = if home.is_empty() {
-            "at the top of the job".to_owned()
+            "at the top".to_owned()
         } else {
             format!("under `{home}`")
         };

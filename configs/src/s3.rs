@@ -52,7 +52,7 @@ impl S3Prefix {
     }
 }
 
-fn check_bucket(bucket: &str) -> Result<(), Problem> {
+pub(crate) fn check_bucket(bucket: &str) -> Result<(), Problem> {
     let bad = |why: &str| {
         Err(Problem::new(format!("has the bucket {}, which {why}", quote(bucket))).help(BUCKET_HELP))
     };
@@ -81,7 +81,7 @@ fn check_bucket(bucket: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_prefix(prefix: &str) -> Result<(), Problem> {
+pub(crate) fn check_prefix(prefix: &str) -> Result<(), Problem> {
     let bad =
         |why: &str| Err(Problem::new(format!("has the prefix {}, which {why}", quote(prefix))).help(HELP));
     if prefix.is_empty() {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use crate::diag::Sink;
-use crate::keys::SECTIONS;
+use crate::keys;
 use crate::tree::{self, Node, Value};
 
 fn schema() -> Json {
@@ -28,8 +28,8 @@ fn sorted<'k>(keys: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
 #[test]
 fn schema_and_parser_know_the_same_keys() {
     let schema = schema();
-    for (section, keys) in SECTIONS {
-        let name = if section.is_empty() { "job" } else { section };
+    for (section, keys) in keys::JOB.0 {
+        let name = if section.is_empty() { "job" } else { *section };
         let block = &schema["$defs"][name];
         assert_eq!(sorted(keys_of(block)), sorted(keys.iter().copied()), "{name}");
         assert_eq!(block["additionalProperties"], Json::Bool(false), "{name}");

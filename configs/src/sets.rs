@@ -117,7 +117,7 @@ fn nest(path: Vec<(String, Place)>, node: Node) -> Option<Vec<Entry>> {
     let mut entries = None;
     let mut node = node;
     for (key, place) in path.into_iter().rev() {
-        let map = vec![Entry { key, place, node }];
+        let map = vec![Entry::new(key, place, node)];
         node = Node {
             place,
             value: Value::Map(map.clone()),

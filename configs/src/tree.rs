@@ -35,6 +35,31 @@ pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) place: Place,
     pub(crate) node: Node,
+    /// The key as the file has it, where `key` is what became of it.
+    pub(crate) alias: Option<&'static str>,
+}
+
+impl Entry {
+    /// A key as the file has it.
+    pub(crate) fn new(key: impl Into<String>, place: Place, node: Node) -> Self {
+        Self {
+            key: key.into(),
+            place,
+            node,
+            alias: None,
+        }
+    }
+}
+
+/// The value at a path of keys.
+pub(crate) fn at<'n>(entries: &'n [Entry], path: &[&str]) -> Option<&'n Node> {
+    let (key, rest) = path.split_first()?;
+    let node = &entries.iter().find(|entry| entry.key == *key)?.node;
+    match &node.value {
+        _ if rest.is_empty() => Some(node),
+        Value::Map(inner) => at(inner, rest),
+        Value::Null | Value::Scalar { .. } | Value::List(_) => None,
+    }
 }
 
 impl Value {
@@ -255,7 +280,7 @@ impl Builder<'_> {
             Some(Frame::List(_, list)) => list.push(node),
             Some(Frame::Map { entries, key, .. }) => {
                 if let Some((key, place)) = key.take() {
-                    entries.push(Entry { key, place, node });
+                    entries.push(Entry::new(key, place, node));
                 }
             }
         }
@@ -268,7 +293,8 @@ fn no_anchors() -> Problem {
 }
 
 fn too_deep() -> Problem {
-    Problem::new(format!("more than {MAX_DEPTH} levels of nesting")).help("a job file needs five at most")
+    Problem::new(format!("more than {MAX_DEPTH} levels of nesting"))
+        .help("five are enough for all that there is to say")
 }
 
 /// Says in our words what the YAML parser did not like.

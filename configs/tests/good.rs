@@ -24,7 +24,9 @@ fn sets(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn with_sets(pairs: &[(&str, &str)]) -> Result<Job, String> {
-    parse_job("full.yml", FULL, &env, Some("flights"), &sets(pairs)).map_err(|errors| errors.to_string())
+    parse_job("full.yml", FULL, &env, Some("flights"), &sets(pairs))
+        .map(|chosen| chosen.job)
+        .map_err(|errors| errors.to_string())
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use mayfly_kit::admin::Admin;
+use mayfly_kit::consul::{Consul, ConsulSettings};
 use mayfly_kit::store::{Store, StoreConfig};
 use mayfly_kit::tls::Fingerprint;
 use tokio::net::TcpListener;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cloud::local::{LocalCloud, Patience, Site, timing};
+use crate::consul::{self, Announced, Place};
 use crate::grpc;
 use crate::home::{BUCKET, Home};
 use crate::metrics::Metrics;
@@ -26,11 +28,13 @@ use crate::transport::{Gate, Listen, ServerTls};
 
 /// Region of the embedded store: any would do, clients want one.
 const REGION: &str = "us-east-1";
+/// What is asked of a store to see whether it answers; nothing is there.
+const PROBE: &str = "runs/probe";
 const ALREADY: &str =
     "another `coordinator serve` runs with this folder; use it, or choose another folder with --home";
 
-/// What the embedded coordinator needs to know.
-#[derive(Debug, Clone)]
+/// What the embedded coordinator needs to know. No `Debug`: it holds the store's keys.
+#[derive(Clone)]
 pub struct Options {
     /// The folder `.mayfly`.
     pub home: PathBuf,
@@ -40,6 +44,10 @@ pub struct Options {
     pub admin: Option<SocketAddr>,
     /// Release of Spark that the nodes run.
     pub spark: String,
+    /// Consul as its nodes are told to use it, if there is one.
+    pub consul: Option<ConsulSettings>,
+    /// A store of S3; none is the embedded one.
+    pub store: Option<StoreConfig>,
     /// What it is embedded in.
     pub life: Life,
 }
@@ -57,17 +65,11 @@ pub enum Life {
 pub struct OpenStore {
     /// A client of it.
     pub store: Store,
-    /// `http://host:port`.
-    pub endpoint: String,
-    /// Access key id.
-    pub access_key: String,
-    /// Secret access key.
-    pub secret_key: String,
-    /// Region.
-    pub region: &'static str,
-    /// The bucket's folder on this machine.
-    pub folder: PathBuf,
-    server: mayfly_s3::Server,
+    /// How others open it.
+    pub config: StoreConfig,
+    /// The bucket's folder on this machine, where the store is the embedded one.
+    pub folder: Option<PathBuf>,
+    server: Option<mayfly_s3::Server>,
 }
 
 /// A whole coordinator in this process.
@@ -116,48 +118,59 @@ pub async fn open_store_at(home: &Home, listen: SocketAddr) -> anyhow::Result<Op
     let server = mayfly_s3::Server::start(config)
         .await
         .context("start the embedded store")?;
-    let endpoint = grpc::url(server.addr());
-    let store = Store::open(&StoreConfig {
-        endpoint: Some(endpoint.clone()),
+    let config = StoreConfig {
+        endpoint: Some(grpc::url(server.addr())),
         bucket: BUCKET.into(),
         prefix: String::new(),
         region: REGION.into(),
-        access_key: keys.access_key.clone(),
-        secret_key: keys.secret_key.clone(),
-    });
+        access_key: keys.access_key,
+        secret_key: keys.secret_key,
+    };
+    let store = Store::open(&config);
     store
         .ensure_bucket()
         .await
         .context("make the bucket of the embedded store")?;
-    let folder = home.store().join(BUCKET);
-    let (access_key, secret_key) = (keys.access_key, keys.secret_key);
     Ok(OpenStore {
         store,
-        endpoint,
-        access_key,
-        secret_key,
-        region: REGION,
-        folder,
-        server,
+        config,
+        folder: Some(home.store().join(BUCKET)),
+        server: Some(server),
     })
 }
 
 impl OpenStore {
+    /// A store that somebody else serves.
+    ///
+    /// # Errors
+    /// It does not answer, or not to these keys.
+    async fn elsewhere(config: StoreConfig) -> anyhow::Result<Self> {
+        let store = Store::open(&config);
+        let asked = store.get(PROBE).await;
+        asked.with_context(|| format!("the store {} cannot be used", store.s3_url("")))?;
+        Ok(Self {
+            store,
+            config,
+            folder: None,
+            server: None,
+        })
+    }
+
+    /// Where the embedded store listens.
+    fn addr(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(mayfly_s3::Server::addr)
+    }
+
     /// Stops serving.
     pub async fn close(self) {
-        self.server.stop().await;
+        if let Some(server) = self.server {
+            server.stop().await;
+        }
     }
 
     /// `store` of `node.json`.
-    fn for_nodes(&self) -> serde_json::Value {
-        serde_json::json!({
-            "endpoint": self.endpoint,
-            "bucket": BUCKET,
-            "prefix": "",
-            "region": self.region,
-            "access_key": self.access_key,
-            "secret_key": self.secret_key,
-        })
+    fn for_nodes(&self) -> anyhow::Result<serde_json::Value> {
+        serde_json::to_value(&self.config).context("write the store's address for nodes")
     }
 }
 
@@ -178,7 +191,9 @@ async fn open_store_again(home: &Home, known: Option<SocketAddr>) -> anyhow::Res
 
 /// Where it was told to listen, else where it did before, else anywhere.
 async fn listen(told: Option<SocketAddr>, known: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
-    if let (None, Some(known)) = (told, known) {
+    let free = told.is_none_or(|told| told.port() == 0);
+    let same = known.filter(|known| free && told.is_none_or(|told| told.ip() == known.ip()));
+    if let Some(known) = same {
         match TcpListener::bind(known).await {
             Ok(listener) => return Ok(listener),
             Err(error) => {
@@ -218,12 +233,15 @@ impl Embedded {
             Life::Server => Some(Serving::claim(&home)?.context(ALREADY)?),
         };
         let known = serving.as_ref().map(Serving::addresses).unwrap_or_default();
-        let store = open_store_again(&home, known.store).await?;
+        let store = match options.store {
+            Some(config) => OpenStore::elsewhere(config).await?,
+            None => open_store_again(&home, known.store).await?,
+        };
         let listener = listen(options.listen.address, known.listen).await?;
         if let Some(serving) = &serving {
             let addresses = Addresses {
                 listen: Some(listener.local_addr()?),
-                store: Some(store.server.addr()),
+                store: store.addr(),
             };
             serving.remember(&addresses).context("write serve.json")?;
         }
@@ -241,8 +259,9 @@ impl Embedded {
         let token = tokens.people().to_owned();
         let site = Site {
             agent,
-            store: store.for_nodes(),
+            store: store.for_nodes()?,
             toolchain,
+            consul: options.consul,
             alone: patience.alone,
         };
         let server = Server::new(Parts {
@@ -280,6 +299,25 @@ impl Embedded {
             tasks,
             _serving: serving,
         })
+    }
+
+    /// Lets others find this coordinator in Consul.
+    ///
+    /// # Errors
+    /// Its own URL is not one of an IP address.
+    pub fn announce(&self, consul: Consul) -> anyhow::Result<Announced> {
+        let (scheme, address) = match self.url.strip_prefix("https://") {
+            Some(address) => ("https", address),
+            None => ("http", self.url.trim_start_matches("http://")),
+        };
+        let place = Place {
+            scheme,
+            address: address
+                .parse()
+                .with_context(|| format!("register {} in Consul", self.url))?,
+            admin: self.admin,
+        };
+        Ok(consul::announce(consul, place, Arc::clone(&self.server)))
     }
 
     /// Waits until every run is closed; no new one should be launched meanwhile.

@@ -24,6 +24,7 @@ use crate::cloud::{Cloud, CloudError, Order};
 use crate::driver::{Context, Driver, Handle, Message, Start, Stop, commit_of};
 use crate::gc::unsaved_folder;
 use crate::home::{Home, HomeError, RunLock};
+use crate::incoming::{Incoming, IncomingError, Piece, Progress};
 use crate::record::{PhaseMark, PhaseName, RunRecord, SCHEMA};
 use crate::run::{Cancel, Event, Role, Run, Timing};
 use crate::tokens::Tokens;
@@ -66,6 +67,7 @@ pub struct Server {
     runs: RwLock<HashMap<RunId, Arc<Entry>>>,
     /// Held while a run is made, so that the same request twice at once is one run.
     launching: Mutex<()>,
+    incoming: Incoming,
     drivers: TaskTracker,
 }
 
@@ -151,6 +153,7 @@ impl Server {
             parts,
             runs: RwLock::default(),
             launching: Mutex::default(),
+            incoming: Incoming::default(),
             drivers: TaskTracker::new(),
         })
     }
@@ -309,6 +312,14 @@ impl Server {
             }
             drop(lock);
         });
+    }
+
+    /// Takes a piece of a bundle that somebody brings for a launch.
+    ///
+    /// # Errors
+    /// It is too much, or the store does not answer.
+    pub async fn put_code(&self, piece: Piece) -> Result<Progress, IncomingError> {
+        self.incoming.take(&self.parts.store, piece).await
     }
 
     /// A run that this coordinator drives or drove.

@@ -84,6 +84,12 @@ impl Admin {
         }
     }
 
+    /// Loops that have shown no sign of life within their bound.
+    #[must_use]
+    pub fn stuck(&self) -> Vec<&'static str> {
+        self.board().stuck()
+    }
+
     /// Adds metrics.
     pub fn register(&self, add: impl FnOnce(&mut Registry)) {
         add(&mut lock(&self.registry));

@@ -4,10 +4,12 @@
 //! * [`records`]: what agents write there for others to read;
 //! * [`store`]: the S3 client;
 //! * [`tls`]: TLS and the way to a coordinator;
+//! * [`consul`]: the client of Consul;
 //! * [`telemetry`], [`shutdown`], [`backoff`], [`admin`]: logs, signals, waits between tries, HTTP for operators.
 
 pub mod admin;
 pub mod backoff;
+pub mod consul;
 pub mod layout;
 pub mod records;
 pub mod shutdown;

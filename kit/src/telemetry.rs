@@ -12,7 +12,9 @@ pub const FILTER_VAR: &str = "MAYFLY_LOG";
 
 /// Libraries below us that log each frame, or each request that was refused, as if a person should look. A line that is
 /// sent on over the network must not cause the next one.
-const QUIET: [&str; 6] = [
+const QUIET: [&str; 8] = [
+    "consulrs=warn",
+    "rustify=off",
     "h2=info",
     "hyper=info",
     "hyper_util=info",

@@ -7,15 +7,19 @@
     reason = "tests"
 )]
 
+mod consul;
 mod coordinator_dies;
 mod examples;
 mod failures;
 mod interrupts;
+mod older;
 mod parts_die;
 mod refusals;
 mod results;
 mod serve;
 mod server;
+mod settings;
+mod shared_jobs;
 mod transport;
 mod twice;
 mod wire;

@@ -95,6 +95,11 @@ impl Home {
             "MAYFLY_RUN",
             "MAYFLY_NODE",
             "MAYFLY_LOG",
+            "CONSUL_HTTP_ADDR",
+            "CONSUL_HTTP_TOKEN_FILE",
+            "CONSUL_NODE_TOKEN_FILE",
+            "CONSUL_CACERT",
+            "CONSUL_DATACENTER",
         ] {
             command.env_remove(name);
         }

@@ -3,6 +3,7 @@
 //! * [`Home`]: a folder `.mayfly` of a test's own; says what happened when the test fails, and ends whatever still runs.
 //! * [`Job`], [`Repo`], [`GitServer`]: what is launched. [`Launch`]: a command that runs. [`Run`]: what the store and the
 //!   process table know of a run.
+//! * [`Consul`], [`Cluster`]: a real Consul, or three with ACLs.
 //! * [`wait`]: every wait is for a fact and has an end. [`slots`]: how many clusters there are at one time.
 #![expect(
     clippy::unwrap_used,
@@ -12,6 +13,7 @@
     reason = "a rig that cannot go on says so and ends the test"
 )]
 
+mod consul;
 mod git_server;
 mod home;
 mod job;
@@ -24,6 +26,7 @@ pub mod serve;
 pub mod slots;
 pub mod wait;
 
+pub use consul::{Cluster, Consul};
 pub use git_server::GitServer;
 pub use home::Home;
 pub use job::Job;

@@ -35,6 +35,17 @@ impl Repo {
         repo
     }
 
+    /// One commit with a job of the older system (`tests/older`) and its data.
+    #[must_use]
+    pub fn of_older() -> Self {
+        let repo = Self::empty();
+        copy(&repository().join("tests/older"), repo.path());
+        let data = repository().join("examples/log-reg-iris/iris.csv");
+        fs::copy(data, repo.path().join("pyspark/lr_iris/iris.csv")).unwrap();
+        repo.commit();
+        repo
+    }
+
     /// One commit with these files.
     #[must_use]
     pub fn of(files: &[(&str, &str)]) -> Self {

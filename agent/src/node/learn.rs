@@ -8,6 +8,7 @@ impl Node {
     pub(super) fn learn(&mut self, event: Event) {
         match event {
             Event::Desired { asked, desired } => self.wish(asked, desired),
+            Event::Found(n, address) => self.found = Some((n, address)),
             Event::Prepared(n) if self.is_now(n) => self.form(|prepared, _| *prepared = true),
             Event::EngineReady(n) if self.is_now(n) => self.form(|_, engine| *engine = Engine::Running),
             Event::EngineLost(n) if self.is_now(n) => self.form(|_, engine| *engine = Engine::Starting),
@@ -52,12 +53,21 @@ impl Node {
             self.lease_until = asked.saturating_add(desired.lease);
             self.deadline_at = Some(asked.saturating_add(desired.deadline));
         }
-        // Goals do not go back within an attempt: the older of two answers may come last.
-        let goal = match &self.wish {
-            Some(known) if known.attempt == desired.attempt => known.goal.max(desired.goal),
-            Some(_) | None => desired.goal,
+        // Within an attempt goals do not go back, and what is known is not forgotten: the older of two answers may come
+        // last, and a coordinator that was started anew may not have heard of the master yet.
+        let next = match self.wish.take() {
+            Some(known) if known.attempt == desired.attempt => Desired {
+                goal: known.goal.max(desired.goal),
+                master_address: if desired.master_address.is_empty() {
+                    known.master_address
+                } else {
+                    desired.master_address
+                },
+                ..desired
+            },
+            Some(_) | None => desired,
         };
-        self.wish = Some(Desired { goal, ..desired });
+        self.wish = Some(next);
     }
 
     fn form(&mut self, change: impl FnOnce(&mut bool, &mut Engine)) {

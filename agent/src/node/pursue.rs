@@ -108,9 +108,19 @@ impl Node {
         if self.failure.is_some() || wish.goal >= Goal::Collect {
             return;
         }
-        if *engine == Engine::None && (self.role == Role::Master || !wish.master_address.is_empty()) {
+        let address = match &self.found {
+            Some((n, found)) if *n == wish.attempt && wish.master_address.is_empty() => found,
+            Some(_) | None => &wish.master_address,
+        };
+        let start = match self.role {
+            Role::Master => *engine == Engine::None,
+            // It runs with what Consul said, which was wrong or has changed.
+            Role::Worker => !address.is_empty() && (*engine == Engine::None || self.master != *address),
+        };
+        if start {
             *engine = Engine::Starting;
-            effects.push(Effect::StartEngine(wish.attempt, wish.master_address.clone()));
+            self.master.clone_from(address);
+            effects.push(Effect::StartEngine(wish.attempt, address.clone()));
         }
         let ready = *prepared && *engine == Engine::Running;
         if ready && wish.goal == Goal::Work && self.role == Role::Master && self.job == Job::None {

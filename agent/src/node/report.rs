@@ -3,13 +3,22 @@
 use mayfly_proto::Attempt;
 use mayfly_proto::v1::{FailureKind, JobReport, NodeFailure, NodePhase};
 
-use super::{Blame, Engine, Failure, Job, JobEnd, Node, Stage};
+use super::{Blame, Engine, Failure, Goal, Job, JobEnd, Node, Role, Stage};
 
 impl Node {
     /// The attempt it works on; `None` before the first answer.
     #[must_use]
     pub fn attempt(&self) -> Option<Attempt> {
         self.attempt
+    }
+
+    /// The attempt whose master a worker looks for itself, because the coordinator has not named it.
+    #[must_use]
+    pub fn seeking(&self) -> Option<Attempt> {
+        let wish = self.wish.as_ref()?;
+        let forming = matches!(self.stage, Stage::Forming { .. }) && wish.goal < Goal::Collect;
+        let unnamed = self.role == Role::Worker && wish.master_address.is_empty();
+        (forming && unnamed).then_some(wish.attempt)
     }
 
     /// Its phase on the wire.

@@ -1,10 +1,12 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// The master's address as the coordinator names it.
+const NAMED: &str = "127.0.0.2:7077";
 
 fn attempt(n: u32) -> Attempt {
     Attempt::try_from(n).unwrap()
@@ -14,7 +16,7 @@ fn desired(n: u32, goal: Goal) -> Desired {
     Desired {
         attempt: attempt(n),
         goal,
-        master_address: "127.0.0.2:7077".into(),
+        master_address: NAMED.into(),
         commit_nodes: vec![NodeId::master(1)],
         grace: 5 * SECOND,
         lease: 20 * SECOND,
@@ -220,6 +222,87 @@ fn a_signal_ends_a_node_at_once() {
     );
 }
 
+/// A coordinator that has not heard of the master.
+fn unnamed(n: u32) -> Desired {
+    Desired {
+        master_address: String::new(),
+        ..desired(n, Goal::Form)
+    }
+}
+
+fn found(n: u32, address: &str) -> Event {
+    Event::Found(attempt(n), address.into())
+}
+
+/// The addresses that the engine of a worker was started with.
+fn engines(events: Vec<Event>) -> (Node, Vec<String>) {
+    let (node, effects) = run(Role::Worker, events);
+    let addresses = effects.into_iter().filter_map(|effect| match effect {
+        Effect::StartEngine(_, address) => Some(address),
+        _ => None,
+    });
+    (node, addresses.collect())
+}
+
+#[test]
+fn a_worker_that_is_not_told_its_master_takes_the_one_that_consul_names() {
+    let (node, none) = engines(vec![told(1, unnamed(1))]);
+    assert_eq!((node.seeking(), none.len()), (Some(Attempt::FIRST), 0));
+    let (node, started) = engines(vec![
+        told(1, unnamed(1)),
+        found(1, "127.0.0.3:7077"),
+        found(1, "127.0.0.3:7077"),
+        Event::EngineReady(Attempt::FIRST),
+        // It has changed.
+        found(1, "127.0.0.4:7077"),
+    ]);
+    assert_eq!(started, ["127.0.0.3:7077", "127.0.0.4:7077"]);
+    assert_eq!(
+        node.seeking(),
+        Some(Attempt::FIRST),
+        "it looks on until it is told"
+    );
+}
+
+#[test]
+fn the_coordinators_word_wins_over_consuls() {
+    let (node, started) = engines(vec![
+        told(1, unnamed(1)),
+        found(1, "127.0.0.3:7077"),
+        Event::EngineReady(Attempt::FIRST),
+        told(2, desired(1, Goal::Form)),
+        found(1, "127.0.0.4:7077"),
+        // A coordinator that was started anew has not heard of it yet: what is known stays known.
+        told(3, unnamed(1)),
+        found(1, "127.0.0.3:7077"),
+    ]);
+    assert_eq!(started, ["127.0.0.3:7077", NAMED]);
+    assert_eq!(node.seeking(), None);
+}
+
+#[test]
+fn the_master_of_another_attempt_is_not_taken() {
+    let (node, started) = engines(vec![
+        found(2, "127.0.0.3:7077"),
+        told(1, unnamed(1)),
+        found(2, "127.0.0.3:7077"),
+    ]);
+    assert_eq!((started.len(), node.seeking()), (0, Some(Attempt::FIRST)));
+    let (_, started) = engines(vec![
+        told(1, desired(1, Goal::Form)),
+        told(2, unnamed(2)),
+        Event::Stopped(Attempt::FIRST),
+        found(1, "127.0.0.3:7077"),
+    ]);
+    assert_eq!(started, [NAMED], "attempt 2 has no master yet");
+    let (node, started) = run(
+        Role::Master,
+        vec![told(1, unnamed(1)), found(1, "127.0.0.3:7077")],
+    );
+    assert_eq!(node.seeking(), None, "a master looks for none");
+    assert!(started.contains(&Effect::StartEngine(Attempt::FIRST, String::new())));
+}
+
 fn goals() -> impl Strategy<Value = Goal> {
     prop_oneof![
         Just(Goal::Form),
@@ -243,6 +326,7 @@ fn events() -> impl Strategy<Value = Event> {
             let grace = Duration::from_secs(grace);
             told(0, Desired { master_address, save_results: save, grace, lease: 900 * SECOND, ..wish })
         }),
+        1 => (n(), 3..5u8).prop_map(|(n, host)| Event::Found(n, format!("127.0.0.{host}:7077"))),
         1 => n().prop_map(Event::Prepared),
         1 => n().prop_map(Event::EngineReady),
         1 => n().prop_map(Event::EngineLost),
@@ -262,6 +346,7 @@ fn events() -> impl Strategy<Value = Event> {
 struct World {
     running: HashSet<u32>,
     begun: HashSet<(&'static str, u32)>,
+    engines: HashMap<u32, String>,
     newest: u32,
     gone: bool,
 }
@@ -284,8 +369,19 @@ impl World {
             self.begun.insert((what, n.number())),
             "{what} twice in attempt {n}"
         );
+        self.not_stale(what, n);
+    }
+
+    fn not_stale(&mut self, what: &'static str, n: Attempt) {
         assert!(n.number() >= self.newest, "{what} in stale attempt {n}");
         self.newest = n.number();
+    }
+
+    /// Again only with another master, and never in place of one that the coordinator has named.
+    fn engine(&mut self, n: Attempt, address: &str) {
+        self.not_stale("engine", n);
+        let before = self.engines.insert(n.number(), address.to_owned());
+        assert!(before.is_none_or(|before| before != address && before != NAMED && !before.is_empty()));
     }
 
     fn check(&mut self, effect: &Effect) {
@@ -296,7 +392,7 @@ impl World {
                 self.once("prepare", *n);
                 self.running.insert(n.number());
             }
-            Effect::StartEngine(n, _) => self.once("engine", *n),
+            Effect::StartEngine(n, address) => self.engine(*n, address),
             Effect::StartJob(n) => self.once("job", *n),
             Effect::Collect(n, _) => assert!(!self.running.contains(&n.number()), "collected while it runs"),
             Effect::WriteCommit(n, ..) => self.once("commit", *n),

@@ -64,6 +64,7 @@ fn pair_value(
         key_place: entry.place,
         section: &short,
         key: &entry.key,
+        alias: None,
         ..*field
     };
     if entry.node.value == Value::Null {

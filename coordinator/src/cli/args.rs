@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{cancel, data, gc, launch, list, logs, receipt, results, serve, status, store, validate};
+use super::{
+    attach, cancel, config, data, gc, import, launch, list, logs, receipt, results, serve, status, store,
+    validate,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +63,8 @@ pub(crate) enum Verb {
     Launch(Box<launch::Flags>),
     /// Check job files without running anything
     Validate(validate::Flags),
+    /// Make a job file out of one of the older system (spark.yml)
+    Import(import::Flags),
     /// List the runs of the store, newest first
     List(list::Flags),
     /// Show how far a run is
@@ -70,12 +75,16 @@ pub(crate) enum Verb {
     Results(results::Flags),
     /// Show what a run took
     Receipt(receipt::Flags),
+    /// Come back to the live view of a run
+    Attach(attach::Flags),
     /// Cancel a run; a second time is faster
     Cancel(cancel::Flags),
     /// Find what should not exist any more, and remove it
     Gc(gc::Flags),
     /// Run the coordinator for several people or runs, in the foreground
     Serve(serve::Flags),
+    /// The jobs that a team keeps in Consul
+    Config(config::Flags),
     /// Put files into the store for jobs to read
     Data(data::Flags),
     /// The embedded S3 store by itself

@@ -2,16 +2,14 @@
 
 use std::path::Path;
 
-use mayfly_proto::RunId;
 use mayfly_proto::v1::{CancelLevel, CancelRequest};
 
 use super::args::RunArg;
+use super::consul::ConsulArgs;
 use super::failure::Failure;
+use super::remote::{Found, Reached, Remote};
 use super::view::json;
-use super::{client, out, runs};
-use crate::home::Home;
-use crate::record::PhaseName;
-use crate::server::Control;
+use super::{client, out};
 
 /// Flags of `cancel`.
 #[derive(Debug, clap::Args)]
@@ -24,6 +22,10 @@ pub(crate) struct Flags {
     /// The run as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    remote: Remote,
+    #[command(flatten)]
+    consul: ConsulArgs,
 }
 
 /// Cancels a run.
@@ -31,36 +33,20 @@ pub(crate) struct Flags {
 /// # Errors
 /// There is no such run, or its coordinator cannot be reached.
 pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
-    let open = runs::open(home).await?;
-    let id = runs::find(&open.store, &flags.run.run).await?;
-    let record = runs::record(&open.store, &id).await?;
-    if record
-        .phases
-        .last()
-        .is_some_and(|mark| mark.phase == PhaseName::Closed)
-    {
-        out::note(&format!("{id} is closed already: nothing to cancel"));
-        return Ok(0);
-    }
-    let Some(reach) = control(home, &id)? else {
-        let gone = format!("no coordinator of {id} lives on this machine: its nodes end by themselves");
-        return Err(Failure::infra(format!(
-            "{gone}; `coordinator gc --yes` removes what is left"
-        )));
+    let Reached { mut client, run } = match flags.remote.of_run(&flags.consul, home, &flags.run.run).await? {
+        Found::Open(reached) => reached,
+        Found::Closed(id) => {
+            out::note(&format!("{id} is closed already: nothing to cancel"));
+            return Ok(0);
+        }
     };
-    let mut client = client::connect(
-        &reach.url,
-        &reach.token,
-        client::pinned(reach.fingerprint.as_deref())?,
-    )
-    .await?;
     let level = if flags.fast {
         CancelLevel::Fast
     } else {
         CancelLevel::Graceful
     };
     let request = CancelRequest {
-        run_id: id.to_string(),
+        run_id: run.clone(),
         level: level.into(),
     };
     let reply = client
@@ -71,22 +57,8 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         out::json(&json::view(&reply.into_inner()))?;
     } else {
         out::line(&format!(
-            "{id} is being cancelled: `coordinator status {id}` shows how far it is"
+            "{run} is being cancelled: `coordinator status {run}` shows how far it is"
         ))?;
     }
     Ok(0)
-}
-
-/// How the coordinator of a run is reached; `None` when there is none on this machine.
-fn control(home: &Path, run: &RunId) -> Result<Option<Control>, Failure> {
-    let path = Home::open(home)?.control(run);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Failure::usage(format!("cannot read {}: {e}", path.display()))),
-    };
-    let parsed = serde_json::from_slice(&bytes);
-    parsed
-        .map(Some)
-        .map_err(|e| Failure::infra(format!("{} cannot be read: {e}", path.display())))
 }

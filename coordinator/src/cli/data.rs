@@ -9,9 +9,10 @@ use serde_json::json;
 use super::download::{self, Item};
 use super::failure::Failure;
 use super::view::units;
-use super::{home, out, plain, runs, upload};
+use super::{home, out, plain, runs};
 use crate::embedded;
 use crate::record::SCHEMA;
+use crate::upload;
 
 /// Longest name below `data/`, in bytes: S3 takes keys of 1024.
 const NAME_MAX: usize = 1000;

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::record::Outcome;
 use crate::source::{SourceError, redact};
+use crate::upload::UploadError;
 
 use super::plain;
 
@@ -101,6 +102,15 @@ impl From<mayfly_configs::Errors> for Failure {
     }
 }
 
+impl From<UploadError> for Failure {
+    fn from(error: UploadError) -> Self {
+        match &error {
+            UploadError::Read { .. } => Self::usage(join("", &error)),
+            UploadError::Store(_) => Self::chain("", &error),
+        }
+    }
+}
+
 impl From<mayfly_kit::store::StoreError> for Failure {
     fn from(error: mayfly_kit::store::StoreError) -> Self {
         Self::chain("", &error)
@@ -110,6 +120,21 @@ impl From<mayfly_kit::store::StoreError> for Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::chain("", error.as_ref())
+    }
+}
+
+impl From<mayfly_kit::consul::ConsulError> for Failure {
+    fn from(error: mayfly_kit::consul::ConsulError) -> Self {
+        Self::chain("", &error)
+    }
+}
+
+impl From<mayfly_kit::consul::SettingsError> for Failure {
+    fn from(error: mayfly_kit::consul::SettingsError) -> Self {
+        Self {
+            code: USAGE,
+            message: join("", &error),
+        }
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use mayfly_configs::{AdHoc, Job, ad_hoc, parse_job, read_text};
+use mayfly_configs::{
+    AdHoc, Job, JobName, Problem, Warning, ad_hoc, parse_job, read_text, take_shared, text_of,
+};
 
 use super::failure::Failure;
+use crate::shared::{Kept, SharedJobs};
 use crate::source::PathFrom;
 use crate::source::near::hint;
 
@@ -20,8 +23,10 @@ pub(crate) struct Found {
     pub(crate) base: PathBuf,
     /// Where `code.path` begins.
     pub(crate) path_from: PathFrom,
-    /// Its file; `None` for one made of flags.
-    pub(crate) file: Option<PathBuf>,
+    /// What holds it; `None` for one made of flags.
+    pub(crate) holder: Option<String>,
+    /// What to know about it.
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// A variable of this process, for `${NAME}`.
@@ -44,7 +49,8 @@ pub(crate) fn of_flags(flags: &AdHoc, cwd: &Path) -> Result<Found, Failure> {
         job,
         base: cwd.to_owned(),
         path_from,
-        file: None,
+        holder: None,
+        warnings: Vec::new(),
     })
 }
 
@@ -68,14 +74,69 @@ fn looks_like_file(named: &str, cwd: &Path) -> bool {
 fn load(file: &Path, job: Option<&str>, sets: &[(String, String)]) -> Result<Found, Failure> {
     let shown = shorten(file);
     let text = read_text(file)?;
-    let job = parse_job(&shown, &text, &variable, job, sets)?;
+    let chosen = parse_job(&shown, &text, &variable, job, sets)?;
     let base = file.parent().unwrap_or(Path::new(".")).to_owned();
     Ok(Found {
-        job,
+        job: chosen.job,
         base,
         path_from: PathFrom::Top,
-        file: Some(file.to_owned()),
+        holder: file.file_name().map(|name| name.to_string_lossy().into_owned()),
+        warnings: chosen.warnings,
     })
+}
+
+/// A job that the team keeps in Consul. Its code is on a server: nothing in it is relative to a folder.
+///
+/// # Errors
+/// There is no such job, what is there is wrong, or Consul cannot be asked.
+pub(crate) async fn of_consul(
+    all: &SharedJobs,
+    named: &[String],
+    sets: &[(String, String)],
+    cwd: &Path,
+) -> Result<Found, Failure> {
+    let [name] = named else {
+        let names = all.names().await?;
+        return Err(Failure::usage(format!(
+            "with --from consul say which job, and no file; there are: {}",
+            names.join(", ")
+        )));
+    };
+    let name = JobName::new(name.as_str()).map_err(|problem| not_a_job(name, &problem))?;
+    let place = all.key(name.as_str());
+    let text = text_of(&place, kept(all, &name).await?.bytes)?;
+    let chosen = take_shared(&place, name.as_str(), &text, &variable, sets)?;
+    Ok(Found {
+        job: chosen.job,
+        base: cwd.to_owned(),
+        path_from: PathFrom::Top,
+        holder: Some(format!("Consul at {}", all.address())),
+        warnings: chosen.warnings,
+    })
+}
+
+/// What Consul has under a job's name.
+///
+/// # Errors
+/// Nothing, or Consul cannot be asked.
+pub(crate) async fn kept(all: &SharedJobs, name: &JobName) -> Result<Kept, Failure> {
+    if let Some(kept) = all.get(name).await? {
+        return Ok(kept);
+    }
+    let names = all.names().await?;
+    Err(Failure::usage(format!(
+        "there is no job {:?} in Consul at {}{}",
+        name.as_str(),
+        all.address(),
+        hint(name.as_str(), &names)
+    )))
+}
+
+/// A name that no job can have.
+#[must_use]
+pub(crate) fn not_a_job(place: &str, problem: &Problem) -> Failure {
+    let help = problem.help.as_deref().unwrap_or_default();
+    Failure::usage(format!("{place}: {}; write {help}", problem.message))
 }
 
 /// A path as a person would write it.
@@ -188,7 +249,7 @@ fn candidate(file: PathBuf) -> Option<Candidate> {
     let any = |_: &str| Some(String::new());
     let names: Vec<String> = match mayfly_configs::parse(&file.to_string_lossy(), &text, &any) {
         Ok(parsed) => parsed.jobs.iter().map(|job| job.name.to_string()).collect(),
-        Err(_) if text.contains("entry:") => top_keys(&text),
+        Err(_) if text.contains("entry:") || text.contains("exec_path:") => top_keys(&text),
         Err(_) => return None,
     };
     Some(Candidate { file, names })

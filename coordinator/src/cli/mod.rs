@@ -5,14 +5,19 @@
 
 /// Flags and verbs.
 pub(crate) mod args;
+mod attach;
 mod cancel;
 mod client;
+mod config;
+mod consul;
 mod data;
 mod download;
 /// Failures.
 pub(crate) mod failure;
+mod follow;
 mod gc;
 mod home;
+mod import;
 mod jobs;
 mod launch;
 mod leftovers;
@@ -22,12 +27,12 @@ mod out;
 /// Text of others, made safe.
 pub(crate) mod plain;
 mod receipt;
+mod remote;
 mod results;
 mod runs;
 mod serve;
 mod status;
 mod store;
-mod upload;
 mod validate;
 /// What people see.
 pub(crate) mod view;
@@ -101,14 +106,17 @@ async fn verb(cli: &Cli) -> Result<u8, Failure> {
     match &cli.verb {
         Verb::Launch(flags) => launch::run(flags, &home, err).await,
         Verb::Validate(flags) => validate::run(flags),
+        Verb::Import(flags) => import::run(flags),
         Verb::List(flags) => list::run(flags, &home, out).await,
         Verb::Status(flags) => status::run(flags, &home, out).await,
         Verb::Logs(flags) => logs::run(flags, &home).await,
         Verb::Results(flags) => results::run(flags, &home).await,
         Verb::Receipt(flags) => receipt::run(flags, &home, out).await,
+        Verb::Attach(flags) => attach::run(flags, &home, err).await,
         Verb::Cancel(flags) => cancel::run(flags, &home).await,
         Verb::Gc(flags) => gc::run(flags, &home).await,
-        Verb::Serve(flags) => serve::run(flags, &home).await,
+        Verb::Serve(flags) => serve::run(flags, cli.global.home.as_deref(), &home).await,
+        Verb::Config(flags) => config::run(flags, out).await,
         Verb::Data(flags) => data::run(flags, &home).await,
         Verb::Store(flags) => store::run(flags, &home).await,
     }

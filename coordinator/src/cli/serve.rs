@@ -1,15 +1,18 @@
 //! `serve`: the coordinator for several people or runs, in the foreground.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use mayfly_configs::{AdHoc, ad_hoc};
+use mayfly_configs::{AdHoc, Given, SETTINGS_DEFAULTS, Settings, StoreSettings, ad_hoc, load_settings};
+use mayfly_kit::consul::Consul;
 use mayfly_kit::shutdown::{self, Signals};
+use mayfly_kit::store::StoreConfig;
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use super::consul::ConsulArgs;
 use super::failure::Failure;
 use super::out;
+use crate::consul::Sides;
 use crate::embedded::{Embedded, Life, Options};
 use crate::home::Home;
 use crate::record::SCHEMA;
@@ -17,73 +20,126 @@ use crate::transport::{Listen, raise_files};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  coordinator serve --listen 127.0.0.1:7070\n  \
-coordinator serve --listen 0.0.0.0:7070 --public-url https://mayfly.example:7070\n  \
-coordinator launch log-reg-iris --coordinator https://mayfly.example:7070 --fingerprint sha256:… \
---token-file people.token")]
+#[command(after_help = "\
+A flag wins over the environment, the environment over the settings file, that over the defaults.
+
+Examples:
+  coordinator serve --listen 127.0.0.1:7070
+  coordinator serve --listen 0.0.0.0:7070 --public-url https://mayfly.example.org:7070
+  coordinator serve --print-config > serve.yml        the defaults, to be edited
+  coordinator serve --config serve.yml
+  coordinator launch log-reg-iris --coordinator https://mayfly.example.org:7070 --fingerprint sha256:… \
+      --token-file people.token")]
 pub(crate) struct Flags {
+    /// The settings file (YAML)
+    #[arg(long, env = "MAYFLY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the default settings, with what each means, and do nothing
+    #[arg(long)]
+    print_config: bool,
     /// Address to listen on; TLS where it is not loopback [default: a free port of 127.0.0.1]
-    #[arg(long, value_name = "IP:PORT")]
-    listen: Option<SocketAddr>,
+    #[arg(long, env = "MAYFLY_LISTEN", value_name = "IP:PORT")]
+    listen: Option<String>,
     /// TLS on loopback too
     #[arg(long)]
     tls: bool,
     /// https://HOST:PORT by which agents and people reach it [default: the address itself]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "MAYFLY_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
     /// The listener's certificate (PEM), then those that it was issued under [default: one of the coordinator's own]
     #[arg(long, requires = "key_file", value_name = "FILE")]
-    cert_file: Option<PathBuf>,
+    cert_file: Option<String>,
     /// The key of that certificate (PEM)
     #[arg(long, requires = "cert_file", value_name = "FILE")]
-    key_file: Option<PathBuf>,
+    key_file: Option<String>,
     /// Address of the admin pages (/live, /ready, /metrics, /status) [default: a free port of 127.0.0.1]
-    #[arg(long, value_name = "IP:PORT")]
-    admin: Option<SocketAddr>,
+    #[arg(long, env = "MAYFLY_ADMIN", value_name = "IP:PORT")]
+    admin: Option<String>,
     /// Release of Spark that its nodes run [default: that of the job file's defaults]
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, env = "MAYFLY_SPARK", value_name = "VERSION")]
     spark: Option<String>,
+    #[command(flatten)]
+    consul: ConsulArgs,
     /// One JSON object: {schema, url, token, fingerprint, admin}
     #[arg(long)]
     json: bool,
 }
 
-/// Serves until it is told to stop; runs that go on are waited for.
+impl Flags {
+    /// The settings in force.
+    fn settings(&self) -> Result<Settings, Failure> {
+        let flags: [(&str, &'static [&'static str], &Option<String>); 6] = [
+            ("--listen (MAYFLY_LISTEN)", &["listen"], &self.listen),
+            (
+                "--public-url (MAYFLY_PUBLIC_URL)",
+                &["public_url"],
+                &self.public_url,
+            ),
+            ("--cert-file", &["tls", "cert_file"], &self.cert_file),
+            ("--key-file", &["tls", "key_file"], &self.key_file),
+            ("--admin (MAYFLY_ADMIN)", &["admin"], &self.admin),
+            ("--spark (MAYFLY_SPARK)", &["spark"], &self.spark),
+        ];
+        let mut given = self.consul.given();
+        for (flag, key, text) in flags {
+            given.extend(text.clone().map(|text| Given { flag, key, text }));
+        }
+        Ok(load_settings(self.config.as_deref(), &given)?)
+    }
+}
+
+/// Serves until it is told to stop; runs that go on are waited for. `given` is the folder that flags or the environment
+/// name, `found` the one to use when the settings name none either.
 ///
 /// # Errors
-/// The coordinator cannot be started.
-pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+/// The settings are wrong, or the coordinator cannot be started.
+pub(crate) async fn run(flags: &Flags, given: Option<&Path>, found: &Path) -> Result<u8, Failure> {
+    if flags.print_config {
+        out::line(SETTINGS_DEFAULTS.trim_end())?;
+        return Ok(0);
+    }
+    let settings = flags.settings()?;
+    let home = match (given, &settings.state) {
+        (None, Some(state)) => std::path::absolute(state).unwrap_or_else(|_| state.clone()),
+        (Some(_), _) | (None, None) => found.to_owned(),
+    };
+    let consul = settings.consul.map(ConsulArgs::from);
+    let consul = consul.unwrap_or_default().sides()?;
+    let options = Options {
+        home: home.clone(),
+        listen: Listen {
+            address: Some(settings.listen),
+            always_tls: flags.tls,
+            files: settings.tls.map(|files| (files.cert_file, files.key_file)),
+            public_url: settings.public_url,
+        },
+        admin: Some(settings.admin),
+        spark: settings.spark.map_or_else(default_spark, Ok)?,
+        consul: consul.as_ref().map(|sides| sides.nodes.clone()),
+        store: settings.store.as_ref().map(store_config).transpose()?,
+        life: Life::Server,
+    };
+    serve(flags.json, &home, options, consul).await
+}
+
+async fn serve(json: bool, home: &Path, options: Options, consul: Option<Sides>) -> Result<u8, Failure> {
     let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(signals.count());
     raise_files();
-    let spark = match &flags.spark {
-        Some(version) => version.clone(),
-        None => default_spark()?,
-    };
-    let options = Options {
-        home: home.to_owned(),
-        listen: flags.listen(),
-        admin: flags.admin,
-        spark,
-        life: Life::Server,
-    };
     let embedded = Embedded::start(options, |step| {
         out::note(&format!("{} {}", step.name, step.detail));
     })
     .await?;
-    if flags.json {
-        out::json(&json!({
-            "schema": SCHEMA,
-            "url": embedded.url,
-            "token": embedded.token,
-            "fingerprint": embedded.fingerprint.map(|print| print.to_string()),
-            "admin": embedded.admin,
-        }))?;
-    } else {
-        tell(&embedded, home)?;
-    }
+    let announced = match consul {
+        Some(sides) => Some(embedded.announce(Consul::open(&sides.own)?)?),
+        None => None,
+    };
+    tell(json, &embedded, home)?;
     shutdown::reached(&mut level, 1).await;
+    if let Some(announced) = announced {
+        announced.withdraw().await;
+    }
     out::note("stopping when the runs that go on are closed; a second signal stops at once");
     tokio::select! {
         () = embedded.drained() => {}
@@ -95,19 +151,41 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     }
 }
 
-impl Flags {
-    fn listen(&self) -> Listen {
-        Listen {
-            address: self.listen,
-            always_tls: self.tls,
-            files: self.cert_file.clone().zip(self.key_file.clone()),
-            public_url: self.public_url.clone(),
-        }
+/// The store that the settings name.
+fn store_config(store: &StoreSettings) -> Result<StoreConfig, Failure> {
+    Ok(StoreConfig {
+        endpoint: store.endpoint.clone(),
+        bucket: store.bucket.clone(),
+        prefix: store.prefix.clone(),
+        region: store.region.clone(),
+        access_key: secret_in(&store.access_key_file)?,
+        secret_key: secret_in(&store.secret_key_file)?,
+    })
+}
+
+fn secret_in(file: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+    match text.trim() {
+        "" => Err(Failure::usage(format!(
+            "{} is empty: it holds one line",
+            file.display()
+        ))),
+        text => Ok(text.to_owned()),
     }
 }
 
 /// How people reach it. The token itself is in a file, for them to copy.
-fn tell(embedded: &Embedded, home: &Path) -> Result<(), Failure> {
+fn tell(json: bool, embedded: &Embedded, home: &Path) -> Result<(), Failure> {
+    if json {
+        return out::json(&json!({
+            "schema": SCHEMA,
+            "url": embedded.url,
+            "token": embedded.token,
+            "fingerprint": embedded.fingerprint.map(|print| print.to_string()),
+            "admin": embedded.admin,
+        }));
+    }
     let home = Home::open(home)?;
     out::line(&format!(
         "export MAYFLY_TOKEN_FILE={}",

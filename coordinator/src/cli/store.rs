@@ -42,20 +42,25 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let mut tasks = JoinSet::new();
     tasks.spawn(signals.count());
     let open = embedded::open_store_at(&Home::open(home)?, listen.or_free()).await?;
+    let endpoint = open.config.endpoint.clone().unwrap_or_default();
+    let folder = open.folder.clone().unwrap_or_default();
     if *json {
         out::json(&json!({
-            "schema": SCHEMA, "endpoint": open.endpoint, "bucket": open.store.bucket(), "folder": open.folder,
-            "access_key": open.access_key, "secret_key": open.secret_key,
+            "schema": SCHEMA, "endpoint": endpoint, "bucket": open.store.bucket(), "folder": folder,
+            "access_key": open.config.access_key, "secret_key": open.config.secret_key,
         }))?;
     } else {
-        out::line(&format!("export AWS_ENDPOINT_URL={}", open.endpoint))?;
-        out::line(&format!("export AWS_ACCESS_KEY_ID={}", open.access_key))?;
-        out::line(&format!("export AWS_SECRET_ACCESS_KEY={}", open.secret_key))?;
-        out::line(&format!("export AWS_REGION={}", open.region))?;
+        out::line(&format!("export AWS_ENDPOINT_URL={}", endpoint))?;
+        out::line(&format!("export AWS_ACCESS_KEY_ID={}", open.config.access_key))?;
+        out::line(&format!(
+            "export AWS_SECRET_ACCESS_KEY={}",
+            open.config.secret_key
+        ))?;
+        out::line(&format!("export AWS_REGION={}", open.config.region))?;
         out::line(&format!(
             "# {} is the folder {}",
             open.store.s3_url(""),
-            open.folder.display()
+            folder.display()
         ))?;
     }
     shutdown::reached(&mut level, 1).await;

@@ -6,7 +6,7 @@ use mayfly_configs::{Job, load};
 use serde_json::json;
 
 use super::failure::{Failure, USAGE};
-use super::out;
+use super::{out, plain};
 use crate::record::SCHEMA;
 
 /// Flags of `validate`.
@@ -16,7 +16,7 @@ pub(crate) struct Flags {
     /// Job files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// One JSON object: {schema, files: [{file, jobs, errors}]}
+    /// One JSON object: {schema, files: [{file, jobs, warnings, errors}]}
     #[arg(long)]
     json: bool,
 }
@@ -33,17 +33,23 @@ pub(crate) fn run(flags: &Flags) -> Result<u8, Failure> {
         wrong |= checked.is_err();
         match checked {
             Ok(found) if flags.json => {
-                reports.push(json!({ "file": shown, "jobs": names(&found.jobs), "errors": [] }));
+                let (jobs, warnings) = (names(&found.jobs), &found.warnings);
+                reports.push(json!({ "file": shown, "jobs": jobs, "warnings": warnings, "errors": [] }));
             }
             Err(errors) if flags.json => {
                 reports.push(
-                    json!({ "file": shown, "jobs": [], "errors": errors.to_json(), "more": errors.more() }),
+                    json!({ "file": shown, "jobs": [], "warnings": [], "errors": errors.to_json(), "more": errors.more() }),
                 );
             }
-            Ok(found) => found
-                .jobs
-                .iter()
-                .try_for_each(|job| out::line(&format!("{shown}: {}", summary(job))))?,
+            Ok(found) => {
+                for warning in &found.warnings {
+                    out::note(&plain::line(&format!("warning: {warning}")));
+                }
+                found
+                    .jobs
+                    .iter()
+                    .try_for_each(|job| out::line(&format!("{shown}: {}", summary(job))))?;
+            }
             Err(errors) => out::note(&Failure::from(errors).text()),
         }
     }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use mayfly_kit::consul::ConsulSettings;
 use mayfly_proto::{NodeId, RunId};
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -75,6 +76,8 @@ pub struct Site {
     pub store: Value,
     /// `toolchain` of `node.json`.
     pub toolchain: Value,
+    /// `consul` of `node.json`.
+    pub consul: Option<ConsulSettings>,
     /// How long an agent lives that has not been answered yet.
     pub alone: Duration,
 }

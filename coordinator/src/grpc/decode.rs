@@ -4,6 +4,7 @@ use mayfly_proto::{NodeId, PROTOCOL_VERSION, v1};
 use tonic::Status;
 
 use super::bad_id;
+use crate::incoming::{BUNDLE_MAX, IncomingError, Piece};
 use crate::run::Role;
 use crate::server::Launch;
 
@@ -77,6 +78,40 @@ fn is_commit(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// A piece of a bundle.
+///
+/// # Errors
+/// It is of no commit, or of no upload.
+pub fn piece(request: v1::PutCodeRequest) -> Result<Piece, Status> {
+    let v1::PutCodeRequest {
+        commit,
+        upload_id,
+        offset,
+        data,
+        last,
+    } = request;
+    if !is_commit(&commit) {
+        return Err(Status::invalid_argument(
+            "commit must be a full commit id, 40 or 64 hex digits",
+        ));
+    }
+    if upload_id.is_empty() || upload_id.len() > REQUEST_ID_MAX {
+        return Err(Status::invalid_argument(
+            "upload_id must have 1 to 128 characters",
+        ));
+    }
+    if offset > BUNDLE_MAX {
+        return Err(Status::invalid_argument(IncomingError::TooLarge.to_string()));
+    }
+    Ok(Piece {
+        commit,
+        upload_id,
+        offset,
+        data,
+        last,
+    })
 }
 
 /// What is to be launched.

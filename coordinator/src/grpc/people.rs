@@ -9,10 +9,11 @@ use futures::Stream;
 use mayfly_proto::v1;
 use mayfly_proto::v1::run_service_server::RunService;
 use tokio::sync::watch;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
-use super::{address, bearer, check_token, decode, peer, run_id, status};
+use super::{address, bearer, chain, check_token, decode, peer, run_id, status};
 use crate::driver::{Handle, Message};
+use crate::incoming::IncomingError;
 use crate::run::Cancel;
 use crate::server::Server;
 use crate::transport::{Refusal, Refusals};
@@ -43,6 +44,16 @@ impl People {
         let run = run_id(run)?;
         Ok(self.server.run(&run).await.map_err(status)?.handle.clone())
     }
+}
+
+fn incoming(error: IncomingError) -> Status {
+    let code = match &error {
+        IncomingError::TooLarge => Code::InvalidArgument,
+        IncomingError::Busy => Code::ResourceExhausted,
+        IncomingError::Io(_) => Code::Internal,
+        IncomingError::Store(_) | IncomingError::Upload(_) => Code::Unavailable,
+    };
+    Status::new(code, chain(&error))
 }
 
 /// A watcher: what it has seen so far.
@@ -119,6 +130,19 @@ impl Watcher {
 #[tonic::async_trait]
 impl RunService for People {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::RunEvent, Status>> + Send>>;
+
+    async fn put_code(
+        &self,
+        request: Request<v1::PutCodeRequest>,
+    ) -> Result<Response<v1::PutCodeReply>, Status> {
+        self.check(&request)?;
+        let piece = decode::piece(request.into_inner())?;
+        let progress = self.server.put_code(piece).await.map_err(incoming)?;
+        Ok(Response::new(v1::PutCodeReply {
+            received: progress.received,
+            bundle_key: progress.stored.unwrap_or_default(),
+        }))
+    }
 
     async fn launch(&self, request: Request<v1::LaunchRequest>) -> Result<Response<v1::LaunchReply>, Status> {
         self.check(&request)?;

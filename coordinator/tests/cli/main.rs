@@ -8,7 +8,9 @@
 
 mod folder;
 mod git_http;
+mod older;
 mod refusals;
 mod remote;
 mod repo;
+mod settings;
 mod verbs;

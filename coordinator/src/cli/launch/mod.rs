@@ -1,6 +1,6 @@
 //! `launch`: from a job to its receipt.
 
-mod follow;
+mod bring;
 /// What is about to happen, for people.
 pub(crate) mod plan;
 
@@ -10,22 +10,25 @@ use std::time::Duration;
 use mayfly_configs::{AdHoc, Job, RelPath, Repo};
 use mayfly_kit::layout;
 use mayfly_kit::shutdown::{self, Level, Signals};
-use mayfly_kit::store::Store;
 use mayfly_proto::v1::LaunchRequest;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::client::{self, Client};
+use super::consul::ConsulArgs;
 use super::failure::Failure;
+use super::follow::{self, Manner};
 use super::jobs::{self, Found};
+use super::remote::Remote;
 use super::view::{Mode, Paint, Screen};
-use super::{home, leftovers, out, upload};
-use crate::embedded::{self, Embedded, Life, Options};
+use super::{config, home, leftovers, out};
+use crate::embedded::{Embedded, Life, Options};
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
 use crate::source::{self, Source};
 use crate::transport::Listen;
+use crate::upload;
 
 /// Longest wait for the record's last words.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
@@ -37,6 +40,7 @@ Examples:
   coordinator launch log-reg-iris                      a job of configs/jobs/*.yml or *.yml, here or above
   coordinator launch jobs.yml                          the only job of a file
   coordinator launch jobs.yml daily --set workers.count=8 --set limits.deadline=2h
+  coordinator launch daily --from consul               a job that the team keeps in Consul
   coordinator launch --repo https://github.com/me/code --ref v1.2 --entry main.py --workers 4
   coordinator launch --entry main.py --dirty           this folder, uncommitted work too
 
@@ -46,6 +50,9 @@ pub(crate) struct Flags {
     /// A job file, a job, or both
     #[arg(num_args = 0..=2, value_names = ["FILE", "JOB"])]
     named: Vec<String>,
+    /// Take the job from what the team keeps there, not from a file
+    #[arg(long, value_enum, conflicts_with = "entry", value_name = "WHERE")]
+    from: Option<Holder>,
     /// Without a file: the program to run (.py or .jar), relative to the job's folder
     #[arg(long, conflicts_with = "named", value_name = "PATH")]
     entry: Option<String>,
@@ -93,17 +100,23 @@ pub(crate) struct Flags {
     /// One JSON object for each event; the last one is the receipt
     #[arg(long)]
     json: bool,
-    /// Use the coordinator at this address instead of one in this command
-    #[arg(long, value_name = "URL")]
-    coordinator: Option<String>,
     #[command(flatten)]
-    access: client::Access,
+    remote: Remote,
     /// Print the run's id and leave it to the coordinator
     #[arg(long, requires = "coordinator")]
     detach: bool,
+    #[command(flatten)]
+    consul: ConsulArgs,
     /// Id of this request: the same id, job and commit are the same run [default: a new one]
     #[arg(long, value_name = "ID", value_parser = request_id)]
     request_id: Option<String>,
+}
+
+/// What holds jobs, other than files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Holder {
+    /// Consul's KV; see `coordinator config`.
+    Consul,
 }
 
 /// Where machines come from.
@@ -133,7 +146,10 @@ fn request_id(text: &str) -> Result<String, String> {
 }
 
 impl Flags {
-    fn found(&self, cwd: &Path) -> Result<Found, Failure> {
+    async fn found(&self, cwd: &Path) -> Result<Found, Failure> {
+        if self.from == Some(Holder::Consul) {
+            return jobs::of_consul(&config::open(&self.consul)?, &self.named, &self.sets, cwd).await;
+        }
         let Some(entry) = &self.entry else {
             return jobs::of_file(&self.named, &self.sets, cwd);
         };
@@ -165,7 +181,7 @@ struct Coordinator {
 /// Whatever keeps the run from being made; how a run that was made ended is the exit code.
 pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
     let cwd = home::current()?;
-    let found = flags.found(&cwd)?;
+    let found = flags.found(&cwd).await?;
     let mut screen = Screen::new(Mode::choose(flags.json), paint);
     let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
     let mut tasks = JoinSet::new();
@@ -180,21 +196,14 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
     if flags.detach {
         return detached(flags, &begun.run);
     }
-    let ended = follow::to_the_end(
-        begun.coordinator.client.clone(),
-        &begun.run,
-        &mut screen,
-        &mut level,
-    )
-    .await;
-    screen.clear();
-    let code = match ended {
-        Ok(receipt) => {
-            follow::show(&receipt, flags.json, paint)?;
-            receipt.ended.outcome.exit_code()
-        }
-        Err(failure) => return Err(failure),
+    let manner = match begun.coordinator.embedded {
+        Some(_) => Manner::Own,
+        None => Manner::Guest,
     };
+    let client = begun.coordinator.client.clone();
+    let ended = follow::to_the_end(client, &begun.run, &mut screen, &mut level, manner).await;
+    screen.clear();
+    let code = follow::finish(ended?, flags.json, paint)?;
     close(begun.coordinator, &mut level).await;
     Ok(code)
 }
@@ -209,7 +218,8 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
         mut job,
         base,
         path_from,
-        file,
+        holder,
+        warnings,
     } = found;
     let scratch = tempfile::Builder::new().prefix("mayfly-").tempdir();
     let scratch =
@@ -223,14 +233,15 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
     };
     let code = source::resolve(&job.code, options).await?;
     place(&mut job, &base, &code)?;
-    for line in plan::lines(&job, &code, file.as_deref(), flags.dirty) {
+    for line in plan::lines(&job, &code, holder.as_deref(), flags.dirty) {
         screen.note(&line)?;
     }
-    for warning in &code.warnings {
+    let warnings = warnings.iter().map(ToString::to_string);
+    for warning in warnings.chain(code.warnings.iter().cloned()) {
         screen.note(&format!("warning: {warning}"))?;
     }
     let mut coordinator = open(flags, &job, home, screen).await?;
-    let bundle_key = store_bundle(&coordinator, home, &code).await?;
+    let bundle_key = store_bundle(&mut coordinator, &code).await?;
     let run = request(flags, &mut coordinator.client, &job, &code, bundle_key).await?;
     Ok(Begun { coordinator, run })
 }
@@ -248,11 +259,10 @@ fn place(job: &mut Job, base: &Path, code: &Source) -> Result<(), Failure> {
 }
 
 async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<Coordinator, Failure> {
-    if let Some(url) = &flags.coordinator {
-        let (token, trust) = (flags.access.token()?, flags.access.trust()?);
+    if let Some(client) = flags.remote.connect(&flags.consul).await? {
         return Ok(Coordinator {
             embedded: None,
-            client: client::connect(url, &token, trust).await?,
+            client,
         });
     }
     let options = Options {
@@ -260,6 +270,8 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         listen: Listen::default(),
         admin: None,
         spark: job.spark.version.clone(),
+        consul: flags.consul.sides()?.map(|sides| sides.nodes),
+        store: None,
         life: Life::Command,
     };
     let progress = |step: crate::toolchain::Step| {
@@ -278,29 +290,19 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
 }
 
 /// Puts the bundle where the nodes will find it; the same commit is stored once.
-async fn store_bundle(coordinator: &Coordinator, home: &Path, code: &Source) -> Result<String, Failure> {
+async fn store_bundle(coordinator: &mut Coordinator, code: &Source) -> Result<String, Failure> {
     let Some(bundle) = &code.bundle else {
         return Ok(String::new());
     };
     let key = layout::bundle(&code.commit);
     match &coordinator.embedded {
-        Some(embedded) => put_once(&embedded.store.store, bundle, &key).await?,
-        None => {
-            // A server on this machine keeps its store in the same folder.
-            let open = embedded::open_store(home).await?;
-            let put = put_once(&open.store, bundle, &key).await;
-            open.close().await;
-            put?;
+        None => return bring::bundle(&mut coordinator.client, bundle, &code.commit).await,
+        Some(embedded) if embedded.store.store.size(&key).await?.is_none() => {
+            upload::file(&embedded.store.store, bundle, &key).await?;
         }
+        Some(_) => {}
     }
     Ok(key)
-}
-
-async fn put_once(store: &Store, bundle: &Path, key: &str) -> Result<(), Failure> {
-    if store.size(key).await?.is_none() {
-        upload::file(store, bundle, key).await?;
-    }
-    Ok(())
 }
 
 /// Who launches, by the system's list of users where the environment does not say.

@@ -1,18 +1,13 @@
 //! What is about to happen, in a few lines.
 
-use std::path::Path;
-
 use mayfly_configs::{Job, display_size};
 
 use crate::source::Source;
 
 /// What runs, from where, on what, for how long at most.
 #[must_use]
-pub(crate) fn lines(job: &Job, code: &Source, file: Option<&Path>, dirty: bool) -> Vec<String> {
-    let from = file
-        .and_then(Path::file_name)
-        .map(|f| format!(" of {}", f.to_string_lossy()))
-        .unwrap_or_default();
+pub(crate) fn lines(job: &Job, code: &Source, holder: Option<&str>, dirty: bool) -> Vec<String> {
+    let from = holder.map(|holder| format!(" of {holder}")).unwrap_or_default();
     let short: String = code.commit.chars().take(10).collect();
     let with = if dirty { " with uncommitted work" } else { "" };
     let folder = if code.path.is_empty() {

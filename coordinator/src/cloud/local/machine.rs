@@ -201,6 +201,7 @@ fn node_json(
         "shared": shared,
         "store": site.store,
         "toolchain": site.toolchain,
+        "consul": site.consul,
         "alone_secs": site.alone.as_secs(),
     })
 }

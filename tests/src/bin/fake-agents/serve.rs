@@ -69,7 +69,7 @@ fn launch(nodes: u32) -> anyhow::Result<Launch> {
         "sync:\n  code: {{entry: main.py}}\n  workers: {{count: {}}}\n",
         nodes.saturating_sub(1)
     );
-    let job = mayfly_configs::parse_job("sync.yml", &text, &|_| None, None, &[])?;
+    let job = mayfly_configs::parse_job("sync.yml", &text, &|_| None, None, &[])?.job;
     let job_json = serde_json::to_string(&job)?;
     Ok(Launch {
         request_id: "bench".into(),

@@ -1,11 +1,13 @@
 //! Follows a run to its receipt; counts Ctrl-C.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use mayfly_kit::shutdown::{LEVEL_MAX, Level};
 use mayfly_proto::v1::run_event::Event;
 use mayfly_proto::v1::{CancelLevel, CancelRequest, Phase, RunEvent, WatchRequest};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 
@@ -22,13 +24,32 @@ const RECONNECT_WAIT: Duration = Duration::from_millis(500);
 /// Longest that asking for a cancellation may hold up the view.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 
-/// Shows the run until it is closed.
-pub(super) async fn to_the_end(
+/// Whose run it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// The coordinator is in this command: with it the run ends.
+    Own,
+    /// The coordinator is elsewhere: this command may leave and the run goes on.
+    Guest,
+}
+
+/// How following a run ended.
+#[derive(Debug)]
+pub(crate) enum Followed {
+    /// The run is closed.
+    Closed(Box<Receipt>),
+    /// The person left; the run goes on.
+    Detached,
+}
+
+/// Shows the run until it is closed, or until the person leaves.
+pub(crate) async fn to_the_end(
     client: Client,
     run: &str,
     screen: &mut Screen,
     level: &mut watch::Receiver<Level>,
-) -> Result<Receipt, Failure> {
+    manner: Manner,
+) -> Result<Followed, Failure> {
     let mut follower = Follower {
         client,
         run,
@@ -36,7 +57,11 @@ pub(super) async fn to_the_end(
         next_line: 0,
         receipt: None,
         lost_at: None,
+        manner,
+        deadline_ms: 0,
+        cloud: String::new(),
     };
+    let mut answers = Answers::none();
     let mut ticks = tokio::time::interval(follower.screen.tick_period());
     let mut counting = true;
     'connect: loop {
@@ -47,7 +72,7 @@ pub(super) async fn to_the_end(
                     Ok(Some(event)) => follower.take(event)?,
                     ended => {
                         if let Some(receipt) = follower.receipt.take() {
-                            return Ok(receipt);
+                            return Ok(Followed::Closed(Box::new(receipt)));
                         }
                         follower.lost(ended.err()).await?;
                         continue 'connect;
@@ -57,10 +82,64 @@ pub(super) async fn to_the_end(
                 changed = level.changed(), if counting => {
                     counting = changed.is_ok();
                     let level = *level.borrow_and_update();
-                    follower.interrupted(level).await?;
+                    if level == 1 && manner == Manner::Guest && Answers::possible() {
+                        follower.screen.note(QUESTION)?;
+                        answers = Answers::listen();
+                    } else {
+                        follower.interrupted(level).await?;
+                    }
                 }
+                answer = answers.next() => match answer.trim() {
+                    "c" | "cancel" => follower.interrupted(1).await?,
+                    "d" | "detach" => {
+                        follower.screen.note(&follower.farewell())?;
+                        return Ok(Followed::Detached);
+                    }
+                    _ => follower.screen.note("going on")?,
+                },
             }
         }
+    }
+}
+
+const QUESTION: &str =
+    "c + Enter: cancel the run and save; d + Enter: leave, and let it go on; Enter: go on watching";
+
+/// What a person types; asked for only after an interruption.
+struct Answers(Option<oneshot::Receiver<String>>);
+
+impl Answers {
+    fn none() -> Self {
+        Self(None)
+    }
+
+    /// Whether there is somebody to ask.
+    fn possible() -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Waits for a line on a thread of its own, which ends with the program if nobody types one.
+    fn listen() -> Self {
+        let (sender, receiver) = oneshot::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            if std::io::stdin().read_line(&mut line).is_ok() {
+                // Nobody waits for it after the end of the run.
+                let _late = sender.send(line);
+            }
+        });
+        Self(Some(receiver))
+    }
+
+    async fn next(&mut self) -> String {
+        if let Some(answer) = &mut self.0 {
+            let line = answer.await;
+            self.0 = None;
+            if let Ok(line) = line {
+                return line;
+            }
+        }
+        std::future::pending().await
     }
 }
 
@@ -72,6 +151,9 @@ struct Follower<'a> {
     receipt: Option<Receipt>,
     /// When the connection broke, if nothing has come since.
     lost_at: Option<Instant>,
+    manner: Manner,
+    deadline_ms: i64,
+    cloud: String,
 }
 
 impl Follower<'_> {
@@ -97,6 +179,8 @@ impl Follower<'_> {
                 if view.phase() == Phase::Closed && !view.receipt_json.is_empty() {
                     self.receipt = Some(runs::parse("the receipt", view.receipt_json.as_bytes())?);
                 }
+                self.deadline_ms = view.deadline_ms;
+                self.cloud.clone_from(&view.cloud);
                 self.screen.view(view)
             }
             Some(Event::Log(batch)) => {
@@ -161,8 +245,31 @@ impl Follower<'_> {
         }
     }
 
+    /// What becomes of a run that is left: until when, at what price, and how it is ended.
+    fn farewell(&self) -> String {
+        let run = self.run;
+        let until = Timestamp::from_millisecond(self.deadline_ms).map_or_else(
+            |_| "its deadline".to_owned(),
+            |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        );
+        let price = match self.cloud.as_str() {
+            "local" => "on the coordinator's own machine, at no price of its own",
+            _ => "at the price of its machines",
+        };
+        format!(
+            "{run} goes on without this command, until {until} at the latest, {price}; `coordinator attach {run}` \
+             comes back to it, `coordinator cancel {run}` ends it"
+        )
+    }
+
     fn left_behind(&self) -> Failure {
         let run = self.run;
+        if self.manner == Manner::Guest {
+            return Failure {
+                code: Outcome::Cancelled.exit_code(),
+                message: self.farewell(),
+            };
+        }
         let message = format!(
             "exited at once: nodes of {run} may live on until their lease ends, and the run is not closed; \
              `coordinator gc --yes` ends them and closes it"
@@ -174,8 +281,19 @@ impl Follower<'_> {
     }
 }
 
+/// Shows the receipt of a run that was followed to its end. Returns the exit code.
+pub(crate) fn finish(followed: Followed, as_json: bool, paint: Paint) -> Result<u8, Failure> {
+    match followed {
+        Followed::Closed(receipt) => {
+            show(&receipt, as_json, paint)?;
+            Ok(receipt.ended.outcome.exit_code())
+        }
+        Followed::Detached => Ok(0),
+    }
+}
+
 /// Shows the receipt: for people beside the job's output, not in it.
-pub(super) fn show(the: &Receipt, as_json: bool, paint: Paint) -> Result<(), Failure> {
+fn show(the: &Receipt, as_json: bool, paint: Paint) -> Result<(), Failure> {
     if as_json {
         return out::json(&json::receipt(the));
     }

@@ -1,24 +1,42 @@
 //! Putting one file into the store: whole when it is small, in parts when it is not.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use mayfly_kit::store::{PART_MAX_COUNT, Store};
+use mayfly_kit::store::{PART_MAX_COUNT, Store, StoreError};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
-use super::failure::Failure;
-
 /// Largest file that goes in one request, and smallest part, in bytes.
 const PART_MIN: u64 = 16 << 20;
+
+/// Why a file is not in the store.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The store does not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// Uploads a file; returns its size.
 ///
 /// # Errors
 /// It cannot be read, it changes meanwhile, or the store does not take it.
-pub(crate) async fn file(store: &Store, path: &Path, key: &str) -> Result<u64, Failure> {
-    let unreadable = |e: io::Error| Failure::usage(format!("cannot read {}: {e}", path.display()));
+pub async fn file(store: &Store, path: &Path, key: &str) -> Result<u64, UploadError> {
+    let unreadable = |source| UploadError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = File::open(path).await.map_err(unreadable)?;
     let size = file.metadata().await.map_err(unreadable)?.len();
     if size <= PART_MIN {
@@ -41,7 +59,7 @@ pub(crate) async fn file(store: &Store, path: &Path, key: &str) -> Result<u64, F
         store.complete(&upload, parts, size, false).await?;
         Ok(size)
     };
-    let sent: Result<u64, Failure> = sent.await;
+    let sent: Result<u64, UploadError> = sent.await;
     if sent.is_err() {
         // The first error counts; parts that stay behind are removed by the next clean-up.
         let _ = store.abort(&upload).await;

@@ -1,0 +1,104 @@
+//! Registers this node, and says every few seconds that it is alive and what it does.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mayfly_kit::admin::{Admin, Loop};
+use mayfly_kit::consul::{Consul, Health, Kind, Presence, Service};
+use mayfly_proto::v1::NodePhase;
+use mayfly_proto::{NodeId, RunId};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::TURN_MAX;
+use crate::config::{NodeConfig, RoleName};
+use crate::engine::spark::{MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT};
+use crate::run::ADMIN_PORT;
+use crate::sync::Report;
+
+/// Between two turns, however fast the news come.
+const PAUSE: Duration = Duration::from_millis(200);
+
+pub(super) struct Announce {
+    presence: Presence,
+    run: RunId,
+    node: NodeId,
+    config: NodeConfig,
+    report: watch::Receiver<Report>,
+    admin: Admin,
+    pulse: Loop,
+}
+
+impl Announce {
+    pub(super) fn new(
+        consul: Consul,
+        config: &NodeConfig,
+        node: &NodeId,
+        report: watch::Receiver<Report>,
+        admin: Admin,
+    ) -> Self {
+        Self {
+            presence: Presence::new(consul),
+            run: config.run.clone(),
+            node: node.clone(),
+            config: config.clone(),
+            report,
+            pulse: admin.watch("consul", TURN_MAX),
+            admin,
+        }
+    }
+
+    /// Until the node has ended and is taken out.
+    pub(super) async fn run(mut self) {
+        loop {
+            let Report { attempt, report } = self.report.borrow_and_update().clone();
+            let wanted = self.wanted(attempt, report.phase());
+            let stuck = self.admin.stuck();
+            let (health, line) = if stuck.is_empty() {
+                (Health::Passing, report.status.clone())
+            } else {
+                (Health::Critical, format!("stuck: {}", stuck.join(", ")))
+            };
+            let wait = self.presence.turn(wanted.as_ref(), health, &line).await;
+            self.pulse.status(self.presence.status());
+            if !self.pause(wait, attempt, report.phase).await {
+                break;
+            }
+        }
+        self.presence.turn(None, Health::Critical, "").await;
+    }
+
+    /// Until the next turn is due, or there is news; false when the node has ended.
+    async fn pause(&mut self, wait: Duration, attempt: u32, phase: i32) -> bool {
+        sleep(PAUSE).await;
+        let news = |next: &Report| next.attempt != attempt || next.report.phase != phase;
+        tokio::select! {
+            changed = self.report.wait_for(news) => changed.is_ok(),
+            () = sleep(wait.saturating_sub(PAUSE)) => true,
+        }
+    }
+
+    /// What others shall see: nothing before there is an attempt, and nothing of a node that leaves.
+    fn wanted(&self, attempt: u32, phase: NodePhase) -> Option<Service> {
+        if attempt == 0 || phase == NodePhase::Leaving {
+            return None;
+        }
+        let (kind, role, port, ui) = match self.config.role {
+            RoleName::Master => (Kind::Master, "master", MASTER_PORT, MASTER_UI_PORT),
+            RoleName::Worker => (Kind::Worker, "worker", WORKER_UI_PORT, WORKER_UI_PORT),
+        };
+        Some(Service {
+            kind,
+            name: format!("{}-{}", self.run, self.node),
+            address: SocketAddr::new(self.config.address, port),
+            tags: vec![
+                ("run", self.run.to_string()),
+                ("role", role.into()),
+                ("engine", "spark".into()),
+                ("attempt", attempt.to_string()),
+            ],
+            admin: SocketAddr::new(self.config.address, ADMIN_PORT),
+            ui_port: Some(ui),
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! Jobs as texts to share: the same content is the same text, and what comes back is checked like a file.
+
+use mayfly_configs::{parse, shared, take_shared};
+
+const FULL: &str = include_str!("data/full.yml");
+const SPARK: &str = include_str!("data/origin/spark.yml");
+const PLACE: &str = "key mayfly/jobs/a of Consul";
+
+fn env(name: &str) -> Option<String> {
+    (name == "TOKEN").then(|| "hunter2".to_owned())
+}
+
+fn take(name: &str, text: &str) -> Result<mayfly_configs::Job, String> {
+    take_shared(PLACE, name, text, &env, &[])
+        .map(|chosen| chosen.job)
+        .map_err(|errors| errors.to_string())
+}
+
+#[test]
+fn a_text_is_the_job_without_its_file() {
+    let text = FULL.replacen(
+        "defaults:\n",
+        "defaults:\n  code: {repo: https://host/code.git}\n",
+        1,
+    );
+    for (name, file) in [("full.yml", text.as_str()), ("spark.yml", SPARK)] {
+        let whole = parse(name, file, &env).unwrap();
+        let texts = shared(name, file).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(texts.len(), whole.jobs.len());
+        for (one, job) in texts.iter().zip(&whole.jobs) {
+            assert_eq!(
+                take(one.name.as_str(), &one.text).as_ref(),
+                Ok(job),
+                "{}",
+                one.text
+            );
+            assert_eq!(shared("again", &one.text).unwrap()[0].text, one.text);
+            assert!(!one.text.contains("hunter2"), "{}", one.text);
+        }
+    }
+}
+
+#[test]
+fn layout_and_order_do_not_matter() {
+    let one =
+        "a:\n  workers: {count: 4}\n  code:\n    entry: x.py # this one\n    repo: https://host/x.git\n";
+    let two = "defaults: {workers: {count: 4, }}\na: {code: {\"repo\": https://host/x.git, entry: x.py}}\n";
+    assert_eq!(
+        shared("1", one).unwrap()[0].text,
+        shared("2", two).unwrap()[0].text
+    );
+}
+
+#[test]
+fn code_that_only_one_machine_has_is_refused() {
+    for (text, line) in [
+        ("a: {code: {entry: x.py}}\n", 1),
+        ("a:\n  code:\n    repo: ../x\n    entry: x.py\n", 3),
+    ] {
+        let errors = shared("jobs.yml", text).unwrap_err();
+        assert_eq!(errors.list()[0].line, Some(line), "{errors}");
+        assert!(
+            errors.to_string().contains("is a folder of this machine"),
+            "{errors}"
+        );
+        assert!(
+            take("a", text)
+                .unwrap_err()
+                .contains("is a folder of this machine")
+        );
+    }
+}
+
+#[test]
+fn what_is_read_is_not_trusted() {
+    let good = "a: {code: {repo: https://host/x.git, entry: x.py}}\n";
+    assert!(take("a", good).is_ok());
+    for (text, words) in [
+        ("", "the file is empty"),
+        ("null", "the file is empty"),
+        ("<html><body>sign in</body></html>", "not jobs"),
+        ("{\"a\": NaN}", "holds a single value"),
+        (
+            "b: {code: {repo: https://host/x.git, entry: x.py}}\n",
+            "not the job `a` alone",
+        ),
+        (
+            "a: {code: {repo: https://host/x.git, entry: x.py, entry: y.py}}",
+            "is there twice",
+        ),
+        (
+            "a: {code: {repo: \"ext::sh -c id\", entry: x.py}}",
+            "remote helpers",
+        ),
+        (
+            "a: {code: {repo: https://host/x.git, entry: ../x.py}}",
+            "leaves its folder",
+        ),
+        (
+            "a: {code: {repo: https://host/x.git, entry: x.py}, workers: {count: 1e9}}",
+            "whole number",
+        ),
+        (
+            "a: {code: {repo: https://host/x.git, entry: x.py}, worker: {}}",
+            "did you mean `workers`?",
+        ),
+        ("a: &x {code: *x}", "anchors"),
+    ] {
+        let said = take("a", text).unwrap_err();
+        assert!(said.contains(words) && said.contains(PLACE), "{text:?}: {said}");
+    }
+    let two = format!("{good}b: {{code: {{repo: https://host/x.git, entry: x.py}}}}\n");
+    assert!(take("a", &two).unwrap_err().contains("not the job `a` alone"));
+    let large = format!(
+        "a: {{code: {{repo: https://host/x.git, entry: x.py}}, tags: {{x: \"{}\"}}}}",
+        "x".repeat(2 << 20)
+    );
+    assert!(take("a", &large).unwrap_err().contains("larger than 1 MiB"));
+}
+
+#[test]
+fn values_may_lie_over_a_shared_job() {
+    let text = "a: {code: {repo: https://host/x.git, entry: x.py}}\n";
+    let sets = [("workers.count".to_owned(), "7".to_owned())];
+    assert_eq!(
+        take_shared(PLACE, "a", text, &env, &sets)
+            .unwrap()
+            .job
+            .workers
+            .count,
+        7
+    );
+}

@@ -1,0 +1,58 @@
+//! `attach`: back to the live view of a run, from any machine.
+
+use std::path::Path;
+
+use mayfly_kit::shutdown::Signals;
+use tokio::task::JoinSet;
+
+use super::args::RunArg;
+use super::consul::ConsulArgs;
+use super::failure::Failure;
+use super::follow::{self, Manner};
+use super::out;
+use super::remote::{Found, Remote};
+use super::view::{Mode, Paint, Screen};
+
+/// Flags of `attach`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    run: RunArg,
+    /// One JSON object for each event; the last one is the receipt
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: Remote,
+    #[command(flatten)]
+    consul: ConsulArgs,
+}
+
+/// Follows a run to its receipt; the exit code is that of its launch.
+///
+/// # Errors
+/// There is no such run, or its coordinator cannot be reached.
+pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
+    let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(signals.count());
+    let reached = match flags.remote.of_run(&flags.consul, home, &flags.run.run).await? {
+        Found::Open(reached) => reached,
+        Found::Closed(id) => {
+            out::note(&format!(
+                "{id} is over: `coordinator receipt {id}` shows what it took"
+            ));
+            return Ok(0);
+        }
+    };
+    let mut screen = Screen::new(Mode::choose(flags.json), paint);
+    let ended = follow::to_the_end(
+        reached.client,
+        &reached.run,
+        &mut screen,
+        &mut level,
+        Manner::Guest,
+    )
+    .await;
+    screen.clear();
+    follow::finish(ended?, flags.json, paint)
+}

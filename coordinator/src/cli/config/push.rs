@@ -1,0 +1,89 @@
+//! `config push`: jobs of files into Consul, checked first, shown, asked.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use super::changes::{self, Change};
+use crate::cli::consul::ConsulArgs;
+use crate::cli::failure::Failure;
+use crate::cli::out;
+use crate::cli::view::Paint;
+use crate::shared::SharedJobs;
+
+/// Flags of `config push`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Flags {
+    /// Job files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Ask nothing
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    consul: ConsulArgs,
+}
+
+/// Writes every job that Consul has not, or has otherwise.
+///
+/// # Errors
+/// A file is wrong (nothing is written then), nobody says yes, somebody else was faster, or Consul cannot be asked.
+pub(super) async fn run(flags: &Flags, paint: Paint) -> Result<u8, Failure> {
+    let (jobs, changes) = changes::compare(|| super::open(&flags.consul), &flags.files).await?;
+    let needed: Vec<&Change> = changes.iter().filter(|change| change.is_needed()).collect();
+    if needed.is_empty() {
+        out::note("Consul has these jobs already");
+        return Ok(0);
+    }
+    needed
+        .iter()
+        .try_for_each(|change| changes::show(&jobs, change, paint))?;
+    if !flags.yes && !agreed(&jobs, needed.len()).await? {
+        out::note("nothing is written");
+        return Ok(0);
+    }
+    write(&jobs, &needed).await?;
+    Ok(0)
+}
+
+/// Asks; without a terminal there is nobody to ask.
+async fn agreed(jobs: &SharedJobs, count: usize) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage(
+            "nothing is written: there is no terminal to ask, and no --yes",
+        ));
+    }
+    out::flush();
+    let what = if count == 1 { "this job" } else { "these jobs" };
+    // Nobody there to read the question: nobody answers it either.
+    let _ = write!(
+        io::stderr(),
+        "write {what} to Consul at {}? [y/N] ",
+        jobs.address()
+    );
+    let answer = tokio::task::spawn_blocking(|| io::stdin().lines().next()).await;
+    let answer = answer.ok().flatten().and_then(Result::ok).unwrap_or_default();
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+async fn write(jobs: &SharedJobs, needed: &[&Change]) -> Result<(), Failure> {
+    for (at, change) in needed.iter().enumerate() {
+        let name = &change.job.name;
+        let written = jobs.put(name, &change.job.text, change.was.as_ref()).await;
+        if !matches!(written, Ok(true)) {
+            rest(needed.get(at..).unwrap_or_default());
+        }
+        if !written? {
+            return Err(Failure::infra(format!(
+                "somebody has changed {} in Consul meanwhile: look at `coordinator config diff` and push again",
+                jobs.key(name.as_str())
+            )));
+        }
+        out::line(&format!("{name} is written"))?;
+    }
+    Ok(())
+}
+
+fn rest(changes: &[&Change]) {
+    let names: Vec<&str> = changes.iter().map(|change| change.job.name.as_str()).collect();
+    out::note(&format!("not written: {}", names.join(", ")));
+}

@@ -1,0 +1,181 @@
+//! A coordinator elsewhere, or the one on this machine that drives a run.
+
+use std::path::Path;
+
+use mayfly_kit::consul::Consul;
+use mayfly_proto::RunId;
+use mayfly_proto::v1::{ListRequest, RunView};
+
+use super::client::{self, Access, Client};
+use super::consul::ConsulArgs;
+use super::failure::Failure;
+use super::runs;
+use crate::consul::find_coordinator;
+use crate::home::Home;
+use crate::record::PhaseName;
+use crate::server::Control;
+
+/// What stands for the coordinator that Consul knows.
+const IN_CONSUL: &str = "consul";
+/// What stands for the newest run.
+const LAST: &str = "last";
+
+/// Which coordinator.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Coordinator")]
+pub(crate) struct Remote {
+    /// Use the coordinator at this URL, or the one that Consul knows, instead of one in this command
+    #[arg(long, env = "MAYFLY_COORDINATOR", value_name = "URL|consul")]
+    coordinator: Option<String>,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// A run and a connection to its coordinator.
+pub(crate) struct Reached {
+    pub(crate) client: Client,
+    pub(crate) run: String,
+}
+
+/// A run that was looked for.
+pub(crate) enum Found {
+    /// Somebody drives it.
+    Open(Reached),
+    /// It is over.
+    Closed(RunId),
+}
+
+impl Remote {
+    /// A connection to it, where one is named.
+    ///
+    /// # Errors
+    /// It cannot be found or reached, or is not to be trusted.
+    pub(crate) async fn connect(&self, consul: &ConsulArgs) -> Result<Option<Client>, Failure> {
+        let url = match self.coordinator.as_deref() {
+            None => return Ok(None),
+            Some(IN_CONSUL) => in_consul(consul).await?,
+            Some(url) => url.to_owned(),
+        };
+        let client = client::connect(&url, &self.access.token()?, self.access.trust()?).await?;
+        Ok(Some(client))
+    }
+
+    /// The coordinator of a run: the one that is named, else the one on this machine.
+    ///
+    /// # Errors
+    /// There is no such run, or nobody who drives it can be reached.
+    pub(crate) async fn of_run(
+        &self,
+        consul: &ConsulArgs,
+        home: &Path,
+        wanted: &str,
+    ) -> Result<Found, Failure> {
+        if let Some(mut client) = self.connect(consul).await? {
+            let reply = client.list(ListRequest {}).await;
+            let views = reply
+                .map_err(|s| client::refused("list the runs", &s))?
+                .into_inner()
+                .runs;
+            let run = pick(&views, wanted)?;
+            return Ok(Found::Open(Reached { client, run }));
+        }
+        let open = runs::open(home).await?;
+        let id = runs::find(&open.store, wanted).await?;
+        let record = runs::record(&open.store, &id).await?;
+        open.close().await;
+        let last = record.phases.last().map(|mark| mark.phase);
+        if last == Some(PhaseName::Closed) {
+            return Ok(Found::Closed(id));
+        }
+        let Some(control) = control(home, &id)? else {
+            return Err(Failure::infra(format!(
+                "no coordinator of {id} lives on this machine: its nodes end by themselves; `coordinator gc --yes` \
+                 removes what is left"
+            )));
+        };
+        let trust = client::pinned(control.fingerprint.as_deref())?;
+        Ok(Found::Open(Reached {
+            client: client::connect(&control.url, &control.token, trust).await?,
+            run: id.to_string(),
+        }))
+    }
+}
+
+async fn in_consul(consul: &ConsulArgs) -> Result<String, Failure> {
+    let found = find_coordinator(&Consul::open(&consul.named()?)?).await?;
+    found.ok_or_else(|| {
+        Failure::infra("Consul knows no coordinator: start one with `coordinator serve --consul URL`, or name it with --coordinator URL")
+    })
+}
+
+/// A run by its id, by the beginning of it, or the newest.
+fn pick(views: &[RunView], wanted: &str) -> Result<String, Failure> {
+    let began = |view: &&RunView| view.phases.first().map_or(0, |span| span.began_ms);
+    let found: Vec<&RunView> = match wanted {
+        LAST => views.iter().max_by_key(began).into_iter().collect(),
+        id => views.iter().filter(|view| view.run_id.starts_with(id)).collect(),
+    };
+    let exact = found.iter().find(|view| view.run_id == wanted);
+    match (exact, found.as_slice()) {
+        (Some(view), _) | (None, [view]) => Ok(view.run_id.clone()),
+        (None, []) => Err(Failure::usage(format!(
+            "the coordinator drives no run {wanted:?}; `coordinator list` shows those of the store"
+        ))),
+        (None, several) => Err(Failure::usage(format!(
+            "{wanted:?} is the beginning of {} runs, such as {} and {}",
+            several.len(),
+            several.first().map_or("", |view| &view.run_id),
+            several.last().map_or("", |view| &view.run_id),
+        ))),
+    }
+}
+
+/// How the coordinator of a run is reached; `None` when there is none on this machine.
+fn control(home: &Path, run: &RunId) -> Result<Option<Control>, Failure> {
+    let path = Home::open(home)?.control(run);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Failure::usage(format!("cannot read {}: {e}", path.display()))),
+    };
+    let parsed = serde_json::from_slice(&bytes);
+    parsed
+        .map(Some)
+        .map_err(|e| Failure::infra(format!("{} cannot be read: {e}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use mayfly_proto::v1::PhaseSpan;
+
+    use super::*;
+
+    fn view(run: &str, began_ms: i64) -> RunView {
+        RunView {
+            run_id: run.into(),
+            phases: vec![PhaseSpan {
+                began_ms,
+                ..PhaseSpan::default()
+            }],
+            ..RunView::default()
+        }
+    }
+
+    #[test]
+    fn a_run_is_named_by_its_beginning_or_as_the_last_one() {
+        let views = [
+            view("iris-abcdefgh", 2),
+            view("iris-abzzzzzz", 1),
+            view("iris", 0),
+        ];
+        assert_eq!(pick(&views, "last").unwrap(), "iris-abcdefgh");
+        assert_eq!(pick(&views, "iris-abz").unwrap(), "iris-abzzzzzz");
+        assert_eq!(
+            pick(&views, "iris").unwrap(),
+            "iris",
+            "a whole id is no beginning"
+        );
+        assert!(pick(&views, "iris-ab").unwrap_err().text().contains("2 runs"));
+        assert!(pick(&views, "flights").is_err() && pick(&[], "last").is_err());
+    }
+}

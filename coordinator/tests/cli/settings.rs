@@ -1,0 +1,61 @@
+//! The settings of `serve` on the command line: wrong ones start nothing.
+
+use std::fs;
+
+use crate::refusals::{coordinator, run, stderr};
+
+#[test]
+fn the_default_settings_are_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), &["serve", "--print-config"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        mayfly_configs::SETTINGS_DEFAULTS
+    );
+}
+
+#[test]
+fn wrong_settings_are_refused_before_anything_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(
+        dir.path().join("bad.yml"),
+        "\nlisen: 127.0.0.1:1\nconsul: {token: hunter2}\n",
+    )
+    .unwrap();
+    fs::write(dir.path().join("good.yml"), "").unwrap();
+    for (args, environment, says) in [
+        (
+            &["serve", "--config", "bad.yml"][..],
+            None,
+            "did you mean `listen`?",
+        ),
+        (&["serve"], Some(("MAYFLY_CONFIG", "bad.yml")), "bad.yml:2:1"),
+        (&["serve", "--config", "bad.yml"], None, "`token_file`"),
+        (&["serve", "--config", "none.yml"], None, "none.yml"),
+        (
+            &["serve", "--listen", "nowhere"],
+            None,
+            "--listen (MAYFLY_LISTEN)",
+        ),
+        (
+            &["serve", "--config", "good.yml"],
+            Some(("MAYFLY_ADMIN", "x")),
+            "`admin` is `x`",
+        ),
+        (&["serve", "--spark", "3.5.1"], None, "`spark` is `3.5.1`"),
+    ] {
+        let output = coordinator(dir.path())
+            .args(args)
+            .envs(environment)
+            .output()
+            .unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(
+            said.contains(says) && !said.contains("hunter2"),
+            "{args:?}: {said}"
+        );
+    }
+    assert!(!dir.path().join(".mayfly").exists());
+}

@@ -1,0 +1,505 @@
+//! The one file that knows consulrs: its requests and its middleware, over an HTTP client with bounds of ours.
+//!
+//! consulrs' own client reads bodies of any size, follows redirects, takes proxies from the environment and stops the
+//! program at a header that is not ASCII; so its requests are sent from here.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use consulrs::api::EndpointMiddleware;
+use consulrs::api::check::common::AgentServiceCheck;
+use consulrs::api::check::requests::TtlCheckUpdateRequest;
+use consulrs::api::kv::common::KVPair;
+use consulrs::api::kv::requests::{DeleteKeyRequest, ReadKeyRequest, ReadKeysRequest, SetKeyRequest};
+use consulrs::api::service::requests::{DeregisterServiceRequest, RegisterServiceRequest};
+use consulrs::api::session::requests::{CreateSessionRequest, DeleteSessionRequest, RenewSessionRequest};
+use consulrs_reqwest::{Certificate, Client, Request, Response, Url, redirect};
+use rustify::endpoint::Endpoint;
+use rustify::enums::{RequestMethod, RequestType, ResponseType};
+use serde::de::DeserializeOwned;
+
+use super::error::{At, ConsulError, ConsulFault};
+use super::settings::{ConsulSettings, SettingsError};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Consul answers a blocking query up to a sixteenth later than it was asked to.
+const BLOCK_SLACK: u32 = 16;
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Short answers: true, an id, an error.
+const SMALL_MAX: usize = 64 * 1024;
+/// A value of 512 KiB in base64, and what is around it.
+const VALUE_MAX: usize = 800 * 1024;
+/// Names of keys.
+const LIST_MAX: usize = 512 * 1024;
+/// All instances of a service that answer a query.
+const SERVICES_MAX: usize = 64 * 1024;
+
+pub(super) struct Wire {
+    http: Client,
+    base: String,
+    datacenter: Option<String>,
+    middleware: EndpointMiddleware,
+}
+
+/// What may be asked beside what an endpoint of consulrs asks.
+struct Ask {
+    query: Vec<(&'static str, String)>,
+    max: usize,
+    timeout: Duration,
+}
+
+struct Answer {
+    index: u64,
+    body: Vec<u8>,
+}
+
+/// One key as it came, its value decoded.
+pub(super) struct RawPair {
+    pub(super) key: String,
+    pub(super) value: Vec<u8>,
+    pub(super) modify_index: u64,
+    pub(super) session: Option<String>,
+}
+
+/// How a key is written.
+#[derive(Default)]
+pub(super) struct Write<'a> {
+    pub(super) cas: Option<u64>,
+    pub(super) acquire: Option<&'a str>,
+    pub(super) release: Option<&'a str>,
+}
+
+/// A service with its two checks.
+pub(super) struct RawService<'a> {
+    pub(super) name: &'a str,
+    pub(super) id: &'a str,
+    pub(super) address: String,
+    pub(super) port: u16,
+    pub(super) tags: Vec<String>,
+    pub(super) meta: Vec<(&'static str, String)>,
+    pub(super) ttl_check: RawCheck,
+    pub(super) http_check: RawCheck,
+}
+
+/// A check: fed by us when it has a `ttl`, or made by Consul at the URL `http`.
+#[derive(Default)]
+pub(super) struct RawCheck {
+    pub(super) id: String,
+    pub(super) name: &'static str,
+    pub(super) ttl: Option<&'static str>,
+    pub(super) deregister_after: Option<&'static str>,
+    pub(super) status: Option<&'static str>,
+    pub(super) http: Option<String>,
+    pub(super) interval: Option<&'static str>,
+    pub(super) timeout: Option<&'static str>,
+}
+
+/// `/v1/health/service/:name`, which consulrs lacks.
+struct HealthService(String);
+
+impl Endpoint for HealthService {
+    type Response = Vec<serde_json::Value>;
+    const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
+    const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
+
+    fn path(&self) -> String {
+        format!("health/service/{}", self.0)
+    }
+
+    fn method(&self) -> RequestMethod {
+        RequestMethod::GET
+    }
+}
+
+/// The address with its scheme and nothing behind it.
+pub(super) fn base(address: &str) -> Result<String, SettingsError> {
+    // What stands before an `@` or after a `?` may be a password.
+    let shown = address.rsplit('@').next().unwrap_or_default();
+    let bad = || SettingsError::Address {
+        value: shown.split(['?', '#']).next().unwrap_or_default().to_owned(),
+    };
+    if address.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(bad());
+    }
+    let full = if address.contains("://") {
+        address.to_owned()
+    } else {
+        format!("http://{address}")
+    };
+    let url = Url::parse(&full).map_err(|_| bad())?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.host_str().is_some_and(|host| !host.is_empty())
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none();
+    plain
+        .then(|| url.as_str().trim_end_matches('/').to_owned())
+        .ok_or_else(bad)
+}
+
+impl Wire {
+    pub(super) fn new(settings: &ConsulSettings) -> Result<Self, SettingsError> {
+        let base = base(&settings.address)?;
+        let mut builder = Client::builder()
+            .use_rustls_tls()
+            .no_proxy()
+            .referer(false)
+            .redirect(redirect::Policy::none())
+            .http1_only()
+            .pool_idle_timeout(IDLE_MAX)
+            .connect_timeout(CONNECT_TIMEOUT)
+            // Neither is in memory where it is not needed.
+            .tls_built_in_root_certs(base.starts_with("https:") && settings.ca_file.is_none());
+        for certificate in certificates(settings)? {
+            builder = builder.add_root_certificate(certificate);
+        }
+        Ok(Self {
+            http: builder.build().map_err(|e| SettingsError::Client(e.into()))?,
+            base,
+            datacenter: settings.datacenter.clone(),
+            middleware: EndpointMiddleware {
+                features: None,
+                token: settings.token.clone(),
+                version: "v1".into(),
+            },
+        })
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.base
+    }
+
+    /// Whether it is on this machine, as far as its address says.
+    pub(super) fn is_local(&self) -> bool {
+        let url = Url::parse(&self.base);
+        let host = url.as_ref().ok().and_then(Url::host_str).unwrap_or_default();
+        let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        host == "localhost" || ip.is_some_and(|ip| ip.is_loopback())
+    }
+
+    pub(super) async fn read_key(&self, at: &At<'_>, key: &str) -> Result<Option<RawPair>, ConsulError> {
+        let endpoint = ReadKeyRequest {
+            key: key.into(),
+            ..ReadKeyRequest::default()
+        };
+        let ask = self.ask(VALUE_MAX).with("consistent", "");
+        let Some(answer) = self.exchange(at, endpoint, ask).await? else {
+            return Ok(None);
+        };
+        let mut pairs: Vec<KVPair> = answer.parse(at)?;
+        let pair = pairs.pop().filter(|_| pairs.is_empty());
+        let pair = pair.ok_or_else(|| at.not_consul("not one key"))?;
+        let value = pair.value.map(TryInto::<Vec<u8>>::try_into).transpose();
+        Ok(Some(RawPair {
+            key: pair.key,
+            value: value
+                .map_err(|_| at.not_consul("a value that is not base64"))?
+                .unwrap_or_default(),
+            modify_index: pair.modify_index,
+            session: pair.session,
+        }))
+    }
+
+    pub(super) async fn list_keys(&self, at: &At<'_>, folder: &str) -> Result<Vec<String>, ConsulError> {
+        let mut builder = ReadKeysRequest::builder();
+        let endpoint = builder.key(folder).build();
+        let endpoint = endpoint.map_err(|_| at.unsendable("the request cannot be built"))?;
+        let ask = self.ask(LIST_MAX).with("consistent", "");
+        let answer = self.exchange(at, endpoint, ask).await?;
+        answer.map_or(Ok(Vec::new()), |answer| answer.parse(at))
+    }
+
+    pub(super) async fn write_key(
+        &self,
+        at: &At<'_>,
+        key: &str,
+        value: Vec<u8>,
+        how: Write<'_>,
+    ) -> Result<bool, ConsulError> {
+        let endpoint = SetKeyRequest {
+            key: key.into(),
+            value,
+            cas: how.cas,
+            acquire: how.acquire.map(Into::into),
+            release: how.release.map(Into::into),
+            ..SetKeyRequest::default()
+        };
+        let answer = self.exchange(at, endpoint, self.ask(SMALL_MAX)).await?;
+        answer.ok_or_else(|| at.not_consul("404"))?.parse(at)
+    }
+
+    pub(super) async fn delete_key(
+        &self,
+        at: &At<'_>,
+        key: &str,
+        cas: Option<u64>,
+    ) -> Result<bool, ConsulError> {
+        let endpoint = DeleteKeyRequest {
+            key: key.into(),
+            cas,
+            ..DeleteKeyRequest::default()
+        };
+        let answer = self.exchange(at, endpoint, self.ask(SMALL_MAX)).await?;
+        answer.ok_or_else(|| at.not_consul("404"))?.parse(at)
+    }
+
+    pub(super) async fn register(&self, at: &At<'_>, service: RawService<'_>) -> Result<(), ConsulError> {
+        let check = |check: RawCheck| AgentServiceCheck {
+            check_id: Some(check.id),
+            name: Some(check.name.into()),
+            ttl: check.ttl.map(Into::into),
+            deregister_critical_service_after: check.deregister_after.map(Into::into),
+            status: check.status.map(Into::into),
+            http: check.http,
+            interval: check.interval.map(Into::into),
+            timeout: check.timeout.map(Into::into),
+            ..AgentServiceCheck::default()
+        };
+        let meta = service.meta.into_iter().map(|(name, value)| (name.into(), value));
+        let endpoint = RegisterServiceRequest {
+            name: Some(service.name.into()),
+            id: Some(service.id.into()),
+            address: Some(service.address),
+            port: Some(service.port.into()),
+            tags: Some(service.tags),
+            meta: Some(meta.collect()),
+            checks: Some(vec![check(service.ttl_check), check(service.http_check)]),
+            ..RegisterServiceRequest::default()
+        };
+        let answer = self.exchange(at, endpoint, Ask::of_agent()).await?;
+        answer.ok_or_else(|| at.not_consul("404"))?.empty(at)
+    }
+
+    /// Whether Consul knew it.
+    pub(super) async fn deregister(&self, at: &At<'_>, id: &str) -> Result<bool, ConsulError> {
+        let endpoint = DeregisterServiceRequest {
+            id: id.into(),
+            ..DeregisterServiceRequest::default()
+        };
+        self.known(at, endpoint).await
+    }
+
+    /// Whether Consul knew it.
+    pub(super) async fn update_check(
+        &self,
+        at: &At<'_>,
+        id: &str,
+        status: &str,
+        output: &str,
+    ) -> Result<bool, ConsulError> {
+        let endpoint = TtlCheckUpdateRequest {
+            check: id.into(),
+            status: Some(status.into()),
+            output: Some(output.into()),
+            ..TtlCheckUpdateRequest::default()
+        };
+        self.known(at, endpoint).await
+    }
+
+    /// Instances whose checks all pass and that have all of these tags, and the index of the answer. A query that blocks
+    /// returns when this changes after `index`, or `wait` has passed.
+    pub(super) async fn healthy<T: DeserializeOwned>(
+        &self,
+        at: &At<'_>,
+        name: &str,
+        tags: &[String],
+        block: Option<(u64, Duration)>,
+    ) -> Result<(u64, T), ConsulError> {
+        let mut ask = self.ask(SERVICES_MAX).with("passing", "1");
+        for tag in tags {
+            ask = ask.with("tag", tag);
+        }
+        if let Some((index, wait)) = block {
+            ask.timeout += wait + wait / BLOCK_SLACK;
+            ask = ask
+                .with("index", index.to_string())
+                .with("wait", format!("{}ms", wait.as_millis()));
+        }
+        let answer = self.exchange(at, HealthService(name.into()), ask).await?;
+        let answer = answer.ok_or_else(|| at.not_consul("404"))?;
+        Ok((answer.index, answer.parse(at)?))
+    }
+
+    pub(super) async fn create_session(
+        &self,
+        at: &At<'_>,
+        name: &str,
+        ttl: &str,
+        lock_delay: &str,
+    ) -> Result<String, ConsulError> {
+        let endpoint = CreateSessionRequest {
+            name: Some(name.into()),
+            ttl: Some(ttl.into()),
+            lock_delay: Some(lock_delay.into()),
+            behavior: Some("release".into()),
+            ..CreateSessionRequest::default()
+        };
+        #[derive(serde::Deserialize)]
+        struct Created {
+            #[serde(rename = "ID")]
+            id: String,
+        }
+        let answer = self.exchange(at, endpoint, self.ask(SMALL_MAX)).await?;
+        let created: Created = answer.ok_or_else(|| at.not_consul("404"))?.parse(at)?;
+        Ok(created.id)
+    }
+
+    /// Whether it still exists.
+    pub(super) async fn renew_session(&self, at: &At<'_>, id: &str) -> Result<bool, ConsulError> {
+        let endpoint = RenewSessionRequest {
+            uuid: id.into(),
+            ..RenewSessionRequest::default()
+        };
+        let answer = self.exchange(at, endpoint, self.ask(SMALL_MAX)).await?;
+        Ok(answer.is_some())
+    }
+
+    pub(super) async fn destroy_session(&self, at: &At<'_>, id: &str) -> Result<(), ConsulError> {
+        let endpoint = DeleteSessionRequest {
+            uuid: id.into(),
+            ..DeleteSessionRequest::default()
+        };
+        self.exchange(at, endpoint, self.ask(SMALL_MAX)).await?;
+        Ok(())
+    }
+
+    /// Of the servers, in the datacenter of the settings. What is asked of the agent is about that agent.
+    fn ask(&self, max: usize) -> Ask {
+        let query = self.datacenter.iter().map(|dc| ("dc", dc.clone())).collect();
+        Ask {
+            query,
+            max,
+            timeout: CALL_TIMEOUT,
+        }
+    }
+
+    /// False when the agent does not know the id: 404, or 500 in older releases.
+    async fn known<E: Endpoint>(&self, at: &At<'_>, endpoint: E) -> Result<bool, ConsulError> {
+        match self.exchange(at, endpoint, Ask::of_agent()).await {
+            Ok(Some(answer)) => answer.empty(at).map(|()| true),
+            Ok(None) => Ok(false),
+            Err(error) if is_unknown(error.fault()) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `None` for 404.
+    async fn exchange<E: Endpoint>(
+        &self,
+        at: &At<'_>,
+        endpoint: E,
+        ask: Ask,
+    ) -> Result<Option<Answer>, ConsulError> {
+        let built = endpoint.with_middleware(&self.middleware).request(&self.base);
+        let built = built.map_err(|e| at.caused(unbuilt(), Some(e.into())))?;
+        let mut request = Request::try_from(built).map_err(|e| at.caused(unbuilt(), Some(e.into())))?;
+        if !ask.query.is_empty() {
+            request.url_mut().query_pairs_mut().extend_pairs(&ask.query);
+        }
+        *request.timeout_mut() = Some(ask.timeout);
+        let mut response = self.http.execute(request).await.map_err(|e| broken(at, e))?;
+        let status = response.status().as_u16();
+        let index = index(&response);
+        let body = read(at, &mut response, ask.max).await?;
+        match status {
+            200..300 => Ok(Some(Answer { index, body })),
+            404 => Ok(None),
+            _ => Err(at.status(status, &body)),
+        }
+    }
+}
+
+impl Ask {
+    fn of_agent() -> Self {
+        Self {
+            query: Vec::new(),
+            max: SMALL_MAX,
+            timeout: CALL_TIMEOUT,
+        }
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+}
+
+impl Answer {
+    fn parse<T: DeserializeOwned>(&self, at: &At<'_>) -> Result<T, ConsulError> {
+        serde_json::from_slice(&self.body).map_err(|source| {
+            let what = "its body is not the JSON that was asked for";
+            at.caused(ConsulFault::NotConsul { what }, Some(source.into()))
+        })
+    }
+
+    fn empty(&self, at: &At<'_>) -> Result<(), ConsulError> {
+        if self.body.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        Err(at.not_consul("a body where there is none"))
+    }
+}
+
+fn certificates(settings: &ConsulSettings) -> Result<Vec<Certificate>, SettingsError> {
+    let Some(path) = &settings.ca_file else {
+        return Ok(Vec::new());
+    };
+    let bad = |source| SettingsError::CaFile {
+        path: path.clone(),
+        source,
+    };
+    let pem = std::fs::read(path).map_err(|e| bad(e.into()))?;
+    let found = Certificate::from_pem_bundle(&pem).map_err(|e| bad(e.into()))?;
+    if found.is_empty() {
+        return Err(bad("there is no certificate in it".into()));
+    }
+    Ok(found)
+}
+
+fn unbuilt() -> ConsulFault {
+    ConsulFault::Unsendable {
+        what: "the request cannot be built".into(),
+    }
+}
+
+fn is_unknown(fault: &ConsulFault) -> bool {
+    let ConsulFault::Refused { status: 500, said } = fault else {
+        return false;
+    };
+    said.starts_with("Unknown service")
+        || said.starts_with("Unknown check")
+        || said.ends_with("does not have associated TTL")
+}
+
+fn broken(at: &At<'_>, error: consulrs_reqwest::Error) -> ConsulError {
+    let fault = if error.is_timeout() {
+        ConsulFault::Timeout
+    } else if error.is_connect() {
+        ConsulFault::Connect
+    } else {
+        let what = "the connection broke off, or it is not HTTP";
+        ConsulFault::NotConsul { what }
+    };
+    at.caused(fault, Some(error.without_url().into()))
+}
+
+/// 0 when there is none that makes sense: then nothing can be waited for.
+fn index(response: &Response) -> u64 {
+    let header = response.headers().get("x-consul-index");
+    let text = header.and_then(|value| value.to_str().ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+async fn read(at: &At<'_>, response: &mut Response, max: usize) -> Result<Vec<u8>, ConsulError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| broken(at, e))? {
+        if body.len() + chunk.len() > max {
+            return Err(at.fault(ConsulFault::TooLarge { max }));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

@@ -1,0 +1,247 @@
+//! Every call of the client, against a real Consul.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use mayfly_kit::consul::{Cas, Consul, ConsulFault, ConsulSettings, Health, Kind, Query, Service};
+use mayfly_tests::Consul as Server;
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const AT_ONCE: Duration = Duration::ZERO;
+
+pub(crate) fn open(server: &Server) -> Consul {
+    Consul::open(&ConsulSettings::at(server.url())).unwrap()
+}
+
+fn service(name: &str) -> Service {
+    Service {
+        kind: Kind::Master,
+        name: name.into(),
+        address: "127.99.0.1:7077".parse().unwrap(),
+        tags: vec![("run", "flights-abcdefgh".into()), ("attempt", "1".into())],
+        // Nobody listens there.
+        admin: "127.99.0.1:9464".parse().unwrap(),
+        ui_port: Some(8080),
+    }
+}
+
+fn query() -> Query {
+    Query {
+        kind: Kind::Master,
+        tags: vec![("run", "flights-abcdefgh".into())],
+        from: HERE,
+    }
+}
+
+#[tokio::test]
+async fn keys_and_values() {
+    let server = Server::dev();
+    let consul = open(&server);
+    let key = "jobs/daily_1.yml";
+    assert_eq!(consul.get(key).await.unwrap(), None);
+    assert!(consul.put(key, b"one".to_vec(), Cas::New).await.unwrap());
+    assert!(!consul.put(key, b"two".to_vec(), Cas::New).await.unwrap());
+    let read = consul.get(key).await.unwrap().unwrap();
+    assert_eq!((&read.bytes[..], &read.session), (&b"one"[..], &None));
+    let cas = Cas::Unchanged(read.modify_index);
+    assert!(consul.put(key, b"two".to_vec(), cas).await.unwrap());
+    assert!(
+        !consul.put(key, b"three".to_vec(), cas).await.unwrap(),
+        "it was changed"
+    );
+    assert_eq!(
+        server.http("GET", "/v1/kv/mayfly/jobs/daily_1.yml?raw", ""),
+        "two"
+    );
+    assert!(!consul.delete(key, read.modify_index).await.unwrap());
+
+    for (name, value) in [("jobs/a/b.yml", "x"), ("other", "x")] {
+        assert!(consul.put(name, value.into(), Cas::New).await.unwrap());
+    }
+    // What others have left there is not ours to read.
+    for odd in ["jobs/%2e%2e/x", "jobs/a%20b", "jobs/line%0afeed"] {
+        server.http("PUT", &format!("/v1/kv/mayfly/{odd}"), "x");
+    }
+    assert_eq!(consul.list("jobs/").await.unwrap(), ["jobs/a/b.yml", key]);
+    assert_eq!(consul.list("none/").await.unwrap(), [""; 0]);
+    let index = consul.get(key).await.unwrap().unwrap().modify_index;
+    assert!(consul.delete(key, index).await.unwrap());
+    assert_eq!(consul.get(key).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn values_as_large_as_consul_takes_and_no_larger() {
+    let server = Server::dev();
+    let consul = open(&server);
+    // Consul's own limit is for the value and nothing else.
+    let value: Vec<u8> = (0..512 * 1024).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    assert!(consul.put("big", value.clone(), Cas::New).await.unwrap());
+    assert_eq!(consul.get("big").await.unwrap().unwrap().bytes, value);
+    let error = consul
+        .put("bigger", vec![0; 512 * 1024 + 1], Cas::New)
+        .await
+        .unwrap_err();
+    assert!(matches!(error.fault(), ConsulFault::Unsendable { .. }), "{error}");
+    assert!(consul.put("empty", Vec::new(), Cas::New).await.unwrap());
+    assert_eq!(consul.get("empty").await.unwrap().unwrap().bytes, b"");
+}
+
+#[tokio::test]
+async fn names_that_are_not_sent() {
+    let server = Server::dev();
+    let consul = open(&server);
+    for key in [
+        "",
+        "../acl",
+        "a/../../acl/token",
+        "a b",
+        "a\nb",
+        "a%2fb",
+        "a?raw",
+        "/a",
+        "a/",
+    ] {
+        let error = consul.get(key).await.unwrap_err();
+        assert!(
+            matches!(error.fault(), ConsulFault::Unsendable { .. }),
+            "{key:?}: {error}"
+        );
+    }
+    for name in ["x\n", "../..", "a b", "/..;", "é"] {
+        let error = consul.register(&service(name)).await.unwrap_err();
+        assert!(
+            matches!(error.fault(), ConsulFault::Unsendable { .. }),
+            "{name:?}: {error}"
+        );
+    }
+    for address in ["0.0.0.0:7077", "10.0.0.1:0", "255.255.255.255:1"] {
+        let mut service = service("m");
+        service.address = address.parse().unwrap();
+        assert!(consul.register(&service).await.is_err(), "{address}");
+    }
+    assert_eq!(server.services(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_service_from_its_registration_to_its_end() {
+    let server = Server::dev();
+    let consul = open(&server);
+    let service = service("flights-abcdefgh-master-1");
+    assert!(
+        !consul
+            .report(&service, Health::Passing, "too early")
+            .await
+            .unwrap()
+    );
+    consul.register(&service).await.unwrap();
+    assert!(
+        consul
+            .report(&service, Health::Passing, "the job\nruns")
+            .await
+            .unwrap()
+    );
+
+    let [shown] = &server.instances("mayfly-master")[..] else {
+        panic!("one instance")
+    };
+    assert_eq!(shown["Service"]["ID"], "mayfly-flights-abcdefgh-master-1");
+    assert_eq!(shown["Service"]["Port"], 7077);
+    assert_eq!(
+        shown["Service"]["Meta"],
+        serde_json::json!({ "admin_port": "9464", "ui_port": "8080" })
+    );
+    assert_eq!(
+        shown["Service"]["Tags"],
+        serde_json::json!(["run=flights-abcdefgh", "attempt=1"])
+    );
+    let check = |id: &str| {
+        let checks = shown["Checks"].as_array().unwrap();
+        checks
+            .iter()
+            .find(|c| c["CheckID"].as_str().unwrap().ends_with(id))
+            .unwrap()
+            .clone()
+    };
+    let alive = check(":alive");
+    assert_eq!(
+        (&alive["Status"], &alive["Output"]),
+        (&"passing".into(), &"the job\\nruns".into())
+    );
+    assert_eq!(
+        check(":ready")["Status"],
+        "critical",
+        "nobody has asked its page yet"
+    );
+
+    // Not ready, so it is not found.
+    let found = consul.healthy(&query(), 0, AT_ONCE).await.unwrap();
+    assert_eq!((found.instances.len(), found.refused.len()), (0, 0));
+    assert!(found.index > 0);
+    assert!(consul.deregister(&service).await.unwrap());
+    assert_eq!(server.services(), [""; 0]);
+    consul.deregister(&service).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_query_that_blocks_returns_with_the_news_or_after_its_time() {
+    let server = Server::dev();
+    let consul = open(&server);
+    let first = consul.healthy(&query(), 0, AT_ONCE).await.unwrap();
+    let began = Instant::now();
+    let wait = Duration::from_millis(300);
+    let second = consul.healthy(&query(), first.index, wait).await.unwrap();
+    assert!(began.elapsed() >= wait && second.instances.is_empty());
+    let began = Instant::now();
+    let long = Duration::from_secs(30);
+    let wanted = query();
+    let news = consul.healthy(&wanted, second.index, long);
+    let body = serde_json::json!({
+        "Name": "mayfly-master", "ID": "m", "Address": "127.99.0.1", "Port": 7077,
+        "Tags": ["run=flights-abcdefgh", "attempt=2"],
+    });
+    let mut news = std::pin::pin!(news);
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut news).await;
+    assert!(early.is_err(), "nothing has changed yet");
+    server.http("PUT", "/v1/agent/service/register", &body.to_string());
+    let news = news.await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(news.instances[0].address, "127.99.0.1:7077".parse().unwrap());
+    assert_eq!(news.instances[0].tag("attempt"), Some("2"));
+}
+
+#[tokio::test]
+async fn a_lock_belongs_to_one_session_at_a_time() {
+    let server = Server::dev();
+    let consul = open(&server);
+    let (one, two) = (
+        consul.create_session("node-1").await.unwrap(),
+        consul.create_session("node-2").await.unwrap(),
+    );
+    let lock = "runs/flights-abcdefgh/master";
+    assert!(consul.acquire(lock, b"1".to_vec(), &one).await.unwrap());
+    assert!(!consul.acquire(lock, b"2".to_vec(), &two).await.unwrap());
+    assert_eq!(
+        consul.get(lock).await.unwrap().unwrap().session,
+        Some(one.clone())
+    );
+    assert!(consul.renew_session(&one).await.unwrap());
+    assert!(consul.release(lock, b"1".to_vec(), &one).await.unwrap());
+    assert!(consul.acquire(lock, b"2".to_vec(), &two).await.unwrap());
+    consul.destroy_session(&two).await.unwrap();
+    assert!(!consul.renew_session(&two).await.unwrap());
+    let held = consul.get(lock).await.unwrap().unwrap();
+    assert_eq!((held.session, &held.bytes[..]), (None, &b"2"[..]));
+    // A session that has ended cannot take a lock.
+    assert!(consul.acquire(lock, b"2".to_vec(), &two).await.is_err());
+}
+
+#[tokio::test]
+async fn a_consul_that_is_not_there() {
+    let server = Server::absent();
+    let consul = open(&server);
+    let began = Instant::now();
+    let error = consul.get("jobs/x").await.unwrap_err();
+    assert_eq!(error.fault(), &ConsulFault::Connect, "{error}");
+    assert!(error.to_string().contains(&server.url()), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(3));
+}
