@@ -50,20 +50,14 @@ pub fn shared(file_name: &str, text: &str) -> Result<Vec<Shared>, Errors> {
     finish(sink, jobs).map(|(jobs, _)| jobs)
 }
 
-/// The one job in a text that was shared under its name, with `sets` over it. `place` says where the text was.
+/// The one job in a text that was shared under its name. `place` says where the text was.
 ///
 /// # Errors
-/// Everything that is wrong with the text and the sets.
-pub fn take_shared(
-    place: &str,
-    name: &str,
-    text: &str,
-    env: &Lookup<'_>,
-    sets: &[(String, String)],
-) -> Result<Chosen, Errors> {
-    let there = shared(place, text)?;
-    match there.as_slice() {
-        [one] if one.name.as_str() == name => parse_job(place, text, env, Some(name), sets),
+/// Everything that is wrong with the text; or it holds another job, or several.
+pub fn shared_alone(place: &str, name: &str, text: &str) -> Result<Shared, Errors> {
+    let mut there = shared(place, text)?;
+    match (there.pop(), there.is_empty()) {
+        (Some(one), true) if one.name.as_str() == name => Ok(one),
         _ => {
             let problem = Problem::new(format!("this is not the job {} alone", quote(name)));
             let help =
@@ -71,6 +65,21 @@ pub fn take_shared(
             Err(Errors::of_file(place, problem.help(help)))
         }
     }
+}
+
+/// The same, to be launched: with `sets` over it and `${VAR}` replaced.
+///
+/// # Errors
+/// As [`shared_alone`], and everything that is wrong with the sets.
+pub fn take_shared(
+    place: &str,
+    name: &str,
+    text: &str,
+    env: &Lookup<'_>,
+    sets: &[(String, String)],
+) -> Result<Chosen, Errors> {
+    shared_alone(place, name, text)?;
+    parse_job(place, text, env, Some(name), sets)
 }
 
 /// What the jobs of a file share, without the compiled-in defaults.

@@ -52,7 +52,7 @@ impl Consul {
     /// Whether its address is one of this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.wire.is_local()
+        settings::is_local(self.address())
     }
 
     /// `http://host:port`.

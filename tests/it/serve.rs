@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use mayfly_tests::wait::secs;
-use mayfly_tests::{Home, Job, Repo, Serve, serve, slots};
+use futures::StreamExt as _;
+use mayfly_proto::v1;
+use mayfly_proto::v1::run_service_client::RunServiceClient;
+use mayfly_tests::wait::{self, secs};
+use mayfly_tests::{Home, Job, Repo, Serve, procs, serve, slots};
+
+use crate::server::bearer;
 
 /// Lives of the coordinator in one job.
 const LIVES: u64 = 20;
@@ -41,4 +46,118 @@ fn killed_twenty_times_during_one_job() {
     );
     let nodes = receipt["nodes"].as_array().unwrap();
     assert!(nodes.iter().all(|node| node["lost"] == false), "{receipt:#}");
+}
+
+#[test]
+fn one_leaves_and_another_one_comes_back() {
+    let _slot = slots::take();
+    let (server, ann, bob) = (Home::new(), Home::new(), Home::new());
+    let repo = Repo::of_jobs();
+    let serve = Serve::start(&server);
+    let job = Job::at_gate("shared", &server, &repo, "holds.py");
+    // The code of a folder goes over the wire: this home has no store.
+    let launched = serve.launch(&ann, &job, &["--detach"]).wait(secs(60));
+    let id = launched.exited(0).stdout.trim().to_owned();
+    let run = server.run(&id.parse().unwrap());
+    let mut attached = bob.start(&mut serve.command(&bob, &["attach", "last"]));
+    attached.until("the job's first words", secs(180), || {
+        attached_says(&bob).contains("holding in attempt 1").then_some(())
+    });
+    server.tell("go");
+    let ended = attached.wait(secs(120));
+    assert!(ended.exited(0).stdout.contains("released"), "{ended:#?}");
+    ended.said(&id).said("succeeded");
+    run.assert_closed("succeeded");
+    assert!(ann.runs().is_empty() && bob.runs().is_empty());
+}
+
+fn attached_says(home: &Home) -> String {
+    std::fs::read_to_string(home.scratch("command-0.out")).unwrap_or_default()
+}
+
+#[test]
+fn anybody_of_the_team_may_cancel() {
+    let _slot = slots::take();
+    let (server, ann, bob) = (Home::new(), Home::new(), Home::new());
+    let repo = Repo::of_jobs();
+    let mut serve = Serve::start(&server);
+    let job = Job::at_gate("endless", &server, &repo, "holds.py");
+    let mut launch = serve.launch(&ann, &job, &[]);
+    serve.until("the job", secs(180), || server.heard("holds"));
+    let cancelled = bob
+        .start(&mut serve.command(&bob, &["cancel", "endless"]))
+        .wait(secs(30));
+    cancelled.exited(0);
+    launch.wait(secs(60)).exited(130);
+    let [id] = &server.runs()[..] else {
+        panic!("one run, not {:?}", server.runs())
+    };
+    server.run(id).assert_closed("cancelled");
+}
+
+/// Requests at one time.
+const MANY: usize = 1_000;
+/// Runs at one time.
+const RUNS: usize = 100;
+
+fn launch_request(request_id: String, commit: &str) -> v1::LaunchRequest {
+    let text = "tiny:\n  code: {entry: ends.py}\n  workers: {count: 1}\n";
+    let job = mayfly_configs::parse_job("tiny.yml", text, &|_| None, None, &[])
+        .unwrap()
+        .job;
+    v1::LaunchRequest {
+        request_id,
+        job_json: serde_json::to_string(&job).unwrap(),
+        commit: commit.into(),
+        ..v1::LaunchRequest::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_identical_requests_are_one_run_and_a_hundred_others_a_hundred() {
+    let _slot = slots::take();
+    let server = Home::new();
+    let serve = Serve::start(&server);
+    let channel = tonic::transport::Endpoint::from_shared(serve.url.clone()).unwrap();
+    let client = RunServiceClient::new(channel.connect().await.unwrap());
+    let commit = "0".repeat(40);
+    let call = |request: v1::LaunchRequest| {
+        let (mut client, token) = (client.clone(), serve.token.clone());
+        async move { client.launch(bearer(&token, request)).await.unwrap().into_inner() }
+    };
+    let same = (0..MANY).map(|_| call(launch_request("same".into(), &commit)));
+    let replies: Vec<_> = futures::stream::iter(same).buffer_unordered(32).collect().await;
+    assert_eq!(replies.iter().filter(|reply| reply.created).count(), 1);
+    assert!(replies.iter().all(|reply| reply.run_id == replies[0].run_id));
+    let others = (0..RUNS).map(|n| async move { n }).map(|n| async {
+        let reply = call(launch_request(format!("other-{}", n.await), &commit)).await;
+        let cancel = v1::CancelRequest {
+            run_id: reply.run_id.clone(),
+            level: v1::CancelLevel::Fast.into(),
+        };
+        // It may have ended by itself by then: there is no such commit.
+        drop(client.clone().cancel(bearer(&serve.token, cancel)).await);
+        reply
+    });
+    let others: Vec<_> = futures::stream::iter(others).buffer_unordered(32).collect().await;
+    let cancel = v1::CancelRequest {
+        run_id: replies[0].run_id.clone(),
+        level: v1::CancelLevel::Fast.into(),
+    };
+    drop(client.clone().cancel(bearer(&serve.token, cancel)).await);
+    assert!(others.iter().all(|reply| reply.created));
+    tokio::task::block_in_place(|| {
+        let runs = server.runs();
+        assert_eq!(runs.len(), RUNS + 1);
+        for id in &runs {
+            let run = server.run(id);
+            wait::until(&format!("the end of {id}"), secs(120), || {
+                (run.phase() == "closed").then_some(())
+            });
+            // Some were cancelled before their first machine was started.
+            let release = &run.receipt()["release"];
+            assert_eq!(release["machines_started"], release["machines_gone"], "{id}");
+            procs::wait_gone(id, secs(5));
+        }
+    });
 }

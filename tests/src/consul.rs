@@ -92,10 +92,14 @@ impl Consul {
         }
     }
 
-    /// Starts it and waits until it has a leader.
+    /// Starts it and waits until it has a leader, and is in its own catalog.
     pub fn start(&mut self) {
         self.spawn();
         self.wait_leader();
+        wait::until("Consul to know itself", wait::secs(BOOT), || {
+            let (status, body) = self.try_http("GET", "/v1/catalog/service/consul", "").ok()?;
+            (status == 200 && body.contains(&self.address.to_string())).then_some(())
+        });
     }
 
     fn spawn(&mut self) {

@@ -89,6 +89,7 @@ impl Home {
         for name in [
             "MAYFLY_HOME",
             "MAYFLY_TOKEN",
+            "MAYFLY_COORDINATOR",
             "MAYFLY_TOKEN_FILE",
             "MAYFLY_FINGERPRINT",
             "MAYFLY_CA",

@@ -1,5 +1,6 @@
 //! `coordinator serve`, which a test may kill and start again.
 
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -54,16 +55,21 @@ impl Serve {
         }
     }
 
+    /// A command of somebody who uses it, with a home of their own.
+    #[must_use]
+    pub fn command(&self, home: &Home, args: &[&str]) -> Command {
+        let mut command = home.command(args);
+        command
+            .env("MAYFLY_COORDINATOR", &self.url)
+            .env("MAYFLY_TOKEN", &self.token);
+        command
+    }
+
     /// Launches a job there.
     #[must_use]
     pub fn launch(&self, home: &Home, job: &Job, flags: &[&str]) -> Launch {
-        let mut command = home.command(&["launch"]);
-        command
-            .arg(job.write(home))
-            .args(["--coordinator", &self.url])
-            .args(flags)
-            .env("MAYFLY_TOKEN", &self.token);
-        home.start(&mut command)
+        let mut command = self.command(home, &["launch"]);
+        home.start(command.arg(job.write(home)).args(flags))
     }
 
     /// Kills it.

@@ -48,7 +48,12 @@ pub(crate) struct Access {
     )]
     fingerprint: Option<Fingerprint>,
     /// File with the coordinator's token, its `people.token` [default: the token itself in MAYFLY_TOKEN]
-    #[arg(long, env = "MAYFLY_TOKEN_FILE", value_name = "FILE")]
+    #[arg(
+        id = "coordinator_token_file",
+        long = "token-file",
+        env = "MAYFLY_TOKEN_FILE",
+        value_name = "FILE"
+    )]
     token_file: Option<PathBuf>,
 }
 

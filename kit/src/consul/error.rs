@@ -35,6 +35,8 @@ pub enum ConsulFault {
     Connect,
     /// No answer in time.
     Timeout,
+    /// The connection ended before the answer did, or what answers does not speak HTTP.
+    Broken,
     /// 403: the token lacks a rule.
     Denied {
         /// The rule that a policy of the token must have.
@@ -76,6 +78,9 @@ impl fmt::Display for ConsulFault {
             Self::Unsendable { what } => f.write_str(what),
             Self::Connect => f.write_str("cannot connect: is it running, and is the address right?"),
             Self::Timeout => f.write_str("no answer in time"),
+            Self::Broken => {
+                f.write_str("the connection broke off, or it is not HTTP: was it stopped just now?")
+            }
             Self::Denied { rule, said } => {
                 write!(
                     f,
@@ -117,6 +122,7 @@ impl ConsulError {
             }
             ConsulFault::Connect
             | ConsulFault::Timeout
+            | ConsulFault::Broken
             | ConsulFault::RateLimited
             | ConsulFault::NoLeader
             | ConsulFault::Redirect { .. }

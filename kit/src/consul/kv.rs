@@ -1,7 +1,6 @@
 //! Keys and values. Keys given and returned are relative to the prefix of the settings.
 
 use super::error::{At, ConsulError};
-use super::wire::Write;
 use super::{Consul, SessionId, names};
 
 /// Largest value that Consul takes, in bytes.
@@ -25,6 +24,22 @@ pub enum Cas {
     New,
     /// Nobody has written it since it had this [`Value::modify_index`].
     Unchanged(u64),
+}
+
+/// One key as it came, its value decoded.
+pub(super) struct RawPair {
+    pub(super) key: String,
+    pub(super) value: Vec<u8>,
+    pub(super) modify_index: u64,
+    pub(super) session: Option<String>,
+}
+
+/// How a key is written.
+#[derive(Default)]
+pub(super) struct Write<'a> {
+    pub(super) cas: Option<u64>,
+    pub(super) acquire: Option<&'a str>,
+    pub(super) release: Option<&'a str>,
 }
 
 impl Cas {

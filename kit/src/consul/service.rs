@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::error::{At, ConsulError};
-use super::wire::{RawCheck, RawService};
 use super::{Consul, names};
 
 /// A node that says nothing for this long is critical.
@@ -69,6 +68,31 @@ impl Health {
             Self::Critical => "critical",
         }
     }
+}
+
+/// A service with its two checks.
+pub(super) struct RawService<'a> {
+    pub(super) name: &'a str,
+    pub(super) id: &'a str,
+    pub(super) address: String,
+    pub(super) port: u16,
+    pub(super) tags: Vec<String>,
+    pub(super) meta: Vec<(&'static str, String)>,
+    pub(super) ttl_check: RawCheck,
+    pub(super) http_check: RawCheck,
+}
+
+/// A check: fed by us when it has a `ttl`, or made by Consul at the URL `http`.
+#[derive(Default)]
+pub(super) struct RawCheck {
+    pub(super) id: String,
+    pub(super) name: &'static str,
+    pub(super) ttl: Option<&'static str>,
+    pub(super) deregister_after: Option<&'static str>,
+    pub(super) status: Option<&'static str>,
+    pub(super) http: Option<String>,
+    pub(super) interval: Option<&'static str>,
+    pub(super) timeout: Option<&'static str>,
 }
 
 impl Service {

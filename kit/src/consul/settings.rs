@@ -1,11 +1,14 @@
 //! Which Consul, and how to open it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
+use axum::http::Uri;
+use axum::http::uri::Authority;
 use serde::{Deserialize, Serialize};
 
-use super::{names, wire};
+use super::names;
 
 /// First part of every name and key of ours in Consul, unless the settings say otherwise.
 pub const DEFAULT_PREFIX: &str = "mayfly";
@@ -107,7 +110,7 @@ impl ConsulSettings {
     /// # Errors
     /// A setting cannot be used.
     pub fn check(&self) -> Result<(), SettingsError> {
-        wire::base(&self.address)?;
+        base(&self.address)?;
         if self.token.as_deref().is_some_and(|token| !is_token(token)) {
             return Err(SettingsError::Token);
         }
@@ -120,6 +123,44 @@ impl ConsulSettings {
         }
         Ok(())
     }
+}
+
+/// The address with its scheme and nothing behind it.
+pub(super) fn base(address: &str) -> Result<String, SettingsError> {
+    // What stands before an `@` or after a `?` may be a password.
+    let shown = address.rsplit('@').next().unwrap_or_default();
+    let bad = || SettingsError::Address {
+        value: shown.split(['?', '#']).next().unwrap_or_default().to_owned(),
+    };
+    let full = if address.contains("://") {
+        address.to_owned()
+    } else {
+        format!("http://{address}")
+    };
+    let uri: Uri = full.parse().map_err(|_| bad())?;
+    let scheme = uri
+        .scheme_str()
+        .filter(|scheme| ["http", "https"].contains(scheme));
+    let authority = uri.authority().map(Authority::as_str).unwrap_or_default();
+    let plain = uri.path() == "/"
+        && uri.query().is_none()
+        && !full.contains('#')
+        && !authority.contains('@')
+        && uri.host().is_some_and(|host| !host.is_empty())
+        // A port that is none is left out by the parser.
+        && uri.port().is_some() == authority.trim_start_matches(uri.host().unwrap_or_default()).contains(':');
+    let base = scheme
+        .filter(|_| plain)
+        .map(|scheme| format!("{scheme}://{authority}"));
+    base.ok_or_else(bad)
+}
+
+/// Whether an address, as [`base`] gives it, is one of this machine.
+pub(super) fn is_local(base: &str) -> bool {
+    let uri: Option<Uri> = base.parse().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    host == "localhost" || ip.is_some_and(|ip| ip.is_loopback())
 }
 
 fn is_token(token: &str) -> bool {
@@ -157,6 +198,13 @@ mod tests {
             let error = ConsulSettings::at(bad).check().expect_err(bad);
             assert!(!error.to_string().contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_consul_of_this_machine_is_told_from_others() {
+        let local = |address: &str| is_local(&base(address).unwrap());
+        assert!(local("localhost:8500") && local("127.1.2.3:8500") && local("https://[::1]:8501"));
+        assert!(!local("10.0.0.1:8500") && !local("localhost.example.org:8500"));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! consulrs' own client reads bodies of any size, follows redirects, takes proxies from the environment and stops the
 //! program at a header that is not ASCII; so its requests are sent from here.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use consulrs::api::EndpointMiddleware;
@@ -13,13 +12,15 @@ use consulrs::api::kv::common::KVPair;
 use consulrs::api::kv::requests::{DeleteKeyRequest, ReadKeyRequest, ReadKeysRequest, SetKeyRequest};
 use consulrs::api::service::requests::{DeregisterServiceRequest, RegisterServiceRequest};
 use consulrs::api::session::requests::{CreateSessionRequest, DeleteSessionRequest, RenewSessionRequest};
-use consulrs_reqwest::{Certificate, Client, Request, Response, Url, redirect};
+use consulrs_reqwest::{Certificate, Client, Request, Response, redirect};
 use rustify::endpoint::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use serde::de::DeserializeOwned;
 
 use super::error::{At, ConsulError, ConsulFault};
-use super::settings::{ConsulSettings, SettingsError};
+use super::kv::{RawPair, Write};
+use super::service::{RawCheck, RawService};
+use super::settings::{ConsulSettings, SettingsError, base};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,47 +55,6 @@ struct Answer {
     body: Vec<u8>,
 }
 
-/// One key as it came, its value decoded.
-pub(super) struct RawPair {
-    pub(super) key: String,
-    pub(super) value: Vec<u8>,
-    pub(super) modify_index: u64,
-    pub(super) session: Option<String>,
-}
-
-/// How a key is written.
-#[derive(Default)]
-pub(super) struct Write<'a> {
-    pub(super) cas: Option<u64>,
-    pub(super) acquire: Option<&'a str>,
-    pub(super) release: Option<&'a str>,
-}
-
-/// A service with its two checks.
-pub(super) struct RawService<'a> {
-    pub(super) name: &'a str,
-    pub(super) id: &'a str,
-    pub(super) address: String,
-    pub(super) port: u16,
-    pub(super) tags: Vec<String>,
-    pub(super) meta: Vec<(&'static str, String)>,
-    pub(super) ttl_check: RawCheck,
-    pub(super) http_check: RawCheck,
-}
-
-/// A check: fed by us when it has a `ttl`, or made by Consul at the URL `http`.
-#[derive(Default)]
-pub(super) struct RawCheck {
-    pub(super) id: String,
-    pub(super) name: &'static str,
-    pub(super) ttl: Option<&'static str>,
-    pub(super) deregister_after: Option<&'static str>,
-    pub(super) status: Option<&'static str>,
-    pub(super) http: Option<String>,
-    pub(super) interval: Option<&'static str>,
-    pub(super) timeout: Option<&'static str>,
-}
-
 /// `/v1/health/service/:name`, which consulrs lacks.
 struct HealthService(String);
 
@@ -110,34 +70,6 @@ impl Endpoint for HealthService {
     fn method(&self) -> RequestMethod {
         RequestMethod::GET
     }
-}
-
-/// The address with its scheme and nothing behind it.
-pub(super) fn base(address: &str) -> Result<String, SettingsError> {
-    // What stands before an `@` or after a `?` may be a password.
-    let shown = address.rsplit('@').next().unwrap_or_default();
-    let bad = || SettingsError::Address {
-        value: shown.split(['?', '#']).next().unwrap_or_default().to_owned(),
-    };
-    if address.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(bad());
-    }
-    let full = if address.contains("://") {
-        address.to_owned()
-    } else {
-        format!("http://{address}")
-    };
-    let url = Url::parse(&full).map_err(|_| bad())?;
-    let plain = matches!(url.scheme(), "http" | "https")
-        && url.host_str().is_some_and(|host| !host.is_empty())
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.path() == "/"
-        && url.query().is_none()
-        && url.fragment().is_none();
-    plain
-        .then(|| url.as_str().trim_end_matches('/').to_owned())
-        .ok_or_else(bad)
 }
 
 impl Wire {
@@ -170,14 +102,6 @@ impl Wire {
 
     pub(super) fn address(&self) -> &str {
         &self.base
-    }
-
-    /// Whether it is on this machine, as far as its address says.
-    pub(super) fn is_local(&self) -> bool {
-        let url = Url::parse(&self.base);
-        let host = url.as_ref().ok().and_then(Url::host_str).unwrap_or_default();
-        let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-        host == "localhost" || ip.is_some_and(|ip| ip.is_loopback())
     }
 
     pub(super) async fn read_key(&self, at: &At<'_>, key: &str) -> Result<Option<RawPair>, ConsulError> {
@@ -480,8 +404,7 @@ fn broken(at: &At<'_>, error: consulrs_reqwest::Error) -> ConsulError {
     } else if error.is_connect() {
         ConsulFault::Connect
     } else {
-        let what = "the connection broke off, or it is not HTTP";
-        ConsulFault::NotConsul { what }
+        ConsulFault::Broken
     };
     at.caused(fault, Some(error.without_url().into()))
 }

@@ -158,7 +158,9 @@ impl Rig {
 
 fn launch() -> Launch {
     let text = "idle:\n  code: {entry: main.py}\n  workers: {count: 1}\n";
-    let job = mayfly_configs::parse_job("idle.yml", text, &|_| None, None, &[]).unwrap();
+    let job = mayfly_configs::parse_job("idle.yml", text, &|_| None, None, &[])
+        .unwrap()
+        .job;
     Launch {
         request_id: "renewal".into(),
         job_json: serde_json::to_string(&job).unwrap(),

@@ -1,6 +1,6 @@
 //! `config list`: the jobs that are in Consul.
 
-use mayfly_configs::{Errors, Job, JobName, take_shared, text_of};
+use mayfly_configs::{Errors, Job, JobName, shared_alone, text_of};
 use serde_json::{Value, json};
 
 use crate::cli::consul::ConsulArgs;
@@ -95,11 +95,9 @@ async fn row(all: &SharedJobs, name: String) -> Result<Option<Row>, Failure> {
     }))
 }
 
-/// `${VAR}` is nobody's business here: whoever launches has it.
 fn job_of(key: &str, name: &str, kept: Kept) -> Result<Job, Errors> {
     let text = text_of(key, kept.bytes)?;
-    let hidden = |_: &str| Some(String::new());
-    take_shared(key, name, &text, &hidden, &[]).map(|chosen| chosen.job)
+    Ok(shared_alone(key, name, &text)?.job)
 }
 
 fn first(errors: &Errors) -> String {

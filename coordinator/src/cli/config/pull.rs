@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mayfly_configs::{JobName, shared, text_of};
+use mayfly_configs::{JobName, shared_alone, text_of};
 
 use crate::cli::consul::ConsulArgs;
 use crate::cli::failure::Failure;
@@ -57,11 +57,5 @@ async fn one(all: &SharedJobs, name: &str) -> Result<String, Failure> {
     let kept = jobs::kept(all, &name).await?;
     let place = all.key(name.as_str());
     let text = text_of(&place, kept.bytes)?;
-    let mut found = shared(&place, &text)?;
-    match (found.pop(), found.is_empty()) {
-        (Some(job), true) if job.name == name => Ok(job.text),
-        _ => Err(Failure::usage(format!(
-            "{place} does not hold the job {name} alone"
-        ))),
-    }
+    Ok(shared_alone(&place, name.as_str(), &text)?.text)
 }
