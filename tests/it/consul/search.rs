@@ -45,6 +45,7 @@ impl AgentService for Coordinator {
             session_token: "session".into(),
             spec: Some(spec),
             sync_interval_ms: 100,
+            ..EnrollReply::default()
         }))
     }
 
@@ -183,6 +184,7 @@ fn config(folder: &Path, consul: &Consul, coordinator: String, code: String) -> 
         role: RoleName::Worker,
         machine_id: "machine".into(),
         coordinator,
+        fingerprint: None,
         join_token: code,
         address: [127, 15, low, 1].into(),
         cores: 1,
