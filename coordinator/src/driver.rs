@@ -200,7 +200,7 @@ impl Driver {
         let stop = if superseded.is_cancelled() {
             Stop::Superseded
         } else {
-            self.publish();
+            self.show();
             Stop::Closed
         };
         self.children.shutdown().await;
@@ -321,7 +321,14 @@ impl Driver {
         self.before + self.began.elapsed()
     }
 
+    /// Shows the run as it is now. That it is closed is shown once its record says so.
     fn publish(&self) {
+        if self.run.stage != Stage::Closed {
+            self.show();
+        }
+    }
+
+    fn show(&self) {
         let view = view::of(
             &self.run,
             &self.record,

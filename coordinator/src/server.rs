@@ -3,7 +3,7 @@
 mod adopt;
 mod spec;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,12 +62,17 @@ pub struct Security {
     pub fingerprint: Fingerprint,
 }
 
+/// Closed runs that are kept in memory.
+const CLOSED_MAX: usize = 200;
+
 /// A coordinator.
 pub struct Server {
     parts: Parts,
     runs: RwLock<HashMap<RunId, Arc<Entry>>>,
     /// Held while a run is made, so that the same request twice at once is one run.
     launching: Mutex<()>,
+    /// Runs that are closed and still shown, the oldest first.
+    closed: Mutex<VecDeque<RunId>>,
     incoming: Incoming,
     drivers: TaskTracker,
     metrics: Metrics,
@@ -155,6 +160,7 @@ impl Server {
             parts,
             runs: RwLock::default(),
             launching: Mutex::default(),
+            closed: Mutex::default(),
             incoming: Incoming::default(),
             drivers: TaskTracker::new(),
             metrics: Metrics::default(),
@@ -303,7 +309,10 @@ impl Server {
         let server = Arc::clone(self);
         self.drivers.spawn(async move {
             match driver.drive().await {
-                Stop::Closed => clear_folder(&server.parts.store, &server.parts.home, &run).await,
+                Stop::Closed => {
+                    clear_folder(&server.parts.store, &server.parts.home, &run).await;
+                    server.forget_older(run).await;
+                }
                 // Its folder and its nodes are the other coordinator's.
                 Stop::Superseded => {
                     server.runs.write().await.remove(&run);
@@ -311,6 +320,17 @@ impl Server {
             }
             drop(lock);
         });
+    }
+
+    /// A run that was closed is shown for a while; the store has it for ever.
+    async fn forget_older(&self, closed: RunId) {
+        let mut known = self.closed.lock().await;
+        known.push_back(closed);
+        if known.len() > CLOSED_MAX
+            && let Some(oldest) = known.pop_front()
+        {
+            self.runs.write().await.remove(&oldest);
+        }
     }
 
     /// Takes a piece of a bundle that somebody brings for a launch.

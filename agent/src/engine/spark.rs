@@ -27,8 +27,6 @@ pub(crate) use jvm::class_path;
 pub const MASTER_PORT: u16 = 7077;
 /// The Master's page.
 pub const MASTER_UI_PORT: u16 = 8080;
-/// Where a Worker takes orders.
-pub const WORKER_PORT: u16 = 7078;
 /// A Worker's page.
 pub const WORKER_UI_PORT: u16 = 8081;
 /// The driver's page.

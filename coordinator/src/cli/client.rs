@@ -122,6 +122,14 @@ pub(crate) async fn connect(url: &str, token: &str, trust: Option<Trust>) -> Res
     Ok(RunServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(MESSAGE_MAX))
 }
 
+/// Whether a call that failed so may succeed another time: nobody answered, or not to the end.
+#[must_use]
+pub(crate) fn may_pass(status: &Status) -> bool {
+    let broken = matches!(status.code(), Code::Unknown | Code::Cancelled | Code::Internal)
+        && std::error::Error::source(status).is_some();
+    broken || matches!(status.code(), Code::Unavailable | Code::ResourceExhausted)
+}
+
 /// What the coordinator refused, as a failure of this command.
 #[must_use]
 pub(crate) fn refused(what: &str, status: &Status) -> Failure {

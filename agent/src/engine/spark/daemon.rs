@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::super::{Context, Role, Status};
 use super::conf::{self, write_private};
 use super::poll::Page;
-use super::{Classes, MASTER_PORT, MASTER_UI_PORT, WORKER_PORT, WORKER_UI_PORT, hold, jvm, listens, paths};
+use super::{Classes, MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT, hold, jvm, listens, paths};
 use crate::supervise::{Child, Exit, Spec, Stream};
 
 /// A daemon that dies more often than this is given up.
@@ -113,7 +113,8 @@ impl Daemon {
     ) {
         report.send_replace(self.status.clone());
         loop {
-            let child = match Child::spawn(self.spec.clone(), self.context.lines.clone()).await {
+            let (spec, port) = self.next();
+            let child = match Child::spawn(spec, self.context.lines.clone()).await {
                 Ok(child) => child,
                 Err(error) => {
                     return self.give_up(&report, format!("{} cannot be started: {error}", self.spec.name));
@@ -121,7 +122,7 @@ impl Daemon {
             };
             let end = tokio::select! {
                 exit = child.wait() => End::Died(exit),
-                () = self.attend(&child, &report) => End::Lost,
+                () = self.attend(&child, port, &report) => End::Lost,
                 grace = told(&mut stop) => End::Told(grace),
             };
             self.status.ready = false;
@@ -158,11 +159,28 @@ impl Daemon {
         }
     }
 
+    /// What is started next. A Worker gets another port each time: a Master that recovers greets those it knew before at
+    /// their ports, and a new Worker there would take that for its registration.
+    fn next(&self) -> (Spec, Option<u16>) {
+        let mut spec = self.spec.clone();
+        if self.master.is_none() {
+            return (spec, None);
+        }
+        // Without one Spark chooses, and the Worker is not held back.
+        let port = free_port(self.context.address).ok();
+        if let Some(port) = port {
+            let last = spec.args.len().saturating_sub(1);
+            spec.args
+                .splice(last..last, ["--port".into(), port.to_string().into()]);
+        }
+        (spec, port)
+    }
+
     /// Follows the daemon; returns when it has to be started anew.
-    async fn attend(&mut self, child: &Child, report: &watch::Sender<Status>) {
+    async fn attend(&mut self, child: &Child, port: Option<u16>, report: &watch::Sender<Status>) {
         // How long a fleet may take to form is the coordinator's to bound.
-        if let Some(master) = &self.master_page {
-            hold::back(child, self.context.address, master).await;
+        if let (Some(master), Some(port)) = (&self.master_page, port) {
+            hold::back(child, SocketAddr::new(self.context.address, port), master).await;
         }
         self.watch(report).await;
     }
@@ -211,12 +229,15 @@ impl Daemon {
     }
 }
 
+fn free_port(address: IpAddr) -> io::Result<u16> {
+    Ok(TcpListener::bind((address, 0))?.local_addr()?.port())
+}
+
+/// The Worker's last argument is its Master.
 fn role_args(context: &Context, role: &Role) -> Vec<OsString> {
     match role {
         Role::Master => vec!["--port".into(), MASTER_PORT.to_string().into()],
         Role::Worker { master } => vec![
-            "--port".into(),
-            WORKER_PORT.to_string().into(),
             "--cores".into(),
             context.cores.max(1).to_string().into(),
             "--memory".into(),

@@ -12,8 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::sleep;
 
+use super::listens;
 use super::poll::Page;
-use super::{WORKER_PORT, listens};
 use crate::supervise::Child;
 
 /// Between two looks at the Worker's port: the rest of its start up to the registration takes many times as long.
@@ -39,9 +39,13 @@ impl Drop for Held {
 }
 
 /// Returns when the Worker may register. Dropped before that, it lets go of the Worker too.
-pub(super) async fn back(worker: &Child, address: std::net::IpAddr, master: &Page) {
-    let own = SocketAddr::new(address, WORKER_PORT).to_string();
+pub(super) async fn back(worker: &Child, own: SocketAddr, master: &Page) {
+    let own = own.to_string();
     while !listens(&own).await {
+        // There may be nothing to see: Spark takes another port where this one is not free any more.
+        if master.alive_workers().await.is_some() {
+            return;
+        }
         sleep(LOOK).await;
     }
     if master.alive_workers().await.is_some() {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use mayfly_proto::v1::{PutCodeReply, PutCodeRequest};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, SeekFrom};
-use tonic::Code;
 
 use crate::cli::client::{self, Client};
 use crate::cli::failure::Failure;
@@ -66,7 +65,7 @@ pub(super) async fn bundle(client: &mut Client, bundle: &Path, commit: &str) -> 
 async fn send(client: &mut Client, request: PutCodeRequest) -> Result<Option<PutCodeReply>, Failure> {
     match client.put_code(request).await {
         Ok(reply) => Ok(Some(reply.into_inner())),
-        Err(status) if matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) => Ok(None),
+        Err(status) if client::may_pass(&status) => Ok(None),
         Err(status) => Err(client::refused("bring the code", &status)),
     }
 }

@@ -14,6 +14,7 @@ use mayfly_proto::v1::LaunchRequest;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::client::{self, Client};
 use super::consul::ConsulArgs;
@@ -30,6 +31,9 @@ use crate::source::{self, Source};
 use crate::transport::Listen;
 use crate::upload;
 
+/// How long a request is made again to a coordinator that is being started again.
+const RETRY_FOR: Duration = Duration::from_secs(30);
+const RETRY_WAIT: Duration = Duration::from_millis(300);
 /// Longest wait for the record's last words.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -332,11 +336,17 @@ async fn request(
         bundle_key,
         owner,
     };
-    let reply = client
-        .launch(request)
-        .await
-        .map_err(|status| client::refused("launch", &status))?;
-    Ok(reply.into_inner().run_id)
+    let began = Instant::now();
+    loop {
+        match client.launch(request.clone()).await {
+            Ok(reply) => return Ok(reply.into_inner().run_id),
+            // The same request is the same run, whether the first one arrived or not.
+            Err(status) if client::may_pass(&status) && began.elapsed() < RETRY_FOR => {
+                tokio::time::sleep(RETRY_WAIT).await;
+            }
+            Err(status) => return Err(client::refused("launch", &status)),
+        }
+    }
 }
 
 fn detached(flags: &Flags, run: &str) -> Result<u8, Failure> {
