@@ -1,6 +1,9 @@
 //! Jobs as texts to share: the same content is the same text, and what comes back is checked like a file.
 
-use mayfly_configs::{parse, shared, take_shared};
+use std::path::Path;
+
+use mayfly_configs::{import, parse, parse_settings, shared, shared_alone, take_shared, text_of};
+use proptest::prelude::*;
 
 const FULL: &str = include_str!("data/full.yml");
 const SPARK: &str = include_str!("data/origin/spark.yml");
@@ -130,4 +133,53 @@ fn values_may_lie_over_a_shared_job() {
             .count,
         7
     );
+}
+
+/// Whatever is read from Consul or given as a file is answered: with what it holds, or with what is wrong.
+fn answered(bytes: &[u8]) {
+    let Ok(text) = text_of(PLACE, bytes.to_vec()) else {
+        return;
+    };
+    if let Ok(job) = shared_alone(PLACE, "a", &text) {
+        assert_eq!(
+            shared_alone(PLACE, "a", &job.text).map(|again| again.text),
+            Ok(job.text.clone())
+        );
+    }
+    if let Ok(imported) = import("spark.yml", &text) {
+        let jobs = parse("spark.yml", &text, &env).map(|file| file.jobs);
+        assert_eq!(
+            parse("jobs.yml", &imported.text, &env).map(|file| file.jobs),
+            jobs
+        );
+    }
+    let _any = parse_settings(Some((Path::new("serve.yml"), &text)), &[]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        answered(&bytes);
+    }
+
+    #[test]
+    fn a_changed_old_file_is_answered(at in 0_usize..2_600, gone in 0_usize..20, new in "\\PC{0,8}|[\n\t :;{}\\[\\]'\"&*!-]{0,8}") {
+        let chars: Vec<char> = SPARK.chars().collect();
+        let at = at.min(chars.len());
+        let rest = chars.iter().skip(at + gone);
+        let text: String = chars.iter().take(at).copied().chain(new.chars()).chain(rest.copied()).collect();
+        answered(text.as_bytes());
+    }
+
+    #[test]
+    fn a_changed_job_is_answered(at in 0_usize..100, gone in 0_usize..9, new in "[ a-c:{}\\[\\],\"'#&*!|>%@?~\n\\\\0-9-]{0,9}") {
+        let good = "a:\n  code: {repo: https://host/x.git, entry: x.py, args: [\"\\u202e\", b]}\n  env: {A: ''}\n";
+        let chars: Vec<char> = good.chars().collect();
+        let at = at.min(chars.len());
+        let rest = chars.iter().skip(at + gone);
+        let text: String = chars.iter().take(at).copied().chain(new.chars()).chain(rest.copied()).collect();
+        answered(text.as_bytes());
+    }
 }

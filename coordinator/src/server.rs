@@ -25,6 +25,7 @@ use crate::driver::{Context, Driver, Handle, Message, Start, Stop, commit_of};
 use crate::gc::unsaved_folder;
 use crate::home::{Home, HomeError, RunLock};
 use crate::incoming::{Incoming, IncomingError, Piece, Progress};
+use crate::metrics::Metrics;
 use crate::record::{PhaseMark, PhaseName, RunRecord, SCHEMA};
 use crate::run::{Cancel, Event, Role, Run, Timing};
 use crate::tokens::Tokens;
@@ -69,6 +70,7 @@ pub struct Server {
     launching: Mutex<()>,
     incoming: Incoming,
     drivers: TaskTracker,
+    metrics: Metrics,
 }
 
 /// One run of this coordinator.
@@ -155,6 +157,7 @@ impl Server {
             launching: Mutex::default(),
             incoming: Incoming::default(),
             drivers: TaskTracker::new(),
+            metrics: Metrics::default(),
         })
     }
 
@@ -181,13 +184,9 @@ impl Server {
     /// # Errors
     /// The record cannot be made.
     pub async fn launch(self: &Arc<Self>, launch: Launch) -> Result<(RunId, bool), ServerError> {
-        let name = launch
-            .job
-            .name
-            .as_str()
-            .parse()
-            .map_err(|error| ServerError::BadJob(format!("{error}")))?;
-        let run = RunId::derive(&name, &launch.request_id, &launch.job_json, &launch.commit);
+        let name = launch.job.name.as_str();
+        let run = RunId::derive(name, &launch.request_id, &launch.job_json, &launch.commit)
+            .map_err(|error| ServerError::BadJob(error.to_string()))?;
         let _one_at_a_time = self.launching.lock().await;
         if self.runs.read().await.contains_key(&run) {
             return Ok((run, false));
@@ -333,14 +332,24 @@ impl Server {
             .ok_or_else(|| ServerError::NoSuchRun(run.clone()))
     }
 
+    /// All runs of this coordinator.
+    pub async fn entries(&self) -> Vec<Arc<Entry>> {
+        self.runs.read().await.values().cloned().collect()
+    }
+
     /// Views of all runs of this coordinator.
     pub async fn views(&self) -> Vec<v1::RunView> {
-        self.runs
-            .read()
-            .await
-            .values()
+        let entries = self.entries().await;
+        entries
+            .iter()
             .map(|entry| entry.handle.view.borrow().clone())
             .collect()
+    }
+
+    /// What is counted for Prometheus.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Asks the owner of a run to end it.

@@ -16,7 +16,7 @@ pub mod v1 {
     tonic::include_proto!("mayfly.v1");
 }
 
-pub use ids::{Attempt, IdError, JobName, NodeId, RunId};
+pub use ids::{Attempt, IdError, NodeId, RunId};
 
 /// Version of the protocol: raised when an older peer could not take part. A peer one version older is served.
 pub const PROTOCOL_VERSION: u32 = 1;
