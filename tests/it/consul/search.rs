@@ -183,6 +183,7 @@ fn config(folder: &Path, consul: &Consul, coordinator: String, code: String) -> 
         role: RoleName::Worker,
         machine_id: "machine".into(),
         coordinator,
+        fingerprint: None,
         join_token: code,
         address: host(1).parse().unwrap(),
         cores: 1,
