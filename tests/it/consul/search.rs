@@ -178,15 +178,14 @@ fn config(folder: &Path, consul: &Consul, coordinator: String, code: String) -> 
     fs::write(&text, script).unwrap();
     // Written by another process, so that none of ours can be holding it open while it is started.
     programs::must(Command::new("install").arg("-m755").args([&text, &java]));
-    let [_, _, _, low] = std::process::id().to_be_bytes();
     NodeConfig {
         run: RUN.parse().unwrap(),
         role: RoleName::Worker,
         machine_id: "machine".into(),
         coordinator,
-        join_token: code,
         fingerprint: None,
-        address: [127, 15, low, 1].into(),
+        join_token: code,
+        address: host(1).parse().unwrap(),
         cores: 1,
         memory_bytes: 1 << 30,
         folder: folder.join("node"),
@@ -212,6 +211,17 @@ fn config(folder: &Path, consul: &Consul, coordinator: String, code: String) -> 
     }
 }
 
+/// An address of this test's own.
+fn host(n: u8) -> String {
+    let [_, _, _, low] = std::process::id().to_be_bytes();
+    format!("127.15.{low}.{n}")
+}
+
+/// Where the engine of a master is.
+fn engine(n: u8) -> String {
+    format!("{}:7077", host(n))
+}
+
 /// Registers what says that it is a master.
 fn claim(consul: &Consul, id: &str, address: &str, tags: &[&str]) {
     let tags = [&["role=master", "engine=spark"], tags].concat();
@@ -233,30 +243,30 @@ fn a_worker_finds_its_master_while_the_coordinator_is_silent() {
     claim(
         &consul,
         "other-run",
-        "127.0.0.5",
+        &host(5),
         &["run=searching-bbbbbbbb", "attempt=1"],
     );
-    claim(&consul, "stale", "127.0.0.6", &[&run, "attempt=7"]);
+    claim(&consul, "stale", &host(6), &[&run, "attempt=7"]);
     claim(&consul, "nowhere", "master.example.org", &[&run, "attempt=1"]);
     claim(&consul, "metadata", "169.254.169.254", &[&run, "attempt=1"]);
-    claim(&consul, "both", "127.0.0.7", &[&run, "attempt=1", "attempt=7"]);
-    claim(&consul, "one", "127.0.0.8", &[&run, "attempt=1"]);
-    claim(&consul, "two", "127.0.0.9", &[&run, "attempt=1"]);
+    claim(&consul, "both", &host(7), &[&run, "attempt=1", "attempt=7"]);
+    claim(&consul, "one", &host(8), &[&run, "attempt=1"]);
+    claim(&consul, "two", &host(9), &[&run, "attempt=1"]);
     let mut worker = Worker::start(consul);
     wait::until("the worker in Consul", secs(30), || {
         (!worker.consul.instances("mayfly-worker").is_empty()).then_some(())
     });
     worker.say.send_replace(None);
     withdraw(&worker.consul, "two");
-    worker.wait_masters(&["127.0.0.8:7077"]);
+    worker.wait_masters(&[&engine(8)]);
     // It has moved.
-    claim(&worker.consul, "one", "127.0.0.10", &[&run, "attempt=1"]);
-    worker.wait_masters(&["127.0.0.8:7077", "127.0.0.10:7077"]);
+    claim(&worker.consul, "one", &host(10), &[&run, "attempt=1"]);
+    worker.wait_masters(&[&engine(8), &engine(10)]);
     // The coordinator is there again, and knows better.
-    worker.say.send_replace(told(Goal::Form, "127.0.0.11:7077"));
-    worker.wait_masters(&["127.0.0.8:7077", "127.0.0.10:7077", "127.0.0.11:7077"]);
+    worker.say.send_replace(told(Goal::Form, &engine(11)));
+    worker.wait_masters(&[&engine(8), &engine(10), &engine(11)]);
     // From here on nobody asks Consul, which names yet another one.
-    claim(&worker.consul, "one", "127.0.0.12", &[&run, "attempt=1"]);
+    claim(&worker.consul, "one", &host(12), &[&run, "attempt=1"]);
 
     worker.say.send_replace(told(Goal::Leave, ""));
     wait::until("the end of the agent", secs(30), || {
