@@ -1,6 +1,7 @@
-"""Installs what we are compared with, once, into a cache: the AWS command line and the Consul agent.
+"""Installs what we are compared with, or tested with, once, into a cache: the AWS command line, Consul, Prometheus.
 
-`python3 bench/tools.py consul` prints where Consul is: the tests that need a real one get it from here.
+`python3 bench/tools.py consul` prints where the program is, `… prometheus` the folder of `prometheus` and `promtool`: the
+tests that need real ones get them from here.
 """
 
 import contextlib
@@ -15,8 +16,10 @@ from procs import BenchError
 
 AWSCLI = "awscli==1.46.3"
 CONSUL = "1.8.7"
+PROMETHEUS = "2.42.0"
+# Debian 12 has no Consul, and its Prometheus cannot ask one; that of Debian 11 can.
+PROMETHEUS_CONSUL = "2.24.1"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-SOURCE = f"deb [signed-by={KEYRING}] http://deb.debian.org/debian bullseye main\n"
 
 
 def cache() -> Path:
@@ -40,26 +43,42 @@ def aws() -> Path:
 
 
 def consul() -> Path:
-    """The program `consul` of Debian 11, unpacked and not installed. The system's own package sources stay untouched."""
-    folder = cache() / f"consul-{CONSUL}"
-    program = folder / "root/usr/bin/consul"
-    if not program.exists():
-        with _locked(cache() / "consul.lock"):
-            if not program.exists():
-                _unpack_consul(folder)
-    return program
+    """The program `consul` of Debian 11."""
+    return _debian("bullseye", "consul", CONSUL, ["consul"]) / "consul"
 
 
-def _unpack_consul(folder: Path):
-    for tool in ("apt-get", "dpkg-deb", "dpkg"):
+def prometheus() -> Path:
+    """The folder with `prometheus` and `promtool` of Debian 12."""
+    return _debian("bookworm", "prometheus", PROMETHEUS, ["prometheus", "promtool"])
+
+
+def prometheus_consul() -> Path:
+    """The same of Debian 11, where Prometheus is built with Consul's discovery."""
+    return _debian("bullseye", "prometheus", PROMETHEUS_CONSUL, ["prometheus", "promtool"])
+
+
+def _debian(suite: str, package: str, version: str, programs: list) -> Path:
+    """The folder with programs of a Debian package, unpacked and not installed. The system's own sources stay untouched."""
+    folder = cache() / f"{package}-{version}"
+    unpacked = folder / "root/usr/bin"
+    if not unpacked.exists():
+        with _locked(cache() / f"{package}.lock"):
+            if not unpacked.exists():
+                _unpack(folder, suite, package, version, programs)
+    return unpacked
+
+
+def _unpack(folder: Path, suite: str, package: str, version: str, programs: list):
+    for tool in ("apt-get", "dpkg-deb", "dpkg", "tar"):
         if not shutil.which(tool):
-            raise BenchError(f"there is no {tool} here to fetch Debian's package consul {CONSUL} with")
+            raise BenchError(f"there is no {tool} here to fetch Debian's package {package} {version} with")
     if not KEYRING.exists():
         raise BenchError(f"{KEYRING} is missing (package debian-archive-keyring)")
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "lists/partial").mkdir(parents=True)
     (folder / "cache/archives/partial").mkdir(parents=True)
-    (folder / "sources.list").write_text(SOURCE)
+    (folder / "part").mkdir()
+    (folder / "sources.list").write_text(f"deb [signed-by={KEYRING}] http://deb.debian.org/debian {suite} main\n")
     options = [
         f"Dir::Etc::SourceList={folder}/sources.list",
         "Dir::Etc::SourceParts=/nonexistent",
@@ -73,12 +92,16 @@ def _unpack_consul(folder: Path):
         options.append("APT::Sandbox::User=root")  # its own user may not enter our folder
     apt = ["apt-get", "-q"] + [part for option in options for part in ("-o", option)]
     _run(apt + ["update"], cwd=folder)
-    _run(apt + ["download", f"consul={CONSUL}*"], cwd=folder)
-    package = next(folder.glob("consul_*.deb"), None)
-    if package is None:
-        raise BenchError(f"apt-get downloaded no package of consul {CONSUL}")
-    _run(["dpkg-deb", "-x", package, folder / "part"])
-    shutil.rmtree(folder / "lists", ignore_errors=True)
+    _run(apt + ["download", f"{package}={version}*"], cwd=folder)
+    archive = next(folder.glob(f"{package}_*.deb"), None)
+    if archive is None:
+        raise BenchError(f"apt-get downloaded no package of {package} {version}")
+    _run(["dpkg-deb", "--fsys-tarfile", archive], stdout=folder / "files.tar")
+    _run(["tar", "-x", "-f", folder / "files.tar", "-C", folder / "part"] + [f"./usr/bin/{name}" for name in programs])
+    for name in ("lists", "cache"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for leftover in (archive, folder / "files.tar"):
+        leftover.unlink()
     (folder / "part").rename(folder / "root")
 
 
@@ -91,19 +114,22 @@ def _locked(path: Path):
         yield
 
 
-def _run(command, **kwargs):
+def _run(command, stdout=os.devnull, **kwargs):
+    command = [str(part) for part in command]
     try:
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=600, **kwargs)
+        with open(stdout, "wb") as out:
+            done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, timeout=600, **kwargs)
     except subprocess.TimeoutExpired as error:
         raise BenchError(f"{command[0]} takes longer than ten minutes") from error
     if done.returncode != 0:
-        raise BenchError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()[-400:]}")
+        raise BenchError(f"{Path(command[0]).name} failed: {done.stderr.decode(errors='replace').strip()[-400:]}")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["consul"]:
-        sys.exit("usage: python3 bench/tools.py consul")
+    known = {"consul": consul, "prometheus": prometheus, "prometheus-consul": prometheus_consul}
+    if len(sys.argv) != 2 or sys.argv[1] not in known:
+        sys.exit(f"usage: python3 bench/tools.py {'|'.join(known)}")
     try:
-        print(consul())
+        print(known[sys.argv[1]]())
     except BenchError as error:
         sys.exit(f"error: {error}")

@@ -41,7 +41,7 @@ pub struct Collector {
 impl Collector {
     /// Uploads results, events, logs and the manifest, and says how it went. A store that is away is waited for.
     pub async fn collect(self, attempt: Attempt, what: What) -> Event {
-        self.progress.send_replace(Progress::default());
+        self.progress.send_modify(|progress| *progress = progress.anew());
         let logs = self.flush_logs();
         let files = self.files(attempt, what);
         let (files, ()) = tokio::join!(files, logs);

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::attempt::{self, Order};
 use crate::collect::Collector;
-use crate::metrics::Metrics;
+use crate::metrics::Standing;
 use crate::node::{Effect, Event, Node, Why};
 use crate::sync::Report;
 
@@ -21,7 +21,7 @@ use crate::sync::Report;
 const ORDERS: usize = 16;
 /// The last logs get this long.
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
-/// How often the loop turns without events, for `/live` and the lease metric.
+/// How often the loop turns without events, for `/live`.
 const TURN_MAX: Duration = Duration::from_secs(5);
 
 /// The driver's parts.
@@ -44,8 +44,8 @@ pub struct Driver {
     pub ready: Option<Latch>,
     /// Line on `/status`.
     pub pulse: Loop,
-    /// Phase and lease.
-    pub metrics: Metrics,
+    /// Phase, lease and deadline.
+    pub standing: watch::Sender<Standing>,
 }
 
 /// What runs on behalf of the driver.
@@ -160,9 +160,11 @@ impl Driver {
         });
         let status = self.node.status();
         self.pulse.status(&status);
-        self.metrics.phase.set(i64::from(i32::from(phase)));
-        let left = self.node.wakes_at().saturating_sub(self.boot.elapsed());
-        self.metrics.lease_secs.set(left.as_secs_f64());
+        self.standing.send_replace(Standing {
+            phase,
+            lease_until: self.node.lease_until(),
+            deadline_at: self.node.deadline_at(),
+        });
         let report = NodeReport {
             phase: phase.into(),
             status,

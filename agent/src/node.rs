@@ -278,6 +278,18 @@ impl Node {
             .map_or(self.lease_until, |deadline| deadline.min(self.lease_until))
     }
 
+    /// Until when it may live without another answer, since boot.
+    #[must_use]
+    pub fn lease_until(&self) -> Duration {
+        self.lease_until
+    }
+
+    /// When the run ends, whatever happens, since boot; `None` before the first answer.
+    #[must_use]
+    pub fn deadline_at(&self) -> Option<Duration> {
+        self.deadline_at
+    }
+
     /// One step. `now` is the time since boot.
     #[must_use]
     pub fn step(mut self, now: Duration, event: Event) -> (Self, Vec<Effect>) {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use mayfly_kit::admin::Admin;
 use mayfly_kit::shutdown::{Level, Signals};
 use mayfly_kit::store::Store;
 use mayfly_kit::telemetry::{self, Options, Tee};
-use mayfly_proto::v1::Usage;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -23,11 +23,11 @@ use crate::consul;
 use crate::driver::Driver;
 use crate::identity::{Door, Enrolled};
 use crate::logs::{self, Order as LogOrder, Place, Redactor, Tail, live};
-use crate::metrics::Metrics;
+use crate::metrics::{Board, Metrics, Standing};
 use crate::node::{Node, Role, Why};
 use crate::supervise::{Line, Stream};
 use crate::sync::{Report, Sources, Sync};
-use crate::usage::watch_usage;
+use crate::usage::{Sample, watch_usage};
 use crate::written::{Written, watch_results};
 
 /// Port of the admin pages; every node has an address of its own.
@@ -64,10 +64,11 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     telemetry::init(&options)?;
     let (signals, level) = Signals::listen().context("listen for signals")?;
     let admin = Admin::new();
+    admin.build_info("agent", env!("CARGO_PKG_VERSION"));
     let metrics = Metrics::new(&admin);
     let mut loops = JoinSet::new();
     loops.spawn(signals.count());
-    serve_admin(&start.config, &admin, &mut loops).await;
+    let admin_port = serve_admin(&start.config, &admin, &mut loops).await;
 
     let (logs, log_orders) = mpsc::channel(LOG_ORDERS);
     let (place, place_seen) = watch::channel(None);
@@ -126,19 +127,29 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     }));
     session.send_replace(Some(known.clone()));
 
-    let (usage, usage_seen) = watch::channel(Usage::default());
+    let (usage, usage_seen) = watch::channel(Sample::default());
     let folder = start.config.folder.clone();
     loops.spawn(watch_usage(
         folder,
         usage,
         admin.watch("usage", Duration::from_secs(30)),
-        metrics.clone(),
     ));
     let (written, written_seen) = watch::channel(Written::default());
     loops.spawn(watch_results(start.own.join("results"), written));
     let (report, report_seen) = watch::channel(Report::default());
     let (facts, facts_seen) = watch::channel(Facts::default());
     let (progress, progress_seen) = watch::channel(crate::upload::Progress::default());
+    let (standing, standing_seen) = watch::channel(Standing::default());
+    let board = Board {
+        boot,
+        cores: start.config.cores,
+        memory_bytes: start.config.memory_bytes,
+        standing: standing_seen,
+        usage: usage_seen.clone(),
+        upload: progress_seen.clone(),
+        facts: facts_seen.clone(),
+    };
+    admin.collect(move || board.families());
     let (event_sender, events) = mpsc::channel(EVENTS);
     loops.spawn(
         Sync {
@@ -150,12 +161,13 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
                 usage: usage_seen,
                 upload: progress_seen,
                 written: written_seen,
+                admin_port,
             },
             events: event_sender.clone(),
             boot,
             interval: sync_interval,
             pulse: admin.watch("sync", Duration::from_secs(60)),
-            metrics: metrics.clone(),
+            metrics,
         }
         .run(),
     );
@@ -200,7 +212,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         signals: level,
         ready: Some(admin.latch("ready")),
         pulse: admin.watch("node", Duration::from_secs(30)),
-        metrics,
+        standing,
     };
     let why = driver.run().await;
     with_consul.farewell().await;
@@ -226,19 +238,24 @@ fn tee(lines: mpsc::Sender<Line>) -> Tee {
     })
 }
 
-/// A node works without its pages: a second agent at one address is told from them, not stopped by them.
-async fn serve_admin(config: &NodeConfig, admin: &Admin, loops: &mut JoinSet<()>) {
+/// Returns the port, or 0. A node works without its pages: a second agent at one address is told from them, not stopped
+/// by them.
+async fn serve_admin(config: &NodeConfig, admin: &Admin, loops: &mut JoinSet<()>) -> u16 {
     let address = SocketAddr::new(config.address, ADMIN_PORT);
     match TcpListener::bind(address).await {
         Ok(listener) => {
             let admin = admin.clone();
             loops.spawn(async move {
-                let _ = admin.serve(listener, std::future::pending()).await;
+                let _ = admin.serve(listener, Router::new(), std::future::pending()).await;
             });
+            ADMIN_PORT
         }
-        Err(error) => tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "no admin pages at {address}"
-        ),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no admin pages at {address}"
+            );
+            0
+        }
     }
 }

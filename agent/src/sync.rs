@@ -7,7 +7,7 @@ use std::time::Duration;
 use mayfly_kit::admin::Loop;
 use mayfly_kit::backoff::{Backoff, Policy, about, jitter};
 use mayfly_proto::Attempt;
-use mayfly_proto::v1::{Collected, NodeReport, SyncReply, SyncRequest, Usage};
+use mayfly_proto::v1::{Collected, NodeReport, SyncReply, SyncRequest};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -19,6 +19,7 @@ use crate::identity::{Door, Session};
 use crate::metrics::Metrics;
 use crate::node::Event;
 use crate::upload;
+use crate::usage::Sample;
 use crate::written::Written;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,11 +47,13 @@ pub struct Sources {
     /// Engine, progress, steps.
     pub facts: watch::Receiver<Facts>,
     /// CPU and memory.
-    pub usage: watch::Receiver<Usage>,
+    pub usage: watch::Receiver<Sample>,
     /// Uploads.
     pub upload: watch::Receiver<upload::Progress>,
     /// The results folder.
     pub written: watch::Receiver<Written>,
+    /// Where the admin pages are; 0 for none.
+    pub admin_port: u16,
 }
 
 impl Sources {
@@ -74,9 +77,10 @@ impl Sources {
             engine: Some(engine),
             progress: Some(progress),
             step_secs: step_secs.into_iter().collect(),
-            usage: Some(*self.usage.borrow()),
+            usage: Some(self.usage.borrow().usage),
             results_files: written.files,
             success_markers: written.success_markers,
+            admin_port: self.admin_port.into(),
             collected: Some(Collected {
                 files,
                 bytes,
@@ -125,7 +129,7 @@ impl Sync {
             let wait = match told {
                 Ok(()) => {
                     waits.reset();
-                    self.metrics.sync_secs.observe(asked.elapsed().as_secs_f64());
+                    self.metrics.sync_seconds.observe(asked.elapsed().as_secs_f64());
                     self.pulse.status(format!("report {seq} answered"));
                     about(self.interval, jitter())
                 }

@@ -50,8 +50,30 @@ pub struct Progress {
     pub files_total: u64,
     /// Their bytes.
     pub bytes_total: u64,
+    /// What this and all earlier uploads of the node put into the store.
+    pub ever: Ever,
+}
+
+/// Sums over all uploads of a node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ever {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
     /// Requests that had to be tried again by us, beyond the client's own retries.
     pub retries: u64,
+}
+
+impl Progress {
+    /// The beginning of the next upload.
+    #[must_use]
+    pub fn anew(self) -> Self {
+        Self {
+            ever: self.ever,
+            ..Self::default()
+        }
+    }
 }
 
 /// What was uploaded.
@@ -193,6 +215,8 @@ impl Shared {
         self.progress.send_modify(|p| {
             p.files += 1;
             p.bytes += size;
+            p.ever.files += 1;
+            p.ever.bytes += size;
         });
     }
 

@@ -10,31 +10,36 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::metrics::Metrics;
-
 /// Often enough for a receipt, rare enough to cost nothing.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// What this node's processes use, and what is told to Prometheus alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Sample {
+    /// What is reported.
+    pub usage: Usage,
+    /// Bytes read from disks since the node began.
+    pub disk_read_bytes: u64,
+    /// Bytes written to disks since the node began.
+    pub disk_written_bytes: u64,
+}
+
 /// Samples until nobody reads the values any more.
-pub async fn watch_usage(folder: PathBuf, usage: watch::Sender<Usage>, pulse: Loop, metrics: Metrics) {
+pub async fn watch_usage(folder: PathBuf, samples: watch::Sender<Sample>, pulse: Loop) {
     let Ok(mut sampler) = Sampler::new(folder) else {
         return tracing::warn!("this system does not tell what its processes use");
     };
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !usage.is_closed() {
+    while !samples.is_closed() {
         tick.tick().await;
         let now = sampler.sample();
-        metrics.cpu_cores.set(now.cpu_cores);
-        metrics
-            .memory_bytes
-            .set(i64::try_from(now.memory_bytes).unwrap_or(i64::MAX));
         pulse.status(format!(
             "{:.2} cores, {} MB",
-            now.cpu_cores,
-            now.memory_bytes / 1_000_000
+            now.usage.cpu_cores,
+            now.usage.memory_bytes / 1_000_000
         ));
-        usage.send_replace(now);
+        samples.send_replace(now);
     }
 }
 
@@ -46,6 +51,8 @@ struct Sampler {
     known: HashMap<Pid, u64>,
     total_ms: u64,
     peak_bytes: u64,
+    disk_read: u64,
+    disk_written: u64,
     last: Instant,
 }
 
@@ -58,20 +65,24 @@ impl Sampler {
             known: HashMap::new(),
             total_ms: 0,
             peak_bytes: 0,
+            disk_read: 0,
+            disk_written: 0,
             last: Instant::now(),
         })
     }
 
     /// A process that began and ended between two samples is not seen; everything else is, to its last sample.
-    fn sample(&mut self) -> Usage {
+    fn sample(&mut self) -> Sample {
         let pids = family(self.me);
         let what = ProcessRefreshKind::nothing()
             .with_cpu()
             .with_memory()
+            .with_disk_usage()
             .without_tasks();
         self.system
             .refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, what);
         let (mut memory, mut spent, mut known) = (0, 0, HashMap::new());
+        let (mut read, mut written) = (0, 0);
         for (pid, process) in pids
             .iter()
             .filter_map(|pid| Some((*pid, self.system.process(*pid)?)))
@@ -82,11 +93,18 @@ impl Sampler {
                 .checked_sub(self.known.get(&pid).copied().unwrap_or(0))
                 .unwrap_or(cpu);
             memory += process.memory();
+            let disk = process.disk_usage();
+            read += disk.total_read_bytes;
+            written += disk.total_written_bytes;
             known.insert(pid, cpu);
         }
         self.known = known;
         self.total_ms += spent;
         self.peak_bytes = self.peak_bytes.max(memory);
+        // The kernel adds what an ended process did to its parent, which is one of ours: the sum is that of all there
+        // ever were, but for those that nobody has waited for yet.
+        self.disk_read = self.disk_read.max(read);
+        self.disk_written = self.disk_written.max(written);
         let elapsed = self.last.elapsed().as_secs_f64();
         self.last = Instant::now();
         let cores = if elapsed > 0.1 {
@@ -94,12 +112,16 @@ impl Sampler {
         } else {
             0.0
         };
-        Usage {
-            cpu_cores: cores,
-            memory_bytes: memory,
-            cpu_core_secs: Duration::from_millis(self.total_ms).as_secs_f64(),
-            peak_memory_bytes: self.peak_bytes,
-            disk_free_bytes: disk_free(&self.folder),
+        Sample {
+            usage: Usage {
+                cpu_cores: cores,
+                memory_bytes: memory,
+                cpu_core_secs: Duration::from_millis(self.total_ms).as_secs_f64(),
+                peak_memory_bytes: self.peak_bytes,
+                disk_free_bytes: disk_free(&self.folder),
+            },
+            disk_read_bytes: self.disk_read,
+            disk_written_bytes: self.disk_written,
         }
     }
 }
@@ -142,9 +164,9 @@ mod tests {
         let pids = family(sysinfo::get_current_pid().unwrap());
         let mut sampler = Sampler::new(std::env::temp_dir()).unwrap();
         let busy = std::time::Instant::now();
-        let mut usage = sampler.sample();
+        let mut usage = sampler.sample().usage;
         while usage.cpu_core_secs < 0.05 && busy.elapsed() < Duration::from_secs(20) {
-            usage = sampler.sample();
+            usage = sampler.sample().usage;
         }
         child.kill().unwrap();
         child.wait().unwrap();

@@ -8,15 +8,20 @@ use mayfly_kit::consul::{
     Consul, ConsulError, ConsulSettings, Found, Health, Kind, Presence, Query, Service,
 };
 use mayfly_proto::v1::Phase;
+use tokio::net::lookup_host;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use url::{Host, Url};
 
 use crate::server::Server;
 
 /// To be taken out when the server stops.
 const WITHDRAW_MAX: Duration = Duration::from_secs(2);
+/// To find the address of the server's own name.
+const RESOLVE_MAX: Duration = Duration::from_secs(3);
 const SCHEME: &str = "scheme";
+const HOST: &str = "host";
 
 /// Consul as the coordinator uses it, and as nodes are told to use it, who may do less there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +33,10 @@ pub struct Sides {
 }
 
 /// Where a server is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Place {
-    /// `http` or `https`.
-    pub scheme: &'static str,
-    /// Where agents and people reach it.
-    pub address: SocketAddr,
+    /// Where agents and people reach it: an address, or a name of the machine.
+    pub url: String,
     /// Where its admin pages are.
     pub admin: SocketAddr,
 }
@@ -49,43 +52,59 @@ pub struct Announced {
 pub fn announce(consul: Consul, place: Place, server: Arc<Server>) -> Announced {
     let (stop, stopping) = watch::channel(false);
     let mut task = JoinSet::new();
-    task.spawn(keep(Presence::new(consul), service(place), server, stopping));
+    task.spawn(keep(Presence::new(consul), place, server, stopping));
     Announced { stop, task }
 }
 
-fn service(place: Place) -> Service {
-    let Place {
-        scheme,
-        address,
-        admin,
-    } = place;
-    Service {
-        kind: Kind::Coordinator,
-        name: format!("coordinator-{}-{}", address.ip(), address.port()),
-        address,
-        tags: vec![("role", "coordinator".into()), (SCHEME, scheme.into())],
-        admin,
-        ui_port: None,
-    }
-}
-
-async fn keep(
-    mut presence: Presence,
-    service: Service,
-    server: Arc<Server>,
-    mut stop: watch::Receiver<bool>,
-) {
+async fn keep(mut presence: Presence, place: Place, server: Arc<Server>, mut stop: watch::Receiver<bool>) {
+    let mut service = None;
     loop {
+        if service.is_none() {
+            service = located(&place).await;
+        }
         let views = server.views().await;
         let open = views.iter().filter(|view| view.phase() != Phase::Closed).count();
         let line = format!("{open} runs go on");
-        let wait = presence.turn(Some(&service), Health::Passing, &line).await;
+        let wait = presence.turn(service.as_ref(), Health::Passing, &line).await;
         // The sender gone is a stop too.
         if timeout(wait, stop.wait_for(|&stop| stop)).await.is_ok() {
             break;
         }
     }
     presence.turn(None, Health::Critical, "").await;
+}
+
+/// What is registered: an address, and the name that the certificate has where the URL has one.
+async fn located(place: &Place) -> Option<Service> {
+    let url = Url::parse(&place.url).ok()?;
+    let scheme = url.scheme().to_owned();
+    let port = url.port_or_known_default()?;
+    let mut tags = vec![("role", "coordinator".into()), (SCHEME, scheme)];
+    let ip = match url.host()? {
+        Host::Ipv4(ip) => IpAddr::V4(ip),
+        Host::Ipv6(ip) => IpAddr::V6(ip),
+        Host::Domain(name) => {
+            tags.push((HOST, name.to_owned()));
+            resolved(name, port).await?
+        }
+    };
+    Some(Service {
+        kind: Kind::Coordinator,
+        name: format!("coordinator-{ip}-{port}"),
+        address: SocketAddr::new(ip, port),
+        tags,
+        admin: place.admin,
+        ui_port: None,
+    })
+}
+
+async fn resolved(name: &str, port: u16) -> Option<IpAddr> {
+    let found = timeout(RESOLVE_MAX, lookup_host((name, port))).await;
+    let first = found.ok().and_then(Result::ok).and_then(|mut all| all.next());
+    if first.is_none() {
+        tracing::warn!("not in Consul: the name {name} of this server has no address");
+    }
+    first.map(|address| address.ip())
 }
 
 impl Announced {
@@ -130,7 +149,61 @@ fn first(found: &Found) -> Option<String> {
         let scheme = instance
             .tag(SCHEME)
             .filter(|scheme| ["http", "https"].contains(scheme))?;
-        Some(format!("{scheme}://{}", instance.address))
+        let port = instance.address.port();
+        match instance.tag(HOST) {
+            Some(name) => is_name(name).then(|| format!("{scheme}://{name}:{port}")),
+            None => Some(format!("{scheme}://{}", instance.address)),
+        }
     });
     urls.next()
+}
+
+fn is_name(name: &str) -> bool {
+    let part = |part: &str| {
+        (1..=63).contains(&part.len())
+            && !part.starts_with('-')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    name.len() <= 253 && name.split('.').all(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn tags(url: &str) -> Option<(SocketAddr, Vec<String>)> {
+        let place = Place {
+            url: url.into(),
+            admin: "127.0.0.1:9000".parse().unwrap(),
+        };
+        let service = located(&place).await?;
+        let tags = service
+            .tags
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        Some((service.address, tags.collect()))
+    }
+
+    #[tokio::test]
+    async fn a_server_is_registered_under_its_address_and_its_name() {
+        let (address, of_address) = tags("http://10.0.0.1:7070").await.unwrap();
+        assert_eq!(address, "10.0.0.1:7070".parse().unwrap());
+        assert_eq!(of_address, ["role=coordinator", "scheme=http"]);
+        let (address, of_name) = tags("https://localhost:7070").await.unwrap();
+        assert!(address.ip().is_loopback() && address.port() == 7070);
+        assert_eq!(of_name, ["role=coordinator", "scheme=https", "host=localhost"]);
+        assert_eq!(
+            tags("https://[fd00::1]:7070").await.unwrap().0,
+            "[fd00::1]:7070".parse().unwrap()
+        );
+        assert!(tags("https://no-such-name.invalid:7070").await.is_none());
+    }
+
+    #[test]
+    fn only_names_are_taken_for_names() {
+        assert!(is_name("mayfly.example") && is_name("a-1"));
+        for bad in ["", "-a", "a..b", "a/b", "a@b", "a:1", "a b", &"x".repeat(64)] {
+            assert!(!is_name(bad), "{bad:?}");
+        }
+    }
 }

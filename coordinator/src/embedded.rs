@@ -19,7 +19,7 @@ use crate::cloud::local::{LocalCloud, Patience, Site, timing};
 use crate::consul::{self, Announced, Place};
 use crate::grpc;
 use crate::home::{BUCKET, Home};
-use crate::metrics::Metrics;
+use crate::metrics;
 use crate::server::{Parts, Server};
 use crate::serving::{Addresses, Serving};
 use crate::tokens::Tokens;
@@ -144,7 +144,7 @@ impl OpenStore {
     ///
     /// # Errors
     /// It does not answer, or not to these keys.
-    async fn elsewhere(config: StoreConfig) -> anyhow::Result<Self> {
+    pub async fn elsewhere(config: StoreConfig) -> anyhow::Result<Self> {
         let store = Store::open(&config);
         let asked = store.get(PROBE).await;
         asked.with_context(|| format!("the store {} cannot be used", store.s3_url("")))?;
@@ -302,22 +302,13 @@ impl Embedded {
     }
 
     /// Lets others find this coordinator in Consul.
-    ///
-    /// # Errors
-    /// Its own URL is not one of an IP address.
-    pub fn announce(&self, consul: Consul) -> anyhow::Result<Announced> {
-        let (scheme, address) = match self.url.strip_prefix("https://") {
-            Some(address) => ("https", address),
-            None => ("http", self.url.trim_start_matches("http://")),
-        };
+    #[must_use]
+    pub fn announce(&self, consul: Consul) -> Announced {
         let place = Place {
-            scheme,
-            address: address
-                .parse()
-                .with_context(|| format!("register {} in Consul", self.url))?,
+            url: self.url.clone(),
             admin: self.admin,
         };
-        Ok(consul::announce(consul, place, Arc::clone(&self.server)))
+        consul::announce(consul, place, Arc::clone(&self.server))
     }
 
     /// Waits until every run is closed; no new one should be launched meanwhile.
@@ -355,18 +346,15 @@ async fn serve_grpc(server: Arc<Server>, gate: Gate, stop: watch::Receiver<bool>
 
 async fn serve_admin(server: Arc<Server>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
     let admin = Admin::new();
-    let metrics = Metrics::register(&admin);
-    let refresh = crate::metrics::refresh(
-        server,
-        metrics,
-        admin.watch("runs", std::time::Duration::from_secs(30)),
-    );
+    server.metrics().register(&admin);
+    let discovery = metrics::discovery::router(Arc::clone(&server));
+    let refresh = metrics::refresh(server, admin.watch("runs", std::time::Duration::from_secs(30)));
     let stopped = async move {
         // The sender is only dropped with the process.
         let _gone = stop.wait_for(|&stop| stop).await;
     };
     tokio::select! {
-        served = admin.serve(listener, stopped) => if let Err(error) = served {
+        served = admin.serve(listener, discovery, stopped) => if let Err(error) = served {
             tracing::error!(%error, "the admin pages cannot be served");
         },
         () = refresh => {}

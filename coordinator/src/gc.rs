@@ -3,15 +3,18 @@
 //! A run is left over when its record is open and the lock of its coordinator is free, which the system lets go of
 //! only when that process is dead. A process is left over when its environment names a run that no coordinator holds.
 
+mod nodes;
+
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use mayfly_kit::store::{Replaced, Store};
 use mayfly_kit::{layout, records};
-use mayfly_proto::{NodeId, RunId};
+use mayfly_proto::RunId;
 
 use crate::cloud::local::processes;
 use crate::driver::{commit_of, phase_times};
+use crate::embedded::OpenStore;
 use crate::home::{BUCKET, Home, RunLock};
 use crate::record::{Ended, Outcome, PhaseMark, PhaseName, Receipt, ReleaseProof, RunRecord, SCHEMA};
 
@@ -37,14 +40,22 @@ pub struct Leftover {
 
 /// Looks for what is left over; changes nothing.
 ///
+/// In a store that others use too, a run belongs to this home only if its record says so: that no lock of another
+/// machine's coordinator is seen here is no evidence.
+///
 /// # Errors
 /// The folder or the store cannot be read.
-pub async fn scan(home: &Path, store: &Store) -> anyhow::Result<Vec<Leftover>> {
+pub async fn scan(home: &Path, open: &OpenStore) -> anyhow::Result<Vec<Leftover>> {
     let home = Home::open(home)?;
     let processes = tokio::task::spawn_blocking(processes::all).await?;
     let mut found = Vec::new();
+    let (store, shared) = (&open.store, open.folder.is_none());
     for run in candidates(&home, store, &processes).await? {
         let record = record(store, &run).await?;
+        let here = |record: &RunRecord| record.folder.as_deref() == Some(home.run(&run).as_path());
+        if shared && !record.as_ref().is_some_and(|(record, _)| here(record)) {
+            continue;
+        }
         let open = record.as_ref().is_some_and(|(record, _)| !is_closed(record));
         let alive = processes.iter().filter(|process| process.run == run).count();
         // Only a run that looks left over is locked: looking must not make folders for the others.
@@ -167,6 +178,8 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
     }
     store.abort_all(&layout::run(&left.run)).await?;
     let commit = commit_of(store, &left.run).await?;
+    let nodes = nodes::of(home, store, &record).await?;
+    let machines = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
     let now = Timestamp::now();
     let ended = record.ended.clone().unwrap_or_else(|| match &commit {
         Some(commit) => ended_of(commit),
@@ -189,16 +202,16 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
         attempts: record.attempt.number(),
         phases: phase_times(&record, now),
         total_secs: now.duration_since(record.created).as_secs_f64(),
-        nodes: Vec::new(),
+        nodes,
         results_files: commit.as_ref().map_or(0, |commit| commit.total_files),
         results_bytes: commit.as_ref().map_or(0, |commit| commit.total_bytes),
         logs: store.s3_url(&layout::logs(&left.run, attempt)),
         results_folder: Some(home.store().join(BUCKET).join(&results)).filter(|folder| folder.is_dir()),
         results: store.s3_url(&results),
-        // No process of the run is left: every machine that had a folder is gone.
+        // No process of the run is left: every machine that is known of is gone.
         release: ReleaseProof {
-            machines_started: machines(home, &left.run),
-            machines_gone: machines(home, &left.run),
+            machines_started: machines,
+            machines_gone: machines,
             observed: now,
         },
     };
@@ -216,19 +229,6 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
         Replaced::Yes(_) => Ok(()),
         Replaced::Conflict => anyhow::bail!("the record of {} changed while it was being closed", left.run),
     }
-}
-
-/// Machines that the run had: each has a folder.
-fn machines(home: &Home, run: &RunId) -> u32 {
-    let Ok(entries) = std::fs::read_dir(home.run(run)) else {
-        return 0;
-    };
-    let nodes = entries.flatten().filter(|e| {
-        e.file_name()
-            .to_str()
-            .is_some_and(|name| name.parse::<NodeId>().is_ok())
-    });
-    u32::try_from(nodes.count()).unwrap_or(u32::MAX)
 }
 
 fn ended_of(commit: &records::Commit) -> Ended {

@@ -216,16 +216,16 @@ pub struct PhaseTime {
 pub struct NodeUse {
     /// The node.
     pub node: NodeId,
-    /// Cores it offered.
+    /// Cores it offered, or was ordered with if it never enrolled.
     pub cores: u32,
-    /// Memory it offered, in bytes.
+    /// Memory it offered, in bytes; likewise.
     pub memory_bytes: u64,
-    /// Seconds from its machine's start to its observed end.
-    pub secs: f64,
-    /// Core seconds its processes used.
-    pub cpu_core_secs: f64,
-    /// Most memory its processes held at one time, in bytes.
-    pub peak_memory_bytes: u64,
+    /// Seconds from its machine's start to its observed end; `None` when nobody was there to observe them.
+    pub secs: Option<f64>,
+    /// Core seconds its processes used; `None` when no report of it is known.
+    pub cpu_core_secs: Option<f64>,
+    /// Most memory its processes held at one time, in bytes; `None` when no report of it is known.
+    pub peak_memory_bytes: Option<u64>,
     /// Whether it was lost rather than released.
     pub lost: bool,
 }

@@ -25,6 +25,7 @@ use crate::driver::{Context, Driver, Handle, Message, Start, Stop, commit_of};
 use crate::gc::unsaved_folder;
 use crate::home::{Home, HomeError, RunLock};
 use crate::incoming::{Incoming, IncomingError, Piece, Progress};
+use crate::metrics::Metrics;
 use crate::record::{PhaseMark, PhaseName, RunRecord, SCHEMA};
 use crate::run::{Cancel, Event, Role, Run, Timing};
 use crate::tokens::Tokens;
@@ -69,6 +70,7 @@ pub struct Server {
     launching: Mutex<()>,
     incoming: Incoming,
     drivers: TaskTracker,
+    metrics: Metrics,
 }
 
 /// One run of this coordinator.
@@ -155,6 +157,7 @@ impl Server {
             launching: Mutex::default(),
             incoming: Incoming::default(),
             drivers: TaskTracker::new(),
+            metrics: Metrics::default(),
         })
     }
 
@@ -329,14 +332,24 @@ impl Server {
             .ok_or_else(|| ServerError::NoSuchRun(run.clone()))
     }
 
+    /// All runs of this coordinator.
+    pub async fn entries(&self) -> Vec<Arc<Entry>> {
+        self.runs.read().await.values().cloned().collect()
+    }
+
     /// Views of all runs of this coordinator.
     pub async fn views(&self) -> Vec<v1::RunView> {
-        self.runs
-            .read()
-            .await
-            .values()
+        let entries = self.entries().await;
+        entries
+            .iter()
             .map(|entry| entry.handle.view.borrow().clone())
             .collect()
+    }
+
+    /// What is counted for Prometheus.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Asks the owner of a run to end it.

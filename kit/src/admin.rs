@@ -17,7 +17,9 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use crate::scrape::{Family, Scraped};
+
+mod text;
 
 /// What the pages show. Clones share it.
 #[derive(Clone, Default)]
@@ -105,16 +107,30 @@ impl Admin {
             .with_state(self.clone())
     }
 
-    /// Serves the pages until `stop` ends.
+    /// Adds metrics whose values are read at each scrape.
+    pub fn collect(&self, families: impl Fn() -> Vec<Family> + Send + Sync + 'static) {
+        self.register(|registry| registry.register_collector(Box::new(Scraped(families))));
+    }
+
+    /// Says which program this is.
+    pub fn build_info(&self, program: &'static str, version: &'static str) {
+        self.collect(move || {
+            let info = Family::gauge("mayfly_build_info", "Always 1; the labels say what runs.");
+            vec![info.with([("program", program), ("version", version)], 1.0)]
+        });
+    }
+
+    /// Serves the pages, and those of `more`, until `stop` ends.
     ///
     /// # Errors
     /// The listener failed.
     pub async fn serve(
         &self,
         listener: TcpListener,
+        more: Router,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        axum::serve(listener, self.router())
+        axum::serve(listener, self.router().merge(more))
             .with_graceful_shutdown(stop)
             .await
     }
@@ -208,7 +224,11 @@ async fn status(State(admin): State<Admin>) -> String {
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     let mut page = String::new();
     match prometheus_client::encoding::text::encode(&mut page, &lock(&admin.registry)) {
-        Ok(()) => (StatusCode::OK, [(header::CONTENT_TYPE, METRICS_TYPE)], page),
+        Ok(()) => (
+            StatusCode::OK,
+            [(header::CONTENT_TYPE, text::TYPE)],
+            text::classic(&page),
+        ),
         Err(e) => (
             StatusCode::INTERNAL_SERVER_ERROR,
             [(header::CONTENT_TYPE, "text/plain")],
@@ -264,14 +284,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn metrics_are_openmetrics_over_http() {
+    async fn metrics_are_what_prometheus_reads() {
         let admin = Admin::new();
         let count: prometheus_client::metrics::counter::Counter = Default::default();
         admin.register(|r| r.register("syncs", "Reports sent", count.clone()));
         count.inc();
         let page = metrics(State(admin)).await.into_response();
-        assert_eq!(page.headers()[header::CONTENT_TYPE], METRICS_TYPE);
+        assert_eq!(page.headers()[header::CONTENT_TYPE], text::TYPE);
         let body = axum::body::to_bytes(page.into_body(), 4096).await.unwrap();
-        assert!(String::from_utf8_lossy(&body).contains("syncs_total 1"));
+        assert!(String::from_utf8_lossy(&body).contains("# TYPE syncs_total counter\nsyncs_total 1\n"));
     }
 }

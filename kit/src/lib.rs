@@ -5,13 +5,15 @@
 //! * [`store`]: the S3 client;
 //! * [`tls`]: TLS and the way to a coordinator;
 //! * [`consul`]: the client of Consul;
-//! * [`telemetry`], [`shutdown`], [`backoff`], [`admin`]: logs, signals, waits between tries, HTTP for operators.
+//! * [`telemetry`], [`shutdown`], [`backoff`], [`admin`]: logs, signals, waits between tries, HTTP for operators;
+//! * [`scrape`]: metrics that are read when Prometheus asks.
 
 pub mod admin;
 pub mod backoff;
 pub mod consul;
 pub mod layout;
 pub mod records;
+pub mod scrape;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;

@@ -89,6 +89,22 @@ fn while_the_job_works() {
     kill(&mut launch, &run);
     assert_folder_named(&home, &run);
     let receipt = closed_by_gc(&home, &run, "infra-failed");
+    // It is known which nodes there were and what they offered; what they used nobody can say any more.
+    let nodes: Vec<_> = receipt["nodes"].as_array().unwrap().iter().collect();
+    let known = |node: &Value| {
+        (
+            node["node"].clone(),
+            node["cores"].clone(),
+            node["cpu_core_secs"].clone(),
+        )
+    };
+    let expected = |node: &str| (node.into(), 1.into(), Value::Null);
+    assert_eq!(
+        nodes.iter().map(|node| known(node)).collect::<Vec<_>>(),
+        [expected("master-1"), expected("worker-1")]
+    );
+    let shown = home.verb(&["receipt", run.id.as_str()]);
+    assert!(shown.stdout.contains("-: not known"), "{shown:#?}");
     let reason = receipt["ended"]["reason"].as_str().unwrap();
     assert!(
         reason.contains(run.nodes().canonicalize().unwrap().to_str().unwrap()),

@@ -16,6 +16,7 @@ mod older;
 mod parts_die;
 mod refusals;
 mod results;
+mod scrape;
 mod serve;
 mod server;
 mod settings;

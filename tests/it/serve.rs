@@ -61,7 +61,7 @@ fn one_leaves_and_another_one_comes_back() {
     let run = server.run(&id.parse().unwrap());
     let mut attached = bob.start(&mut serve.command(&bob, &["attach", "last"]));
     attached.until("the job's first words", secs(180), || {
-        attached_says(&bob).contains("holding in attempt 1").then_some(())
+        first_says(&bob).contains("holding in attempt 1").then_some(())
     });
     server.tell("go");
     let ended = attached.wait(secs(120));
@@ -71,7 +71,8 @@ fn one_leaves_and_another_one_comes_back() {
     assert!(ann.runs().is_empty() && bob.runs().is_empty());
 }
 
-fn attached_says(home: &Home) -> String {
+/// What the first command of a home has printed.
+fn first_says(home: &Home) -> String {
     std::fs::read_to_string(home.scratch("command-0.out")).unwrap_or_default()
 }
 
@@ -160,4 +161,41 @@ async fn a_thousand_identical_requests_are_one_run_and_a_hundred_others_a_hundre
             procs::wait_gone(id, secs(5));
         }
     });
+}
+
+#[test]
+fn runs_are_kept_in_any_store_and_read_from_anywhere() {
+    let _slot = slots::take();
+    let (bucket, server, ann) = (Home::new(), Home::new(), Home::new());
+    let repo = Repo::of_jobs();
+    let mut store = bucket.start(&mut bucket.command(&["store", "serve", "--json"]));
+    let told: serde_json::Value = store.until("the store's address", secs(30), || {
+        serde_json::from_str(&first_says(&bucket)).ok()
+    });
+    let key = |name: &str| told[name].as_str().unwrap().to_owned();
+    for name in ["access_key", "secret_key"] {
+        std::fs::write(server.scratch(name), key(name)).unwrap();
+    }
+    let settings = format!(
+        "store:\n  bucket: {}\n  prefix: team/\n  endpoint: {}\n  access_key_file: access_key\n  secret_key_file: \
+         secret_key\n",
+        key("bucket"),
+        key("endpoint"),
+    );
+    std::fs::write(server.scratch("serve.yml"), settings).unwrap();
+    let config = server.scratch("serve.yml").display().to_string();
+    let serve = Serve::start_with(&server, &["--config", &config]);
+    let job = Job::at_gate("stored", &server, &repo, "ends.py").args(&["fine"]);
+    serve.launch(&ann, &job, &[]).wait(secs(180)).exited(0);
+    assert!(
+        !server.path().join("store/mayfly/runs").exists(),
+        "the embedded store was used"
+    );
+    let mut list = ann.command(&["list", "--json"]);
+    list.env("MAYFLY_STORE", format!("s3://{}/team", key("bucket")))
+        .env("AWS_ENDPOINT_URL", key("endpoint"))
+        .env("AWS_ACCESS_KEY_ID", key("access_key"))
+        .env("AWS_SECRET_ACCESS_KEY", key("secret_key"));
+    let listed = ann.start(&mut list).wait(secs(30));
+    assert!(listed.exited(0).stdout.contains("succeeded"), "{listed:#?}");
 }

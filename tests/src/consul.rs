@@ -1,6 +1,8 @@
 //! Real Consul: one in dev mode, or three servers with ACLs. What is asked of it here is asked over plain HTTP, not with
 //! the client under test.
 
+mod cluster;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
@@ -16,7 +18,10 @@ use tempfile::TempDir;
 
 use crate::{programs, wait};
 
+pub use cluster::Cluster;
+
 const PORT: u16 = 8500;
+const HTTPS_PORT: u16 = 8501;
 const BOOT: u64 = 60;
 const CALL_SECS: u64 = 5;
 /// Lines of its log that are shown when a test fails.
@@ -30,13 +35,6 @@ pub struct Consul {
     args: Vec<String>,
     token: Option<String>,
     child: Option<Child>,
-}
-
-/// Three servers with ACLs, default deny.
-#[derive(Debug)]
-pub struct Cluster {
-    /// They all have the token that may do everything.
-    pub servers: Vec<Consul>,
 }
 
 /// The program, of Debian's package; the first call fetches it.
@@ -76,6 +74,42 @@ impl Consul {
     #[must_use]
     pub fn absent() -> Self {
         Self::new(own_address(), vec!["-dev".into()])
+    }
+
+    /// In dev mode, with HTTPS too: its certificate comes from an authority of its own.
+    #[must_use]
+    pub fn with_tls() -> Self {
+        let mut consul = Self::absent();
+        let address = format!("-additional-ipaddress={}", consul.address);
+        let tls = |args: &[&str]| {
+            let mut command = Command::new(program());
+            programs::must(command.arg("tls").args(args).current_dir(consul.dir.path()));
+        };
+        tls(&["ca", "create"]);
+        tls(&["cert", "create", "-server", &address]);
+        let settings = json!({
+            "ports": { "https": HTTPS_PORT },
+            "ca_file": consul.authority(),
+            "cert_file": consul.dir.path().join("dc1-server-consul-0.pem"),
+            "key_file": consul.dir.path().join("dc1-server-consul-0-key.pem"),
+        });
+        let config = consul.dir.path().join("tls.json");
+        fs::write(&config, settings.to_string()).unwrap();
+        consul.args.push(format!("-config-file={}", config.display()));
+        consul.start();
+        consul
+    }
+
+    /// The certificate of its authority.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.dir.path().join("consul-agent-ca.pem")
+    }
+
+    /// `https://host:port`, with TLS.
+    #[must_use]
+    pub fn https(&self) -> String {
+        format!("https://{}:{HTTPS_PORT}", self.address)
     }
 
     fn new(address: IpAddr, args: Vec<String>) -> Self {
@@ -244,65 +278,4 @@ impl Drop for Consul {
             eprintln!("---- Consul at {}\n{}", self.url(), last.join("\n"));
         }
     }
-}
-
-impl Default for Cluster {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Cluster {
-    /// Starts it, and gives each server the token that it needs for its own records.
-    #[must_use]
-    pub fn new() -> Self {
-        let addresses = [own_address(), own_address(), own_address()];
-        let joins = addresses.map(|address| format!("-retry-join={address}"));
-        let mut servers: Vec<Consul> = addresses.map(|address| server(address, &joins)).into();
-        servers.iter_mut().for_each(Consul::spawn);
-        servers.iter().for_each(Consul::wait_leader);
-        let token = wait::until("the first token", wait::secs(BOOT), || {
-            let (status, body) = servers[0].try_http("PUT", "/v1/acl/bootstrap", "").ok()?;
-            let made: Value = serde_json::from_str(&body).ok()?;
-            (status == 200).then(|| made["SecretID"].as_str().unwrap().to_owned())
-        });
-        servers
-            .iter_mut()
-            .for_each(|server| server.token = Some(token.clone()));
-        let rules = r#"node_prefix "" { policy = "write" } service_prefix "" { policy = "read" }"#;
-        servers[0].json(
-            "PUT",
-            "/v1/acl/policy",
-            &json!({ "Name": "servers", "Rules": rules }),
-        );
-        let own = servers[0].token_with("servers");
-        for server in &servers {
-            let body = json!({ "Token": own }).to_string();
-            server.http("PUT", "/v1/agent/token/agent", &body);
-        }
-        Self { servers }
-    }
-}
-
-fn server(address: IpAddr, joins: &[String]) -> Consul {
-    let mut consul = Consul::new(address, Vec::new());
-    let config = consul.dir.path().join("server.json");
-    let settings = json!({
-        "acl": { "enabled": true, "default_policy": "deny", "down_policy": "extend-cache" },
-        "performance": { "raft_multiplier": 1 },
-    });
-    fs::write(&config, settings.to_string()).unwrap();
-    let data = consul.dir.path().join("data");
-    consul.args = [
-        format!("-node=server-{}", address.to_string().replace('.', "-")),
-        "-server".into(),
-        "-bootstrap-expect=3".into(),
-        "-retry-interval=1s".into(),
-        format!("-data-dir={}", data.display()),
-        format!("-config-file={}", config.display()),
-    ]
-    .into_iter()
-    .chain(joins.iter().cloned())
-    .collect();
-    consul
 }

@@ -4,6 +4,7 @@
 //! * [`Job`], [`Repo`], [`GitServer`]: what is launched. [`Launch`]: a command that runs. [`Run`]: what the store and the
 //!   process table know of a run.
 //! * [`Consul`], [`Cluster`]: a real Consul, or three with ACLs.
+//! * [`prometheus`]: a real Prometheus. [`http`]: pages.
 //! * [`wait`]: every wait is for a fact and has an end. [`slots`]: how many clusters there are at one time.
 #![expect(
     clippy::unwrap_used,
@@ -16,10 +17,12 @@
 mod consul;
 mod git_server;
 mod home;
+pub mod http;
 mod job;
 mod launch;
 pub mod procs;
 pub mod programs;
+pub mod prometheus;
 mod repo;
 mod run;
 pub mod serve;

@@ -4,8 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::{Context, Job, Role, Status};
 use crate::prepare::PrepareError;
@@ -13,6 +15,7 @@ use crate::supervise::Child;
 
 pub mod conf;
 mod daemon;
+mod hold;
 mod job;
 mod jvm;
 mod poll;
@@ -24,10 +27,20 @@ pub(crate) use jvm::class_path;
 pub const MASTER_PORT: u16 = 7077;
 /// The Master's page.
 pub const MASTER_UI_PORT: u16 = 8080;
+/// Where a Worker takes orders.
+pub const WORKER_PORT: u16 = 7078;
 /// A Worker's page.
 pub const WORKER_UI_PORT: u16 = 8081;
 /// The driver's page.
 pub const DRIVER_UI_PORT: u16 = 4040;
+
+/// Longest wait for a connection to a daemon's port.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+
+async fn listens(address: &str) -> bool {
+    let connected = timeout(CONNECT_MAX, TcpStream::connect(address)).await;
+    connected.is_ok_and(|socket| socket.is_ok())
+}
 
 /// What Spark leaves in the node's folder.
 pub mod paths {

@@ -38,7 +38,7 @@ impl Shared {
                 error = &error as &dyn std::error::Error,
                 "upload again in {wait:?}"
             );
-            self.progress.send_modify(|p| p.retries += 1);
+            self.progress.send_modify(|p| p.ever.retries += 1);
             tokio::time::sleep(wait).await;
         }
     }

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::download::{self, Item};
 use super::failure::Failure;
 use super::view::units;
-use super::{home, out, plain, runs};
-use crate::embedded;
+use super::{home, out, plain, runs, storage};
+use crate::embedded::{self, OpenStore};
 use crate::record::SCHEMA;
 use crate::upload;
 
@@ -93,7 +93,10 @@ async fn put(home: &Path, src: &Path, name: &str, json: bool) -> Result<u8, Fail
     let name = checked(name)?;
     let src = home::current()?.join(src);
     let files = sources(&src, name)?;
-    let open = embedded::open_store(home).await?;
+    let open = match storage::named()? {
+        Some(config) => OpenStore::elsewhere(config).await?,
+        None => embedded::open_store(home).await?,
+    };
     let store = &open.store;
     let uploads = files
         .into_iter()

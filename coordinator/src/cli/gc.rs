@@ -26,9 +26,9 @@ pub(crate) struct Flags {
 /// # Errors
 /// The store cannot be read, or something cannot be removed.
 pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
-    let found = if home.join("store").is_dir() {
+    let found = if runs::is_there(home)? {
         let open = runs::open(home).await?;
-        let found = gc::scan(home, &open.store).await?;
+        let found = gc::scan(home, &open).await?;
         if flags.yes {
             gc::sweep(home, &open.store, &found).await?;
         }

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use mayfly_kit::store::Store;
-
 use super::failure::Failure;
+use crate::embedded::OpenStore;
 use crate::gc;
 
 /// One line for each run whose command died and that nobody has closed yet.
 ///
 /// # Errors
 /// The store cannot be read.
-pub(crate) async fn notes(home: &Path, store: &Store) -> Result<Vec<String>, Failure> {
-    let found = gc::scan(home, store).await?;
+pub(crate) async fn notes(home: &Path, open: &OpenStore) -> Result<Vec<String>, Failure> {
+    let found = gc::scan(home, open).await?;
     Ok(found.iter().map(note).collect())
 }
 

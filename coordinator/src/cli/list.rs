@@ -26,9 +26,9 @@ pub(crate) struct Flags {
 /// # Errors
 /// The store cannot be read.
 pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
-    let (mut records, broken) = if home.join("store").is_dir() {
+    let (mut records, broken) = if runs::is_there(home)? {
         let open = runs::open(home).await?;
-        leftovers::notes(home, &open.store)
+        leftovers::notes(home, &open)
             .await?
             .iter()
             .for_each(|line| out::note(line));

@@ -32,6 +32,7 @@ mod results;
 mod runs;
 mod serve;
 mod status;
+mod storage;
 mod store;
 mod validate;
 /// What people see.

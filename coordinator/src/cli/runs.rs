@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
 use super::plain;
+use super::storage;
 use crate::embedded::{self, OpenStore};
 use crate::record::{Receipt, RunRecord, SCHEMA};
 
@@ -22,11 +23,22 @@ const RECORD_MAX: u64 = 4 << 20;
 /// Matches named when a prefix is not unique.
 const NAMED: usize = 5;
 
-/// Opens the store of a home for reading; nothing is made where there is nothing.
+/// Whether there is a store to read: one that the environment names, or that of the home.
+///
+/// # Errors
+/// The environment names none that can be used.
+pub(crate) fn is_there(home: &Path) -> Result<bool, Failure> {
+    Ok(storage::named()?.is_some() || home.join("store").is_dir())
+}
+
+/// Opens the store that the environment names, else that of a home, for reading; nothing is made where there is nothing.
 ///
 /// # Errors
 /// There is no store there, or it cannot be opened.
 pub(crate) async fn open(home: &Path) -> Result<OpenStore, Failure> {
+    if let Some(config) = storage::named()? {
+        return Ok(OpenStore::elsewhere(config).await?);
+    }
     if !home.join("store").is_dir() {
         let why = "there are no runs here; `coordinator launch` makes one, --home names another folder";
         return Err(Failure::usage(format!(

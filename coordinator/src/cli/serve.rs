@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::consul::ConsulArgs;
 use super::failure::Failure;
-use super::out;
+use super::{out, storage};
 use crate::consul::Sides;
 use crate::embedded::{Embedded, Life, Options};
 use crate::home::Home;
@@ -132,7 +132,7 @@ async fn serve(json: bool, home: &Path, options: Options, consul: Option<Sides>)
     })
     .await?;
     let announced = match consul {
-        Some(sides) => Some(embedded.announce(Consul::open(&sides.own)?)?),
+        Some(sides) => Some(embedded.announce(Consul::open(&sides.own)?)),
         None => None,
     };
     tell(json, &embedded, home)?;
@@ -156,7 +156,7 @@ fn store_config(store: &StoreSettings) -> Result<StoreConfig, Failure> {
     Ok(StoreConfig {
         endpoint: store.endpoint.clone(),
         bucket: store.bucket.clone(),
-        prefix: store.prefix.clone(),
+        prefix: storage::key_prefix(&store.prefix),
         region: store.region.clone(),
         access_key: secret_in(&store.access_key_file)?,
         secret_key: secret_in(&store.secret_key_file)?,

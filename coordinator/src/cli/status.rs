@@ -26,7 +26,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
     let open = runs::open(home).await?;
     let id = runs::find(&open.store, &flags.run.run).await?;
     let record = runs::record(&open.store, &id).await?;
-    leftovers::notes(home, &open.store)
+    leftovers::notes(home, &open)
         .await?
         .iter()
         .for_each(|line| out::note(line));

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use mayfly_configs::Job;
 use mayfly_kit::{layout, records};
-use mayfly_proto::Attempt;
+use mayfly_proto::{Attempt, v1};
 
 use super::Context;
 use crate::cloud::Machine;
@@ -13,7 +14,7 @@ use crate::home::BUCKET;
 use crate::record::{
     Ended, NodeUse, Outcome, PhaseName, PhaseTime, Receipt, ReleaseProof, RunRecord, SCHEMA,
 };
-use crate::run::Run;
+use crate::run::{Node, Run};
 
 /// A receipt but for what the store says.
 pub(super) struct Draft {
@@ -49,7 +50,10 @@ impl Draft {
             nodes: self
                 .machines
                 .iter()
-                .map(|machine| self.node_use(machine))
+                .map(|machine| {
+                    let node = self.run.nodes.get(&machine.node);
+                    node_use(&self.record.job, machine, node, self.observed)
+                })
                 .collect(),
             results_files: commit.map_or(0, |commit| commit.total_files),
             results_bytes: commit.map_or(0, |commit| commit.total_bytes),
@@ -68,20 +72,27 @@ impl Draft {
             },
         }
     }
+}
 
-    fn node_use(&self, machine: &Machine) -> NodeUse {
-        let node = self.run.nodes.get(&machine.node);
-        let usage = node.map(|node| node.report.usage).unwrap_or_default();
-        NodeUse {
-            node: machine.node.clone(),
-            cores: node.map_or(0, |node| node.cores),
-            memory_bytes: node.map_or(0, |node| node.memory_bytes),
-            secs: secs(machine.started, machine.ended.unwrap_or(self.observed)),
-            cpu_core_secs: usage.cpu_core_secs,
-            peak_memory_bytes: usage.peak_memory_bytes,
-            lost: node.is_none_or(|node| node.lost),
-        }
+/// `node` is what enrolled from this machine; what never did is told as it was ordered.
+fn node_use(job: &Job, machine: &Machine, node: Option<&Node>, observed: Timestamp) -> NodeUse {
+    let ordered = machine.role.size(job);
+    let (cores, memory_bytes) = node.map_or(ordered, |node| (node.cores, node.memory_bytes));
+    let usage = node.map(|node| node.report.usage).filter(has_been_sampled);
+    NodeUse {
+        node: machine.node.clone(),
+        cores,
+        memory_bytes,
+        secs: Some(secs(machine.started, machine.ended.unwrap_or(observed))),
+        cpu_core_secs: usage.map(|usage| usage.cpu_core_secs),
+        peak_memory_bytes: usage.map(|usage| usage.peak_memory_bytes),
+        lost: node.is_none_or(|node| node.lost),
     }
+}
+
+/// A node reports before it has looked at itself for the first time.
+fn has_been_sampled(usage: &v1::Usage) -> bool {
+    usage.peak_memory_bytes > 0
 }
 
 fn existing(folder: PathBuf) -> Option<PathBuf> {
@@ -123,4 +134,42 @@ pub(crate) fn phase_times(record: &RunRecord, end: Timestamp) -> Vec<PhaseTime> 
         });
     }
     times
+}
+
+#[cfg(test)]
+mod tests {
+    use mayfly_configs::{AdHoc, ad_hoc};
+    use mayfly_proto::NodeId;
+
+    use super::*;
+    use crate::record::Role;
+
+    #[test]
+    fn a_machine_that_never_enrolled_is_told_as_ordered_and_its_use_is_not_made_up() {
+        let flags = AdHoc {
+            entry: "main.py".to_owned(),
+            ..AdHoc::default()
+        };
+        let job = ad_hoc(&flags, &|_| None).unwrap();
+        let machine = Machine {
+            id: "worker-1".into(),
+            node: NodeId::worker(1),
+            role: Role::Worker,
+            address: None,
+            started: Timestamp::UNIX_EPOCH,
+            ended: None,
+        };
+        let now = Timestamp::from_second(5).unwrap();
+        let told = node_use(&job, &machine, None, now);
+        let ordered = &job.workers.machine;
+        assert!(told.lost && told.cores > 0);
+        assert_eq!(
+            (told.cores, told.memory_bytes),
+            (ordered.cores, ordered.memory_bytes)
+        );
+        assert_eq!(
+            (told.secs, told.cpu_core_secs, told.peak_memory_bytes),
+            (Some(5.0), None, None)
+        );
+    }
 }

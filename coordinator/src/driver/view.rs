@@ -1,5 +1,6 @@
 //! The projection of a run for people.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -105,7 +106,13 @@ fn node(node: &Node) -> v1::NodeView {
         attempt: node.attempt.number(),
         collected: node.report.collected,
         engine_ui: node.report.engine_ui.clone(),
+        admin: admin(node).map(|at| at.to_string()).unwrap_or_default(),
     }
+}
+
+fn admin(node: &Node) -> Option<SocketAddr> {
+    let port = node.report.admin_port?.get();
+    Some(SocketAddr::new(node.address.parse().ok()?, port))
 }
 
 fn at_ms(record: &RunRecord, from_start: Duration) -> i64 {

@@ -1,7 +1,7 @@
 //! What nodes say.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mayfly_proto::v1::agent_service_server::AgentService;
 use mayfly_proto::{Attempt, NodeId, v1};
@@ -131,6 +131,7 @@ impl AgentService for Agents {
     }
 
     async fn sync(&self, request: Request<v1::SyncRequest>) -> Result<Response<v1::SyncReply>, Status> {
+        let asked = Instant::now();
         if prost::Message::encoded_len(request.get_ref()) > REPORT_MAX {
             return Err(Status::resource_exhausted("a report may have 256 KiB"));
         }
@@ -163,6 +164,7 @@ impl AgentService for Agents {
         entry.handle.messages.send(message).await.map_err(|_| closed())?;
         let desired = answer.await.map_err(|_| closed())?;
         let desired = desired.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        self.server.metrics().answered(asked.elapsed());
         Ok(Response::new(v1::SyncReply {
             seq: request.seq,
             desired: Some(wire(desired)),

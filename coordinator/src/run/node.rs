@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mayfly_configs::Job;
 use mayfly_proto::{Attempt, NodeId};
 
 use super::report::{NodePhase, Report};
@@ -15,6 +16,16 @@ impl Role {
             Self::Master => "master",
             Self::Worker => "worker",
         }
+    }
+
+    /// Cores, and memory in bytes, that the nodes of a job have.
+    #[must_use]
+    pub fn size(self, job: &Job) -> (u32, u64) {
+        let machine = match self {
+            Self::Master => &job.master,
+            Self::Worker => &job.workers.machine,
+        };
+        (machine.cores, machine.memory_bytes)
     }
 }
 

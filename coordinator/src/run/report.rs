@@ -1,6 +1,7 @@
 //! A node's report, checked: what came over the wire as `mayfly.v1.NodeReport`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 
 use mayfly_proto::v1;
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,8 @@ pub struct Report {
     pub collected: Option<v1::Collected>,
     /// Seconds of each of its own steps.
     pub step_secs: BTreeMap<String, f64>,
+    /// Port of its admin pages, if it serves any.
+    pub admin_port: Option<NonZeroU16>,
 }
 
 /// Lines and characters taken from a node at most.
@@ -112,6 +115,7 @@ impl Default for Report {
             progress: None,
             collected: None,
             step_secs: BTreeMap::new(),
+            admin_port: None,
         }
     }
 }
@@ -208,6 +212,7 @@ impl TryFrom<v1::NodeReport> for Report {
                 .take(LINES_MAX)
                 .map(|(k, v)| (text(k), v))
                 .collect(),
+            admin_port: u16::try_from(wire.admin_port).ok().and_then(NonZeroU16::new),
         })
     }
 }

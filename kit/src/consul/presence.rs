@@ -119,14 +119,13 @@ impl Presence {
         if let Shown::Registered(service) = &self.shown {
             self.shown = Shown::Perhaps(service.clone());
         }
-        let told = error.to_string();
-        if self.trouble.as_ref() != Some(&told) {
+        if self.trouble.is_none() {
             tracing::warn!(
                 error = error as &dyn std::error::Error,
                 "Consul does not do what it is asked to; the run goes on without it"
             );
         }
-        self.trouble = Some(told);
+        self.trouble = Some(error.to_string());
         self.waits.next().unwrap_or(RETRY.cap)
     }
 }

@@ -8,9 +8,7 @@ use mayfly_kit::consul::{
     Cas, Consul, ConsulError, ConsulFault, ConsulSettings, Health, Kind, Query, Service,
 };
 use mayfly_tests::wait::{self, secs};
-use mayfly_tests::{Cluster, Home, Job, Repo, programs, slots};
-use nix::sys::signal::Signal;
-use serde_json::Value;
+use mayfly_tests::{Cluster, Home, Job, Repo, Serve, programs, slots};
 
 use super::launch::{of_run, wait_registered};
 
@@ -135,31 +133,17 @@ fn a_launch_and_a_server_with_tokens_and_then_without_a_leader() {
     let (node, coordinator, people) = (token("node"), token("coordinator"), token("people"));
     let url = cluster.servers[0].url();
 
-    let serve = [
-        "serve",
-        "--json",
-        "--consul",
-        &url,
-        "--consul-token-file",
-        &coordinator,
-    ];
-    let serve = [&serve[..], &["--consul-node-token-file", &node]].concat();
-    let mut serve = home.start(&mut home.command(&serve));
-    let said: Value = serve.until("its address", secs(180), || {
-        serde_json::from_str(&fs::read_to_string(home.scratch("command-0.out")).ok()?).ok()
-    });
+    let flags = ["--consul", &url, "--consul-token-file", &coordinator];
+    let flags = [&flags[..], &["--consul-node-token-file", &node]].concat();
+    let serve = Serve::start_with(&home, &flags);
     let people = fs::read_to_string(people).unwrap();
     let server = wait::until("the server in Consul", secs(30), || {
         super::found_coordinator(&url, Some(&people)).unwrap()
     });
-    assert_eq!(said["url"], server.as_str());
+    assert_eq!(server, serve.url);
 
     let job = Job::at_gate("with-acls", &home, &repo, "holds.py");
-    let mut launch = home.command(&["launch", "--coordinator", &server]);
-    launch
-        .arg(job.write(&home))
-        .env("MAYFLY_TOKEN", said["token"].as_str().unwrap());
-    let mut launch = home.start(&mut launch);
+    let mut launch = serve.launch(&home, &job, &[]);
     let run = home.run_of(&job, &mut launch);
     launch.until("the job", secs(120), || home.heard("holds"));
     // Seen from another server: it is in the catalog, not only at the agent that was told.
@@ -170,14 +154,17 @@ fn a_launch_and_a_server_with_tokens_and_then_without_a_leader() {
     cluster.servers[2].kill();
     home.tell("go");
     launch.wait(secs(60)).exited(0);
+    // The server closes the record; the command has its receipt before.
+    wait::until("the end of the record", secs(30), || {
+        (run.phase() == "closed").then_some(())
+    });
     run.assert_closed("succeeded");
     cluster.servers[1].start();
     cluster.servers[2].start();
     wait::until("the nodes to be gone from the catalog", secs(60), || {
         of_run(&cluster.servers[1], &run).is_empty().then_some(())
     });
-    serve.signal(Signal::SIGTERM);
-    serve.wait(secs(30)).exited(0);
+    serve.stop().exited(0);
     wait::until("nothing registered", secs(30), || {
         cluster.servers[1].services().is_empty().then_some(())
     });

@@ -259,3 +259,28 @@ async fn a_consul_that_is_not_there() {
     assert!(error.to_string().contains(&server.url()), "{error}");
     assert!(began.elapsed() < Duration::from_secs(3));
 }
+
+#[tokio::test]
+async fn over_tls_only_the_authority_of_the_settings_is_trusted() {
+    let (server, other) = (Server::with_tls(), Server::with_tls());
+    let open = |ca_file| {
+        let settings = ConsulSettings {
+            ca_file,
+            ..ConsulSettings::at(server.https())
+        };
+        Consul::open(&settings)
+    };
+    let trusting = open(Some(server.authority())).unwrap();
+    assert!(trusting.put("a", b"x".to_vec(), Cas::New).await.unwrap());
+    for ca_file in [None, Some(other.authority())] {
+        let error = open(ca_file).unwrap().get("a").await.unwrap_err();
+        assert_eq!(error.fault(), &ConsulFault::Connect, "{error:?}");
+    }
+    let key = server.authority().with_file_name("consul-agent-ca-key.pem");
+    for ca_file in [key, "/nonexistent/ca.pem".into(), "/dev/null".into()] {
+        let Err(error) = open(Some(ca_file.clone())) else {
+            panic!("{ca_file:?} was taken")
+        };
+        assert!(error.to_string().contains(&*ca_file.to_string_lossy()), "{error}");
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use mayfly_tests::wait::{self, secs};
-use mayfly_tests::{Consul, Home, Job, Launch, Repo, Run, slots};
+use mayfly_tests::{Consul, Home, Job, Launch, Repo, Run, Serve, slots};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -197,23 +197,14 @@ fn the_next_attempt_is_told_from_the_one_before() {
 fn a_server_is_found_in_consul_while_it_serves() {
     let consul = Consul::dev();
     let home = Home::new();
-    let args = ["serve", "--json", "--consul", &consul.url()];
-    let mut serve = home.start(&mut home.command(&args));
-    let url = serve.until("its address", secs(180), || {
-        let said: Value = serde_json::from_str(&serve_says(&home)).ok()?;
-        Some(said["url"].as_str().unwrap().to_owned())
-    });
+    let serve = Serve::start_with(&home, &["--consul", &consul.url()]);
+    let url = serve.url.clone();
     let found = || super::found_coordinator(&consul.url(), None);
     wait::until("the server in Consul", secs(30), || {
         (found().ok()? == Some(url.clone())).then_some(())
     });
     assert_eq!(consul.services(), ["mayfly-coordinator"]);
-    serve.signal(Signal::SIGTERM);
-    serve.wait(secs(30)).exited(0);
+    serve.stop().exited(0);
     assert_eq!(consul.services(), [""; 0]);
     assert_eq!(found().unwrap(), None);
-}
-
-fn serve_says(home: &Home) -> String {
-    std::fs::read_to_string(home.scratch("command-0.out")).unwrap_or_default()
 }

@@ -7,7 +7,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use mayfly_agent::attempt::Facts;
 use mayfly_agent::identity::{Door, Session};
+use mayfly_agent::metrics::Metrics;
+use mayfly_agent::node::Event;
+use mayfly_agent::sync::{Report, Sources, Sync};
+use mayfly_agent::upload;
+use mayfly_agent::usage::Sample;
+use mayfly_agent::written::Written;
 use mayfly_coordinator::authority::Authority;
 use mayfly_coordinator::cloud::{Cloud, CloudError, Machine, Order, local};
 use mayfly_coordinator::embedded::{self, OpenStore};
@@ -17,15 +24,16 @@ use mayfly_coordinator::run::{Role, Wanted};
 use mayfly_coordinator::server::{Launch, Parts, Security, Server};
 use mayfly_coordinator::tokens::Tokens;
 use mayfly_coordinator::transport::{Gate, Limits, ServerTls, Source};
-use mayfly_proto::v1::{NodePhase, NodeReport, SyncReply, SyncRequest};
+use mayfly_kit::admin::Admin;
+use mayfly_proto::v1::{LogBatch, NodePhase, NodeReport};
 use mayfly_proto::{NodeId, RunId};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::version::TLS13;
 use tonic::{Code, Status};
 
@@ -33,6 +41,8 @@ use super::socket;
 
 const LOOK: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(30);
+/// Longest that a heartbeat may be without an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// A certificate lasts half of such a short life from its issue, and is renewed at two thirds of that.
 const NODE_LIFE: Duration = Duration::from_secs(20);
 const LISTENER_LIFE: Duration = Duration::from_secs(6);
@@ -162,19 +172,60 @@ fn launch() -> Launch {
     }
 }
 
-async fn report(session: &Session, seq: u64) -> Result<SyncReply, Status> {
-    let message = SyncRequest {
+/// A line of the agent's own, which costs nothing and shows whether a session is taken.
+async fn say(session: &Session) -> Result<(), Status> {
+    let batch = LogBatch {
         run_id: session.run.to_string(),
         node_id: session.node.to_string(),
         attempt: 1,
-        seq,
-        report: Some(NodeReport {
+        stream: "agent".into(),
+        lines: vec!["here".into()],
+        ..LogBatch::default()
+    };
+    let lines = session.request(futures::stream::iter([batch]));
+    session.client().push_logs(lines).await.map(|_| ())
+}
+
+/// The agent's own heartbeat, from a node that does nothing.
+fn heartbeat(
+    door: Door,
+    session: watch::Sender<Option<Session>>,
+    events: mpsc::Sender<Event>,
+) -> impl Future<Output = ()> {
+    let admin = Admin::new();
+    let report = Report {
+        attempt: 0,
+        report: NodeReport {
             phase: NodePhase::Preparing.into(),
             ..NodeReport::default()
-        }),
+        },
     };
-    let reply = session.client().sync(session.request(message)).await;
-    Ok(reply?.into_inner())
+    let sync = Sync {
+        door,
+        session,
+        sources: Sources {
+            node: watch::channel(report).1,
+            facts: watch::channel(Facts::default()).1,
+            usage: watch::channel(Sample::default()).1,
+            upload: watch::channel(upload::Progress::default()).1,
+            written: watch::channel(Written::default()).1,
+            admin_port: 0,
+        },
+        events,
+        boot: tokio::time::Instant::now(),
+        interval: LOOK,
+        pulse: admin.watch("sync", LIMIT),
+        metrics: Metrics::new(&admin),
+    };
+    sync.run()
+}
+
+async fn answered(events: &mut mpsc::Receiver<Event>) {
+    let answer = timeout(PATIENCE, events.recv()).await;
+    assert!(
+        matches!(answer, Ok(Some(Event::Desired { .. }))),
+        "the heartbeat has no answer: {answer:?}"
+    );
 }
 
 #[test]
@@ -183,27 +234,27 @@ fn a_node_renews_its_certificate_before_it_ends() {
         let rig = Rig::start().await;
         let mut door = rig.door();
         let first = door.enrol().await.unwrap().session;
-        let (mut newest, mut renewals) = (first.clone(), 0);
+        let (session, newest) = watch::channel(Some(first.clone()));
+        let (sender, mut events) = mpsc::channel(16);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(heartbeat(door, session, sender));
         let began = Instant::now();
-        for seq in (1..).step_by(2) {
-            if let Some(renewed) = door.renew().await {
-                newest = renewed.unwrap().session;
-                renewals += 1;
+        // Who renews is answered all the time; who does not is refused, though its connection is still there.
+        let refused = loop {
+            answered(&mut events).await;
+            if let Err(status) = say(&first).await {
+                break status;
             }
-            // Who renews is never refused; who does not is, though its connection is still there.
-            report(&newest, seq).await.expect("a renewed node");
-            match report(&first, seq + 1).await {
-                Ok(_) => assert!(began.elapsed() < LIMIT, "a certificate that has ended is taken"),
-                Err(status) => {
-                    assert_eq!(status.code(), Code::Unauthenticated, "{status}");
-                    assert!(status.message().contains("expired"), "{status}");
-                    break;
-                }
-            }
-            sleep(LOOK).await;
-        }
-        assert!(renewals > 0, "the certificate ended before it was renewed");
+            assert!(began.elapsed() < LIMIT, "a certificate that has ended is taken");
+        };
+        assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
+        assert!(refused.message().contains("expired"), "{refused}");
         assert!(began.elapsed() > NODE_LIFE / 4, "it ended too soon");
+        for _ in 0..10 {
+            answered(&mut events).await;
+        }
+        let newest = newest.borrow().clone().unwrap();
+        say(&newest).await.expect("the renewed session is taken");
     });
 }
 

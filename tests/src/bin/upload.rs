@@ -38,7 +38,7 @@ async fn main() -> anyhow::Result<()> {
         "bytes": uploaded.files.iter().map(|file| file.size).sum::<u64>(),
         "skipped": uploaded.skipped.len(),
         "secs": began.elapsed().as_secs_f64(),
-        "retries": progress.borrow().retries,
+        "retries": progress.borrow().ever.retries,
     }));
     Ok(())
 }

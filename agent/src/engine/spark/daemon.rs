@@ -5,14 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::{Context, Role, Status};
 use super::conf::{self, write_private};
 use super::poll::Page;
-use super::{Classes, MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT, jvm, paths};
+use super::{Classes, MASTER_PORT, MASTER_UI_PORT, WORKER_PORT, WORKER_UI_PORT, hold, jvm, listens, paths};
 use crate::supervise::{Child, Exit, Spec, Stream};
 
 /// A daemon that dies more often than this is given up.
@@ -21,8 +20,6 @@ const RESTARTS_MAX: u32 = 3;
 const RESTART_PAUSE: Duration = Duration::from_millis(300);
 const POLL_FORMING: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_secs(1);
-/// Between two looks whether the Master takes connections yet.
-const POLL_MASTER: Duration = Duration::from_millis(25);
 /// A Worker that found no Master asks again only after 5 to 15 s; one that is not registered this long after the Master
 /// took connections is better started anew.
 const REGISTER_MAX: Duration = Duration::from_secs(3);
@@ -36,6 +33,7 @@ pub(super) struct Daemon {
     page: Page,
     /// `host:port` of the master, on workers.
     master: Option<String>,
+    master_page: Option<Page>,
     status: Status,
 }
 
@@ -96,10 +94,13 @@ impl Daemon {
             ui: format!("http://{ui}"),
             ..Status::default()
         };
+        let host = master.as_deref().and_then(|master| master.rsplit_once(':'));
+        let master_page = host.map(|(host, _)| Page::new(&format!("http://{host}:{MASTER_UI_PORT}")));
         Ok(Self {
             context: context.clone(),
             spec,
             page: Page::new(&status.ui)?,
+            master_page: master_page.transpose()?,
             master,
             status,
         })
@@ -112,10 +113,6 @@ impl Daemon {
     ) {
         report.send_replace(self.status.clone());
         loop {
-            tokio::select! {
-                () = self.master_listens() => {}
-                _ = told(&mut stop) => return,
-            }
             let child = match Child::spawn(self.spec.clone(), self.context.lines.clone()).await {
                 Ok(child) => child,
                 Err(error) => {
@@ -124,7 +121,7 @@ impl Daemon {
             };
             let end = tokio::select! {
                 exit = child.wait() => End::Died(exit),
-                () = self.watch(&report) => End::Lost,
+                () = self.attend(&child, &report) => End::Lost,
                 grace = told(&mut stop) => End::Told(grace),
             };
             self.status.ready = false;
@@ -161,14 +158,13 @@ impl Daemon {
         }
     }
 
-    /// A Worker that comes before its Master is turned away or not answered (a Master that only just started is in
-    /// standby), and asks again 5 to 15 s later. Its JVM takes longer than the rest of the Master's start, so the Master's
-    /// port is signal enough. How long a fleet may take to form is the coordinator's to bound.
-    async fn master_listens(&self) {
-        let Some(master) = &self.master else { return };
-        while !listens(master).await {
-            sleep(POLL_MASTER).await;
+    /// Follows the daemon; returns when it has to be started anew.
+    async fn attend(&mut self, child: &Child, report: &watch::Sender<Status>) {
+        // How long a fleet may take to form is the coordinator's to bound.
+        if let Some(master) = &self.master_page {
+            hold::back(child, self.context.address, master).await;
         }
+        self.watch(report).await;
     }
 
     fn give_up(&mut self, report: &watch::Sender<Status>, why: String) {
@@ -215,15 +211,12 @@ impl Daemon {
     }
 }
 
-async fn listens(address: &str) -> bool {
-    let connected = timeout(POLL, TcpStream::connect(address)).await;
-    connected.is_ok_and(|socket| socket.is_ok())
-}
-
 fn role_args(context: &Context, role: &Role) -> Vec<OsString> {
     match role {
         Role::Master => vec!["--port".into(), MASTER_PORT.to_string().into()],
         Role::Worker { master } => vec![
+            "--port".into(),
+            WORKER_PORT.to_string().into(),
             "--cores".into(),
             context.cores.max(1).to_string().into(),
             "--memory".into(),

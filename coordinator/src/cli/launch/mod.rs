@@ -279,7 +279,7 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         let _ = screen.doing(&format!("{} {}", step.name, step.detail));
     };
     let embedded = Embedded::start(options, progress).await?;
-    for note in leftovers::notes(home, &embedded.store.store).await? {
+    for note in leftovers::notes(home, &embedded.store).await? {
         screen.note(&note)?;
     }
     let client = client::connect(&embedded.url, &embedded.token, None).await?;

@@ -150,25 +150,33 @@ fn nodes(receipt: &Receipt, paint: Paint) -> Vec<String> {
             receipt.run
         )));
     }
+    if receipt.nodes.iter().any(|node| node.cpu_core_secs.is_none()) {
+        lines.push(paint.dim("  -: not known, no report of it is left"));
+    }
     lines
 }
 
 fn node(node: &NodeUse, paint: Paint) -> String {
-    let offered = f64::from(node.cores) * node.secs;
+    let offered = node.secs.map(|secs| f64::from(node.cores) * secs);
+    let (cpu, memory) = (node.cpu_core_secs, node.peak_memory_bytes);
     let lost = if node.lost {
         format!("  {}", paint.bad("lost"))
     } else {
         String::new()
     };
     format!(
-        "  {:<10} {:>6} {:>16.1} {:>7} {:>11} {:>7}{lost}",
+        "  {:<10} {:>6} {:>16} {:>7} {:>11} {:>7}{lost}",
         node.node.as_str(),
         node.cores,
-        node.cpu_core_secs,
-        share(node.cpu_core_secs, offered),
-        bytes(node.peak_memory_bytes),
-        share_bytes(node.peak_memory_bytes, node.memory_bytes),
+        known(cpu.map(|secs| format!("{secs:.1}"))),
+        known(cpu.zip(offered).map(|(part, whole)| share(part, whole))),
+        known(memory.map(bytes)),
+        known(memory.map(|peak| share_bytes(peak, node.memory_bytes))),
     )
+}
+
+fn known(shown: Option<String>) -> String {
+    shown.unwrap_or_else(|| "-".to_owned())
 }
 
 fn places(receipt: &Receipt) -> Vec<String> {
@@ -231,6 +239,18 @@ mod tests {
                 insta::assert_snapshot!(format!("{name}_{width}"), text);
             }
         }
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_to_be() {
+        let (_, mut receipt) = samples::receipts().swap_remove(0);
+        let node = &mut receipt.nodes[1];
+        (node.secs, node.cpu_core_secs, node.peak_memory_bytes) = (None, None, None);
+        let text = render(&receipt, 80, Paint { on: false }).join("\n");
+        let row = text.lines().find(|line| line.contains("worker-1")).unwrap();
+        let cells: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(cells, ["worker-1", "2", "-", "-", "-", "-"]);
+        assert!(text.contains("-: not known"), "{text}");
     }
 
     #[test]

@@ -116,9 +116,9 @@ fn used(id: &str, cpu_core_secs: f64, peak_mib: u64) -> NodeUse {
         node: id.parse().unwrap(),
         cores: 2,
         memory_bytes: 2 << 30,
-        secs: 24.0,
-        cpu_core_secs,
-        peak_memory_bytes: peak_mib << 20,
+        secs: Some(24.0),
+        cpu_core_secs: Some(cpu_core_secs),
+        peak_memory_bytes: Some(peak_mib << 20),
         lost: false,
     }
 }

@@ -1,0 +1,77 @@
+//! Three servers with ACLs.
+
+use std::fs;
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::{BOOT, Consul, own_address};
+use crate::wait;
+
+/// Three servers with ACLs, default deny.
+#[derive(Debug)]
+pub struct Cluster {
+    /// They all have the token that may do everything.
+    pub servers: Vec<Consul>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Cluster {
+    /// Starts it, and gives each server the token that it needs for its own records.
+    #[must_use]
+    pub fn new() -> Self {
+        let addresses = [own_address(), own_address(), own_address()];
+        let joins = addresses.map(|address| format!("-retry-join={address}"));
+        let mut servers: Vec<Consul> = addresses.map(|address| server(address, &joins)).into();
+        servers.iter_mut().for_each(Consul::spawn);
+        servers.iter().for_each(Consul::wait_leader);
+        let token = wait::until("the first token", wait::secs(BOOT), || {
+            let (status, body) = servers[0].try_http("PUT", "/v1/acl/bootstrap", "").ok()?;
+            let made: Value = serde_json::from_str(&body).ok()?;
+            (status == 200).then(|| made["SecretID"].as_str().unwrap().to_owned())
+        });
+        servers
+            .iter_mut()
+            .for_each(|server| server.token = Some(token.clone()));
+        let rules = r#"node_prefix "" { policy = "write" } service_prefix "" { policy = "read" }"#;
+        servers[0].json(
+            "PUT",
+            "/v1/acl/policy",
+            &json!({ "Name": "servers", "Rules": rules }),
+        );
+        let own = servers[0].token_with("servers");
+        for server in &servers {
+            let body = json!({ "Token": own }).to_string();
+            server.http("PUT", "/v1/agent/token/agent", &body);
+        }
+        Self { servers }
+    }
+}
+
+fn server(address: IpAddr, joins: &[String]) -> Consul {
+    let mut consul = Consul::new(address, Vec::new());
+    let config = consul.dir.path().join("server.json");
+    let settings = json!({
+        "acl": { "enabled": true, "default_policy": "deny", "down_policy": "extend-cache" },
+        "performance": { "raft_multiplier": 1 },
+    });
+    fs::write(&config, settings.to_string()).unwrap();
+    let data = consul.dir.path().join("data");
+    consul.args = [
+        format!("-node=server-{}", address.to_string().replace('.', "-")),
+        "-server".into(),
+        "-bootstrap-expect=3".into(),
+        "-retry-interval=1s".into(),
+        format!("-data-dir={}", data.display()),
+        format!("-config-file={}", config.display()),
+    ]
+    .into_iter()
+    .chain(joins.iter().cloned())
+    .collect();
+    consul
+}
