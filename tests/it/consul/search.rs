@@ -186,7 +186,6 @@ fn config(folder: &Path, consul: &Consul, coordinator: String, code: String) -> 
         coordinator,
         fingerprint: None,
         join_token: code,
-        fingerprint: None,
         address: [127, 15, low, 1].into(),
         cores: 1,
         memory_bytes: 1 << 30,
