@@ -184,7 +184,6 @@ fn config(folder: &Path, consul: &Consul, coordinator: String, code: String) -> 
         role: RoleName::Worker,
         machine_id: "machine".into(),
         coordinator,
-        fingerprint: None,
         join_token: code,
         address: [127, 15, low, 1].into(),
         cores: 1,

@@ -13,6 +13,7 @@ use mayfly_agent::metrics::Metrics;
 use mayfly_agent::node::Event;
 use mayfly_agent::sync::{Report, Sources, Sync};
 use mayfly_agent::upload;
+use mayfly_agent::usage::Sample;
 use mayfly_agent::written::Written;
 use mayfly_coordinator::authority::Authority;
 use mayfly_coordinator::cloud::{Cloud, CloudError, Machine, Order, local};
@@ -24,7 +25,7 @@ use mayfly_coordinator::server::{Launch, Parts, Security, Server};
 use mayfly_coordinator::tokens::Tokens;
 use mayfly_coordinator::transport::{Gate, Limits, ServerTls, Source};
 use mayfly_kit::admin::Admin;
-use mayfly_proto::v1::{LogBatch, NodePhase, NodeReport, Usage};
+use mayfly_proto::v1::{LogBatch, NodePhase, NodeReport};
 use mayfly_proto::{NodeId, RunId};
 use serde_json::json;
 use tempfile::TempDir;
@@ -205,9 +206,10 @@ fn heartbeat(
         sources: Sources {
             node: watch::channel(report).1,
             facts: watch::channel(Facts::default()).1,
-            usage: watch::channel(Usage::default()).1,
+            usage: watch::channel(Sample::default()).1,
             upload: watch::channel(upload::Progress::default()).1,
             written: watch::channel(Written::default()).1,
+            admin_port: 0,
         },
         events,
         boot: tokio::time::Instant::now(),
