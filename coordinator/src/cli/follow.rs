@@ -83,20 +83,24 @@ pub(crate) async fn to_the_end(
                     counting = changed.is_ok();
                     let level = *level.borrow_and_update();
                     if level == 1 && manner == Manner::Guest && Answers::possible() {
+                        follower.screen.pause();
                         follower.screen.note(QUESTION)?;
                         answers = Answers::listen();
                     } else {
                         follower.interrupted(level).await?;
                     }
                 }
-                answer = answers.next() => match answer.trim() {
-                    "c" | "cancel" => follower.interrupted(1).await?,
-                    "d" | "detach" => {
-                        follower.screen.note(&follower.farewell())?;
-                        return Ok(Followed::Detached);
+                answer = answers.next() => {
+                    follower.screen.resume();
+                    match answer.trim() {
+                        "c" | "cancel" => follower.interrupted(1).await?,
+                        "d" | "detach" => {
+                            follower.screen.note(&follower.farewell())?;
+                            return Ok(Followed::Detached);
+                        }
+                        _ => follower.screen.note("going on")?,
                     }
-                    _ => follower.screen.note("going on")?,
-                },
+                }
             }
         }
     }

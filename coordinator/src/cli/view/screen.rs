@@ -47,6 +47,7 @@ pub(crate) struct Screen {
     /// Whether the job's output and the block share a terminal.
     shared: bool,
     last: Option<(RunView, Instant)>,
+    paused: bool,
 }
 
 impl Screen {
@@ -67,7 +68,21 @@ impl Screen {
             block,
             shared: std::io::stdout().is_terminal(),
             last: None,
+            paused: false,
         }
+    }
+
+    /// Takes the block away while somebody types, whose line would move it; notes and output go on.
+    pub(crate) fn pause(&mut self) {
+        self.paused = true;
+        self.block.set_message("");
+        self.block.tick();
+    }
+
+    /// Draws again.
+    pub(crate) fn resume(&mut self) {
+        self.paused = false;
+        self.tick();
     }
 
     /// How long to wait between two calls of [`Screen::tick`].
@@ -158,6 +173,9 @@ impl Screen {
     }
 
     fn draw(&self, view: &RunView) {
+        if self.paused {
+            return;
+        }
         // Asked for each time: the window may have been resized. The last column stays free, or some terminals wrap.
         let width = usize::from(console::Term::stderr().size().1).saturating_sub(1);
         self.block
