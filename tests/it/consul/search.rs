@@ -185,6 +185,7 @@ fn config(folder: &Path, consul: &Consul, coordinator: String, code: String) -> 
         machine_id: "machine".into(),
         coordinator,
         join_token: code,
+        fingerprint: None,
         address: [127, 15, low, 1].into(),
         cores: 1,
         memory_bytes: 1 << 30,
