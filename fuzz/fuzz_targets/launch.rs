@@ -1,4 +1,4 @@
-//! What a person asks to be launched.
+//! What a person asks to be launched, and the code that comes before it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,5 +9,8 @@ use prost::Message as _;
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(request) = v1::LaunchRequest::decode(bytes) {
         let _ = decode::launch(request);
+    }
+    if let Ok(request) = v1::PutCodeRequest::decode(bytes) {
+        let _ = decode::piece(request);
     }
 });

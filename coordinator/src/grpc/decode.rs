@@ -205,6 +205,9 @@ mod tests {
             if let Ok(request) = v1::LaunchRequest::decode(&bytes[..]) {
                 let _ = launch(request);
             }
+            if let Ok(request) = v1::PutCodeRequest::decode(&bytes[..]) {
+                let _ = piece(request);
+            }
             let _ = v1::LogBatch::decode(&bytes[..]);
         }
 
