@@ -60,7 +60,7 @@ fn a_run_as_prometheus_sees_it() {
     assert_eq!(
         pages.families(),
         page::documented(),
-        "README.md and the pages differ"
+        "docs/team.md and the pages differ"
     );
     wait::until("no node to be listed", secs(20), || {
         targets(admin).is_empty().then_some(())

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::TURN_MAX;
 use crate::config::{NodeConfig, RoleName};
-use crate::engine::spark::{MASTER_PORT, MASTER_UI_PORT, WORKER_PORT, WORKER_UI_PORT};
+use crate::engine::spark::{MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT};
 use crate::run::ADMIN_PORT;
 use crate::sync::Report;
 
@@ -85,7 +85,7 @@ impl Announce {
         }
         let (kind, role, port, ui) = match self.config.role {
             RoleName::Master => (Kind::Master, "master", MASTER_PORT, MASTER_UI_PORT),
-            RoleName::Worker => (Kind::Worker, "worker", WORKER_PORT, WORKER_UI_PORT),
+            RoleName::Worker => (Kind::Worker, "worker", WORKER_UI_PORT, WORKER_UI_PORT),
         };
         Some(Service {
             kind,

@@ -1,8 +1,8 @@
-//! A page of metrics, and the table in the README that explains them.
+//! A page of metrics, and the table in docs/team.md that explains them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-const README: &str = include_str!("../../../README.md");
+const PAGE: &str = include_str!("../../../docs/team.md");
 
 /// What a family is: its type and the names of its labels.
 type Shape = (String, BTreeSet<String>);
@@ -48,9 +48,9 @@ fn labels_of(text: &str) -> impl Iterator<Item = String> {
         .filter(|name| name != "le")
 }
 
-/// The rows `| name | type | labels | meaning |` of the README.
+/// The rows `| name | type | labels | meaning |` of that page.
 pub(super) fn documented() -> BTreeMap<String, Shape> {
-    let rows = README.lines().filter(|line| line.starts_with("| `mayfly_"));
+    let rows = PAGE.lines().filter(|line| line.starts_with("| `mayfly_"));
     let row = |line: &str| {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let [name, kind, labels, meaning] = cells[..] else {
