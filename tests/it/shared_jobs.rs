@@ -177,7 +177,7 @@ fn what_consul_holds_is_not_trusted() {
         (
             "large",
             format!("large: {{tags: {{x: \"{}\"}}}}", "x".repeat(500_000)),
-            "bytes long",
+            "characters long",
         ),
     ] {
         team.set(name, &text);
