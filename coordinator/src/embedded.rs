@@ -238,16 +238,18 @@ impl Embedded {
             None => open_store_again(&home, known.store).await?,
         };
         let listener = listen(options.listen.address, known.listen).await?;
-        if let Some(serving) = &serving {
-            let addresses = Addresses {
-                listen: Some(listener.local_addr()?),
-                store: store.addr(),
-            };
-            serving.remember(&addresses).context("write serve.json")?;
-        }
+        let at = listener.local_addr()?;
         let listening = options.listen.protect(listener, &home)?;
         let fingerprint = listening.fingerprint();
         let url = listening.url.clone();
+        if let Some(serving) = &serving {
+            let addresses = Addresses {
+                listen: Some(at),
+                store: store.addr(),
+                url: url.clone(),
+            };
+            serving.remember(&addresses).context("write serve.json")?;
+        }
         let patience = match options.life {
             Life::Command => Patience::COMMAND,
             Life::Server => Patience::SERVER,

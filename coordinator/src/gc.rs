@@ -17,6 +17,7 @@ use crate::driver::{commit_of, phase_times};
 use crate::embedded::OpenStore;
 use crate::home::{BUCKET, Home, RunLock};
 use crate::record::{Ended, Outcome, PhaseMark, PhaseName, Receipt, ReleaseProof, RunRecord, SCHEMA};
+use crate::serving::Addresses;
 
 /// Records that are looked at.
 const RUNS_MAX: usize = 100_000;
@@ -50,6 +51,7 @@ pub async fn scan(home: &Path, open: &OpenStore) -> anyhow::Result<Vec<Leftover>
     let processes = tokio::task::spawn_blocking(processes::all).await?;
     let mut found = Vec::new();
     let (store, shared) = (&open.store, open.folder.is_none());
+    let served = Addresses::of(&home).url;
     for run in candidates(&home, store, &processes).await? {
         let record = record(store, &run).await?;
         let here = |record: &RunRecord| record.folder.as_deref() == Some(home.run(&run).as_path());
@@ -58,6 +60,11 @@ pub async fn scan(home: &Path, open: &OpenStore) -> anyhow::Result<Vec<Leftover>
         }
         let open = record.as_ref().is_some_and(|(record, _)| !is_closed(record));
         let alive = processes.iter().filter(|process| process.run == run).count();
+        // A coordinator that serves is started again: for as long as they live, its nodes wait for it.
+        let awaited = |record: &RunRecord| record.coordinator == served && Timestamp::now() < record.deadline;
+        if open && alive > 0 && record.as_ref().is_some_and(|(record, _)| awaited(record)) {
+            continue;
+        }
         // Only a run that looks left over is locked: looking must not make folders for the others.
         if (open || alive > 0) && home.lock(&run)?.is_some() {
             found.push(leftover(

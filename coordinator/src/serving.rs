@@ -11,18 +11,35 @@ use serde::{Deserialize, Serialize};
 use crate::home::{Home, write_private};
 
 /// Where it listens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {
     /// gRPC.
     pub listen: Option<SocketAddr>,
     /// The embedded store.
     pub store: Option<SocketAddr>,
+    /// How nodes reach it.
+    #[serde(default)]
+    pub url: String,
+}
+
+impl Addresses {
+    /// Those of the coordinator that serves, or served, with this home; nothing where none ever did.
+    #[must_use]
+    pub fn of(home: &Home) -> Self {
+        let read = std::fs::read(path(home)).ok();
+        read.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
+    }
+}
+
+fn path(home: &Home) -> PathBuf {
+    home.path().join("serve.json")
 }
 
 /// Held by the one serving coordinator of a home; the system lets go of it when the process dies.
 #[derive(Debug)]
 pub struct Serving {
-    path: PathBuf,
+    home: Home,
     _lock: File,
 }
 
@@ -39,7 +56,7 @@ impl Serving {
             .open(home.path().join("serve.lock"))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self {
-                path: home.path().join("serve.json"),
+                home: home.clone(),
                 _lock: lock,
             })),
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),
@@ -47,12 +64,10 @@ impl Serving {
         }
     }
 
-    /// Where the life before this one listened; nothing on the first start, or when the file cannot be read.
+    /// Where the life before this one was.
     #[must_use]
     pub fn addresses(&self) -> Addresses {
-        let read = std::fs::read(&self.path).ok();
-        read.and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
+        Addresses::of(&self.home)
     }
 
     /// Keeps the addresses for the next life.
@@ -60,7 +75,7 @@ impl Serving {
     /// # Errors
     /// The file cannot be written.
     pub fn remember(&self, addresses: &Addresses) -> io::Result<()> {
-        write_private(&self.path, &serde_json::to_vec(addresses)?)
+        write_private(&path(&self.home), &serde_json::to_vec(addresses)?)
     }
 }
 
@@ -78,6 +93,7 @@ mod tests {
         let here = Addresses {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 7070))),
             store: None,
+            url: "http://127.0.0.1:7070".into(),
         };
         first.remember(&here).unwrap();
         drop(first);

@@ -104,6 +104,11 @@ fn a_driver_that_is_killed() {
     let mut launch = home.launch(&job);
     let run = home.run_of(&job, &mut launch);
     let python = launch.until("the job", secs(120), || home.heard("holds"));
+    // What Python has printed goes through the driver, which takes along what it has not passed on yet.
+    launch.until("what it printed", secs(30), || {
+        let said = std::fs::read_to_string(home.scratch("command-0.out")).ok()?;
+        said.contains("holding").then_some(())
+    });
     procs::find(&run.id, Kind::Driver, Some("master-1"), secs(10)).kill();
     let ended = launch.wait(secs(60));
     ended.exited(1).said("nothing is left");

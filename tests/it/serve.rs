@@ -29,6 +29,8 @@ fn killed_twenty_times_during_one_job() {
             // The nodes of a command that died would be gone after this time; a server's wait for its next life.
             serve.kill();
             serve::nobody_for(secs(14));
+            // They are not left over either.
+            home.verb(&["gc", "--yes"]).exited(0);
         }
         serve.again(&home);
         if life == LIVES - 3 {
@@ -46,6 +48,22 @@ fn killed_twenty_times_during_one_job() {
     );
     let nodes = receipt["nodes"].as_array().unwrap();
     assert!(nodes.iter().all(|node| node["lost"] == false), "{receipt:#}");
+}
+
+#[test]
+fn a_run_of_a_command_that_died_is_not_begun_again() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::at_gate("abandoned", &home, &repo, "holds.py");
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch.until("the job", secs(180), || home.heard("holds"));
+    launch.kill();
+    let _serve = Serve::start(&home);
+    procs::wait_gone(&run.id, secs(30));
+    assert_eq!(run.phase(), "working", "somebody went on with it");
+    home.verb(&["gc", "--yes"]).exited(0);
+    run.assert_closed("infra-failed");
 }
 
 #[test]

@@ -78,7 +78,9 @@ impl Server {
             .last()
             .is_some_and(|mark| mark.phase == PhaseName::Closed);
         let here = record.folder.as_deref() == Some(self.parts.home.run(run).as_path());
-        let ours = record.cloud == self.parts.cloud_name && here && record.run == *run;
+        // The nodes of a command that died know another address and end by themselves; they are not taken over.
+        let known = record.coordinator == self.parts.url;
+        let ours = record.cloud == self.parts.cloud_name && here && known && record.run == *run;
         Ok((ours && !closed).then_some((record, object.etag)))
     }
 
