@@ -125,15 +125,24 @@ pub(crate) async fn connect(url: &str, token: &str, trust: Option<Trust>) -> Res
 /// Whether a call that failed so may succeed another time: nobody answered, or not to the end.
 #[must_use]
 pub(crate) fn may_pass(status: &Status) -> bool {
-    let broken = matches!(status.code(), Code::Unknown | Code::Cancelled | Code::Internal)
-        && std::error::Error::source(status).is_some();
-    broken || matches!(status.code(), Code::Unavailable | Code::ResourceExhausted)
+    broken(status) || matches!(status.code(), Code::Unavailable | Code::ResourceExhausted)
+}
+
+/// Whether the connection itself is what failed: then there is a cause, which an answer of the other side never has.
+fn broken(status: &Status) -> bool {
+    matches!(status.code(), Code::Unknown | Code::Cancelled | Code::Internal)
+        && std::error::Error::source(status).is_some()
 }
 
 /// What the coordinator refused, as a failure of this command.
 #[must_use]
 pub(crate) fn refused(what: &str, status: &Status) -> Failure {
-    let message = format!("{what}: {}", status.message());
+    let message = if broken(status) {
+        let hint = "the URL of a coordinator that speaks TLS begins with https://";
+        format!("{what}: the connection broke: {} ({hint})", status.message())
+    } else {
+        format!("{what}: {}", status.message())
+    };
     match status.code() {
         Code::InvalidArgument
         | Code::NotFound

@@ -118,6 +118,9 @@ fn pick(views: &[RunView], wanted: &str) -> Result<String, Failure> {
     let exact = found.iter().find(|view| view.run_id == wanted);
     match (exact, found.as_slice()) {
         (Some(view), _) | (None, [view]) => Ok(view.run_id.clone()),
+        (None, []) if wanted == LAST => Err(Failure::usage(
+            "the coordinator drives no run; `coordinator list` shows those of the store",
+        )),
         (None, []) => Err(Failure::usage(format!(
             "the coordinator drives no run {wanted:?}; `coordinator list` shows those of the store"
         ))),
