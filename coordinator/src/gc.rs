@@ -58,7 +58,7 @@ pub async fn scan(home: &Path, open: &OpenStore) -> anyhow::Result<Vec<Leftover>
         if shared && !record.as_ref().is_some_and(|(record, _)| here(record)) {
             continue;
         }
-        let open = record.as_ref().is_some_and(|(record, _)| !is_closed(record));
+        let open = record.as_ref().is_some_and(|(record, _)| !record.is_closed());
         let alive = processes.iter().filter(|process| process.run == run).count();
         // A coordinator that serves is started again: for as long as they live, its nodes wait for it.
         let awaited = |record: &RunRecord| record.coordinator == served && Timestamp::now() < record.deadline;
@@ -98,13 +98,6 @@ pub async fn sweep(home: &Path, store: &Store, found: &[Leftover]) -> anyhow::Re
         closed.push(left.run.clone());
     }
     Ok(closed)
-}
-
-fn is_closed(record: &RunRecord) -> bool {
-    record
-        .phases
-        .last()
-        .is_some_and(|mark| mark.phase == PhaseName::Closed)
 }
 
 async fn candidates(
@@ -180,7 +173,7 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
     let Some((mut record, etag)) = record(store, &left.run).await? else {
         return Ok(());
     };
-    if is_closed(&record) {
+    if record.is_closed() {
         return Ok(());
     }
     store.abort_all(&layout::run(&left.run)).await?;

@@ -165,6 +165,16 @@ pub struct RunRecord {
     pub ended: Option<Ended>,
 }
 
+impl RunRecord {
+    /// Whether no machine of the run is left.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.phases
+            .last()
+            .is_some_and(|mark| mark.phase == PhaseName::Closed)
+    }
+}
+
 /// `receipt.json`: what a run took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {

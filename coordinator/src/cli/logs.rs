@@ -14,7 +14,7 @@ use serde_json::json;
 use super::args::RunArg;
 use super::failure::Failure;
 use super::{out, plain, runs};
-use crate::record::{PhaseName, SCHEMA};
+use crate::record::SCHEMA;
 
 /// Time between two looks with `--follow`.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -87,10 +87,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     loop {
         let record = runs::record(&open.store, &id).await?;
         // Asked before the chunks are: what was written before the end is then seen for sure.
-        let closed = record
-            .phases
-            .last()
-            .is_some_and(|mark| mark.phase == PhaseName::Closed);
+        let closed = record.is_closed();
         let attempt = flags
             .attempt
             .map_or(Ok(record.attempt), Attempt::try_from)

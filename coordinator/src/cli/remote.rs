@@ -12,7 +12,6 @@ use super::failure::Failure;
 use super::runs;
 use crate::consul::find_coordinator;
 use crate::home::Home;
-use crate::record::PhaseName;
 use crate::server::Control;
 
 /// What stands for the coordinator that Consul knows.
@@ -83,8 +82,7 @@ impl Remote {
         let id = runs::find(&open.store, wanted).await?;
         let record = runs::record(&open.store, &id).await?;
         open.close().await;
-        let last = record.phases.last().map(|mark| mark.phase);
-        if last == Some(PhaseName::Closed) {
+        if record.is_closed() {
             return Ok(Found::Closed(id));
         }
         let Some(control) = control(home, &id)? else {

@@ -11,7 +11,7 @@ use super::spec::run_spec;
 use super::{Launch, Server, ServerError};
 use crate::driver::{Start, commit_of, elapsed, known, past_of, since};
 use crate::home::RunLock;
-use crate::record::{PhaseName, RunRecord};
+use crate::record::RunRecord;
 use crate::run::Run;
 
 impl Server {
@@ -73,15 +73,11 @@ impl Server {
                 return Ok(None);
             }
         };
-        let closed = record
-            .phases
-            .last()
-            .is_some_and(|mark| mark.phase == PhaseName::Closed);
         let here = record.folder.as_deref() == Some(self.parts.home.run(run).as_path());
         // The nodes of a command that died know another address and end by themselves; they are not taken over.
         let known = record.coordinator == self.parts.url;
         let ours = record.cloud == self.parts.cloud_name && here && known && record.run == *run;
-        Ok((ours && !closed).then_some((record, object.etag)))
+        Ok((ours && !record.is_closed()).then_some((record, object.etag)))
     }
 
     /// The request as it came; without its file, as the record has it: nodes that enrol later lack the values that came
