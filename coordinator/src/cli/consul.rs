@@ -1,16 +1,13 @@
 //! Flags that say which Consul.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use mayfly_configs::{ConsulFile, Given};
 use mayfly_kit::consul::{Consul, ConsulSettings, DEFAULT_PREFIX};
 
 use super::failure::Failure;
+use super::secret;
 use crate::consul::Sides;
-
-/// Nothing that is a token is longer.
-const TOKEN_FILE_MAX: u64 = 4096;
 
 /// Which Consul; none without an address. The variables are those of Consul's own command line, where it has one.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -42,6 +39,10 @@ pub(crate) struct ConsulArgs {
     /// First part of all our names in Consul [default: mayfly]
     #[arg(long = "consul-prefix", env = "MAYFLY_CONSUL_PREFIX", value_name = "NAME")]
     pub(crate) prefix: Option<String>,
+}
+
+fn token_in(path: &Path) -> Result<String, Failure> {
+    secret::read("the token of Consul", path)
 }
 
 impl From<ConsulFile> for ConsulArgs {
@@ -119,8 +120,8 @@ impl ConsulArgs {
         let Some(address) = self.address.as_deref().filter(|address| !address.is_empty()) else {
             return Ok(None);
         };
-        let token = self.token_file.as_deref().map(read).transpose()?;
-        let of_nodes = self.node_token_file.as_deref().map(read).transpose()?;
+        let token = self.token_file.as_deref().map(token_in).transpose()?;
+        let of_nodes = self.node_token_file.as_deref().map(token_in).transpose()?;
         let own = ConsulSettings {
             address: address.to_owned(),
             token,
@@ -138,20 +139,6 @@ impl ConsulArgs {
         nodes.check()?;
         Ok(Some(Sides { own, nodes }))
     }
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    let bad = |what: &str| Failure::usage(format!("the token of Consul in {}: {what}", path.display()));
-    let file = std::fs::File::open(path).map_err(|error| bad(&error.to_string()))?;
-    let mut text = String::new();
-    file.take(TOKEN_FILE_MAX)
-        .read_to_string(&mut text)
-        .map_err(|error| bad(&error.to_string()))?;
-    let token = text.trim();
-    if token.is_empty() {
-        return Err(bad("the file is empty"));
-    }
-    Ok(token.to_owned())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

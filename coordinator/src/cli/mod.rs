@@ -30,6 +30,7 @@ mod receipt;
 mod remote;
 mod results;
 mod runs;
+mod secret;
 mod serve;
 mod status;
 mod storage;

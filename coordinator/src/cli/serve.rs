@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::consul::ConsulArgs;
 use super::failure::Failure;
-use super::{out, storage};
+use super::{out, secret, storage};
 use crate::consul::Sides;
 use crate::embedded::{Embedded, Life, Options};
 use crate::home::Home;
@@ -158,21 +158,9 @@ fn store_config(store: &StoreSettings) -> Result<StoreConfig, Failure> {
         bucket: store.bucket.clone(),
         prefix: storage::key_prefix(&store.prefix),
         region: store.region.clone(),
-        access_key: secret_in(&store.access_key_file)?,
-        secret_key: secret_in(&store.secret_key_file)?,
+        access_key: secret::read("the access key of the store", &store.access_key_file)?,
+        secret_key: secret::read("the secret key of the store", &store.secret_key_file)?,
     })
-}
-
-fn secret_in(file: &Path) -> Result<String, Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
-    match text.trim() {
-        "" => Err(Failure::usage(format!(
-            "{} is empty: it holds one line",
-            file.display()
-        ))),
-        text => Ok(text.to_owned()),
-    }
 }
 
 /// How people reach it. The token itself is in a file, for them to copy.
