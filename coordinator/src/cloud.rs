@@ -3,6 +3,7 @@
 pub mod local;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use mayfly_configs::Job;
 use mayfly_kit::tls::Fingerprint;
@@ -29,6 +30,37 @@ pub struct Machine {
     pub started: Timestamp,
     /// When it was observed to have ended; `None` while it runs or may run.
     pub ended: Option<Timestamp>,
+    /// What it is, where machines are paid for.
+    pub offer: Option<Offer>,
+}
+
+/// What a machine is that somebody pays for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Type, such as `m7g.large`.
+    pub kind: String,
+    /// Availability zone.
+    pub zone: String,
+    /// Whether it may be taken back at any time.
+    pub spot: bool,
+}
+
+/// What a look at the machines shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// Every machine the run ever had.
+    pub machines: Vec<Machine>,
+    /// What keeps machines from coming, in words for people; empty when nothing does.
+    pub trouble: Option<String>,
+}
+
+/// How often a cloud is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Between two looks.
+    pub keeping: Duration,
+    /// The same while the run is released and somebody waits.
+    pub releasing: Duration,
 }
 
 /// Why a cloud did not do what it was asked to.
@@ -61,6 +93,12 @@ pub struct Order {
     pub fingerprint: Option<Fingerprint>,
     /// Makes what each machine exchanges at `Enroll`, when it is made.
     pub joining: Joining,
+    /// Where the run's record is: `s3://bucket/prefix`.
+    pub store: String,
+    /// Who launched it.
+    pub owner: String,
+    /// End of the run as it was launched.
+    pub deadline: Timestamp,
 }
 
 /// What the coordinator asks of a cloud. Every call may be repeated.
@@ -68,12 +106,16 @@ pub struct Order {
 pub trait Cloud: Send + Sync {
     /// Makes the run's groups, at zero, with their killer armed.
     async fn arm(&self, order: &Order) -> Result<(), CloudError>;
-    /// Wants so many machines from now on; the groups replace those that end, a bounded number of times.
-    async fn scale(&self, run: &RunId, wanted: Wanted) -> Result<(), CloudError>;
+    /// Wants so many machines from now on, and none after `until`; the groups replace those that end, a bounded number
+    /// of times. Said again and again: a cloud that hears nothing for a while puts the groups to zero by itself.
+    async fn keep(&self, run: &RunId, wanted: Wanted, until: Timestamp) -> Result<(), CloudError>;
     /// Ends one machine that does not end by itself; its group replaces it as long as it is wanted.
     async fn end(&self, run: &RunId, node: &NodeId) -> Result<(), CloudError>;
-    /// Every machine the run ever had.
-    async fn observe(&self, run: &RunId) -> Result<Vec<Machine>, CloudError>;
-    /// To zero, and the groups away. Whether machines are gone is for [`Cloud::observe`] to say.
+    /// Looks at the machines.
+    async fn observe(&self, run: &RunId) -> Result<Sight, CloudError>;
+    /// To zero, and the groups away; fails as long as a group is left. Whether machines are gone is for
+    /// [`Cloud::observe`] to say.
     async fn release(&self, run: &RunId) -> Result<(), CloudError>;
+    /// How often it is looked at.
+    fn pace(&self) -> Pace;
 }

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::cloud::{Cloud, Machine, Order};
+use crate::cloud::{Cloud, Machine, Order, Sight};
 use crate::home::Home;
 use crate::logs::Output;
 use crate::record::RunRecord;
@@ -55,7 +55,7 @@ pub enum Message {
     /// An effect is done.
     Done(Event),
     /// What the cloud says of the machines.
-    Machines(Vec<Machine>),
+    Machines(Sight),
 }
 
 /// A node speaks of an attempt that has not begun.
@@ -222,7 +222,7 @@ impl Driver {
             Message::Cancel(level) => self.apply(Event::CancelAsked(level)),
             Message::Extend(from_now) => self.apply(Event::Extended(self.now() + from_now)),
             Message::Done(event) => self.apply(event),
-            Message::Machines(machines) => self.take_machines(machines),
+            Message::Machines(sight) => self.take_sight(sight),
         }
     }
 
@@ -237,7 +237,11 @@ impl Driver {
         Ok(self.run.desired(self.now(), id))
     }
 
-    fn take_machines(&mut self, machines: Vec<Machine>) {
+    fn take_sight(&mut self, sight: Sight) {
+        let Sight { machines, trouble } = sight;
+        if let Some(trouble) = trouble {
+            self.apply(Event::Troubled(trouble));
+        }
         for ended in machines.iter().filter(|machine| machine.ended.is_some()) {
             let known = self
                 .machines
@@ -272,7 +276,9 @@ impl Driver {
 
     /// Tells the keeper of the fleet what follows from the state.
     fn follow(&self) {
-        let next = fleet::Task::of(&self.run, self.now());
+        let spec = &self.run.spec;
+        let end = past::at(&self.record, spec.deadline + spec.timing.overtime);
+        let next = fleet::Task::of(&self.run, self.now(), end);
         self.wanted.send_if_modified(|task| {
             let changed = *task != next;
             *task = next;

@@ -76,6 +76,7 @@ mod tests {
             address: None,
             started: Timestamp::UNIX_EPOCH,
             ended,
+            offer: None,
         }
     }
 

@@ -83,6 +83,8 @@ pub enum Event {
     Enrolled(Node),
     /// A node's report on an attempt.
     Reported(NodeId, Attempt, Box<Report>),
+    /// Something keeps machines from coming, in words for people.
+    Troubled(String),
     /// A machine that had a node is gone.
     MachineGone(NodeId),
     /// Somebody wants the run to end.

@@ -209,7 +209,7 @@ impl Server {
             Created::Exists => Ok((run, false)),
             Created::Yes(etag) => {
                 self.write_control(&run)?;
-                let order = self.order(&run, &launch);
+                let order = self.order(&run, &launch, record.deadline);
                 let fresh = Run::new(run_spec(&order.job, self.parts.timing.clone()));
                 let (state, effects) = fresh.step(Duration::ZERO, Event::Recorded);
                 let start = Start {
@@ -272,12 +272,15 @@ impl Server {
         write_json(&self.parts.home.request(run), launch, "write request.json")
     }
 
-    fn order(&self, run: &RunId, launch: &Launch) -> Order {
+    fn order(&self, run: &RunId, launch: &Launch, deadline: Timestamp) -> Order {
         Order {
             run: run.clone(),
             coordinator: self.parts.url.clone(),
             fingerprint: self.fingerprint(),
             joining: self.parts.tokens.joining(run),
+            store: self.parts.store.s3_url(""),
+            owner: launch.owner.clone(),
+            deadline,
             job: launch.job.clone(),
         }
     }

@@ -21,7 +21,7 @@ use mayfly_proto::{NodeId, RunId};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Cloud, CloudError, Machine, Order};
+use super::{Cloud, CloudError, Machine, Order, Pace, Sight};
 use crate::home::Home;
 use crate::plan::{Action, plan};
 use crate::run::{Role, Timing, Wanted};
@@ -154,7 +154,8 @@ impl Cloud for LocalCloud {
         Ok(())
     }
 
-    async fn scale(&self, run: &RunId, wanted: Wanted) -> Result<(), CloudError> {
+    /// Its nodes have leases of their own, so that nobody needs to know `until`.
+    async fn keep(&self, run: &RunId, wanted: Wanted, _until: Timestamp) -> Result<(), CloudError> {
         let mut groups = self.groups.lock().await;
         let Some(group) = groups.get_mut(run).filter(|group| !group.released) else {
             return Ok(());
@@ -191,9 +192,19 @@ impl Cloud for LocalCloud {
         Ok(())
     }
 
-    async fn observe(&self, run: &RunId) -> Result<Vec<Machine>, CloudError> {
+    async fn observe(&self, run: &RunId) -> Result<Sight, CloudError> {
         let mut groups = self.groups.lock().await;
-        Ok(groups.get_mut(run).map(Group::observe).unwrap_or_default())
+        Ok(Sight {
+            machines: groups.get_mut(run).map(Group::observe).unwrap_or_default(),
+            trouble: None,
+        })
+    }
+
+    fn pace(&self) -> Pace {
+        Pace {
+            keeping: Duration::from_millis(500),
+            releasing: Duration::from_millis(50),
+        }
     }
 
     async fn release(&self, run: &RunId) -> Result<(), CloudError> {

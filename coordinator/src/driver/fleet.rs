@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use mayfly_proto::NodeId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -11,18 +12,13 @@ use super::{Context, Message};
 use crate::cloud::CloudError;
 use crate::run::{Event, Run, Stage, Wanted};
 
-/// Between two looks.
-const PERIOD: Duration = Duration::from_millis(500);
-/// The same while the run is released and somebody waits.
-const PERIOD_RELEASING: Duration = Duration::from_millis(50);
-
 /// What is to be done about the machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Task {
     /// Nothing yet: no killer is armed.
     Idle,
-    /// Keep so many, and end those that hang.
-    Keep(Wanted, Vec<NodeId>),
+    /// Keep so many until then at the latest, and end those that hang.
+    Keep(Wanted, Vec<NodeId>, Timestamp),
     /// To zero, and look until none is left.
     Release,
     /// The run is closed.
@@ -30,7 +26,8 @@ pub(super) enum Task {
 }
 
 impl Task {
-    pub(super) fn of(run: &Run, now: Duration) -> Self {
+    /// `end` is when no machine may be there any more, whatever happens.
+    pub(super) fn of(run: &Run, now: Duration, end: Timestamp) -> Self {
         match run.stage {
             Stage::Accepted => Self::Idle,
             Stage::Arming
@@ -42,7 +39,7 @@ impl Task {
                     masters: 0,
                     workers: 0,
                 } => Self::Idle,
-                wanted => Self::Keep(wanted, run.condemned(now)),
+                wanted => Self::Keep(wanted, run.condemned(now), end),
             },
             Stage::Releasing { .. } | Stage::Closed => Self::Release,
         }
@@ -56,10 +53,11 @@ pub(super) async fn keep(
 ) {
     loop {
         let now = task.borrow_and_update().clone();
+        let pace = context.cloud.pace();
         let period = if now == Task::Release {
-            PERIOD_RELEASING
+            pace.releasing
         } else {
-            PERIOD
+            pace.keeping
         };
         match now {
             Task::Stop => return,
@@ -75,11 +73,16 @@ pub(super) async fn keep(
     }
 }
 
-async fn keep_at(context: &Context, wanted: Wanted, condemned: &[NodeId]) -> Result<(), CloudError> {
+async fn keep_at(
+    context: &Context,
+    wanted: Wanted,
+    condemned: &[NodeId],
+    end: Timestamp,
+) -> Result<(), CloudError> {
     for node in condemned {
         context.cloud.end(&context.order.run, node).await?;
     }
-    context.cloud.scale(&context.order.run, wanted).await
+    context.cloud.keep(&context.order.run, wanted, end).await
 }
 
 /// Fails only when the owner of the run is gone.
@@ -90,7 +93,7 @@ async fn round(
 ) -> Result<(), mpsc::error::SendError<Message>> {
     let run = &context.order.run;
     let done = match task {
-        Task::Keep(wanted, condemned) => keep_at(context, *wanted, condemned).await,
+        Task::Keep(wanted, condemned, end) => keep_at(context, *wanted, condemned, *end).await,
         Task::Release => context.cloud.release(run).await,
         Task::Idle | Task::Stop => Ok(()),
     };
@@ -101,10 +104,14 @@ async fn round(
         }
         Err(error) => {
             tracing::warn!(%run, %error, source = ?std::error::Error::source(&error), "the cloud failed; trying again");
+            // A group that is left may start machines: that none is seen proves nothing.
+            if *task == Task::Release {
+                return Ok(());
+            }
         }
     }
     match context.cloud.observe(run).await {
-        Ok(machines) => outbox.send(Message::Machines(machines)).await,
+        Ok(sight) => outbox.send(Message::Machines(sight)).await,
         Err(error) => {
             tracing::warn!(%run, %error, "cannot look at the machines; trying again");
             Ok(())

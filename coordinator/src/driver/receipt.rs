@@ -158,6 +158,7 @@ mod tests {
             address: None,
             started: Timestamp::UNIX_EPOCH,
             ended: None,
+            offer: None,
         };
         let now = Timestamp::from_second(5).unwrap();
         let told = node_use(&job, &machine, None, now);

@@ -19,6 +19,7 @@ impl Run {
             Event::CloudFailed(reason) => self.conclude(now, Outcome::InfraFailed, &reason, effects),
             Event::Enrolled(node) => self.enrolled(now, node),
             Event::Reported(id, attempt, report) => self.reported(now, &id, attempt, *report, effects),
+            Event::Troubled(what) => self.troubled(what),
             Event::MachineGone(id) => self.machine_gone(now, &id),
             Event::CancelAsked(level) => self.cancel_asked(now, level, effects),
             Event::Extended(deadline) => self.extended(now, deadline, effects),
@@ -26,6 +27,13 @@ impl Run {
             Event::FleetGone => self.fleet_gone(now, effects),
             Event::ReceiptWritten => self.receipt_written(now, effects),
             Event::Tick => {}
+        }
+    }
+
+    /// The same trouble is told once.
+    fn troubled(&mut self, what: String) {
+        if self.notices.last() != Some(&what) {
+            self.notice(what);
         }
     }
 

@@ -520,6 +520,21 @@ fn moves() -> impl Strategy<Value = Move> {
     ]
 }
 
+#[test]
+fn what_keeps_machines_from_coming_is_told_once_and_is_the_reason_at_the_end() {
+    let mut world = World::new();
+    world.apply(Event::Armed(Attempt::FIRST));
+    for _ in 0..3 {
+        world.apply(Event::Troubled("no m7g.large in us-east-1a".into()));
+    }
+    assert_eq!(world.run.notices, ["no m7g.large in us-east-1a"]);
+    world.now += world.run.spec.form;
+    world.apply(Event::Tick);
+    let ended = world.run.ended.unwrap();
+    assert_eq!(ended.outcome, Outcome::InfraFailed);
+    assert!(ended.reason.contains("no m7g.large in us-east-1a"), "{}", ended.reason);
+}
+
 proptest! {
     #[test]
     fn whatever_happens_the_run_ends_well(moves in proptest::collection::vec(moves(), 0..120)) {

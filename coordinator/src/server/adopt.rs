@@ -39,7 +39,7 @@ impl Server {
         };
         let launch = self.request_of(run, &record);
         self.write_control(run)?;
-        let order = self.order(run, &launch);
+        let order = self.order(run, &launch, record.deadline);
         // The machines that the dead coordinator started are this one's from now on, whatever the phase.
         self.parts.cloud.arm(&order).await?;
         let commit = commit_of(&self.parts.store, run).await?.map(known);

@@ -16,7 +16,7 @@ use mayfly_agent::upload;
 use mayfly_agent::usage::Sample;
 use mayfly_agent::written::Written;
 use mayfly_coordinator::authority::Authority;
-use mayfly_coordinator::cloud::{Cloud, CloudError, Machine, Order, local};
+use mayfly_coordinator::cloud::{Cloud, CloudError, Order, Pace, Sight, local};
 use mayfly_coordinator::embedded::{self, OpenStore};
 use mayfly_coordinator::grpc;
 use mayfly_coordinator::home::Home;
@@ -56,7 +56,7 @@ impl Cloud for Nowhere {
         Ok(())
     }
 
-    async fn scale(&self, _run: &RunId, _wanted: Wanted) -> Result<(), CloudError> {
+    async fn keep(&self, _run: &RunId, _wanted: Wanted, _until: Timestamp) -> Result<(), CloudError> {
         Ok(())
     }
 
@@ -64,8 +64,15 @@ impl Cloud for Nowhere {
         Ok(())
     }
 
-    async fn observe(&self, _run: &RunId) -> Result<Vec<Machine>, CloudError> {
-        Ok(Vec::new())
+    async fn observe(&self, _run: &RunId) -> Result<Sight, CloudError> {
+        Ok(Sight::default())
+    }
+
+    fn pace(&self) -> Pace {
+        Pace {
+            keeping: LOOK,
+            releasing: LOOK,
+        }
     }
 
     async fn release(&self, _run: &RunId) -> Result<(), CloudError> {

@@ -90,6 +90,7 @@ impl LocalMachine {
             address: Some(address),
             started: Timestamp::now(),
             ended: None,
+            offer: None,
         };
         Ok(Self {
             machine,
@@ -112,6 +113,7 @@ impl LocalMachine {
             address: Some(address),
             started: Timestamp::try_from(started).map_err(io::Error::other)?,
             ended: agent.is_none().then(Timestamp::now),
+            offer: None,
         };
         Ok(Self {
             machine,

@@ -4,10 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use mayfly_coordinator::cloud::{Cloud, CloudError, Machine, Order};
+use mayfly_coordinator::cloud::{Cloud, CloudError, Machine, Order, Pace, Sight};
 use mayfly_coordinator::home::write_private;
 use mayfly_coordinator::run::{Role, Wanted};
 use mayfly_proto::{NodeId, RunId};
@@ -51,7 +52,7 @@ impl Cloud for FakeCloud {
         })
     }
 
-    async fn scale(&self, _run: &RunId, wanted: Wanted) -> Result<(), CloudError> {
+    async fn keep(&self, _run: &RunId, wanted: Wanted, _until: Timestamp) -> Result<(), CloudError> {
         let mut machines = self.machines();
         if machines.is_empty() {
             machines.extend((1..=wanted.masters).map(|n| machine(NodeId::master(n), Role::Master)));
@@ -67,8 +68,18 @@ impl Cloud for FakeCloud {
         Ok(())
     }
 
-    async fn observe(&self, _run: &RunId) -> Result<Vec<Machine>, CloudError> {
-        Ok(self.machines().clone())
+    async fn observe(&self, _run: &RunId) -> Result<Sight, CloudError> {
+        Ok(Sight {
+            machines: self.machines().clone(),
+            trouble: None,
+        })
+    }
+
+    fn pace(&self) -> Pace {
+        Pace {
+            keeping: Duration::from_millis(500),
+            releasing: Duration::from_millis(50),
+        }
     }
 
     async fn release(&self, _run: &RunId) -> Result<(), CloudError> {
@@ -89,5 +100,6 @@ fn machine(node: NodeId, role: Role) -> Machine {
         address,
         started: Timestamp::now(),
         ended: None,
+        offer: None,
     }
 }
