@@ -25,6 +25,8 @@ const HOLD: RangeInclusive<u64> = 60..=DAY;
 const COUNT: RangeInclusive<u32> = 1..=10_000;
 const CORES: RangeInclusive<u32> = 1..=1_024;
 const MEMORY: RangeInclusive<u64> = (256 << 20)..=(24 << 40);
+/// From what an image takes to what a gp3 volume can have.
+const DISK: RangeInclusive<u64> = (8 << 30)..=(16 << 40);
 const RETRIES: RangeInclusive<u32> = 0..=5;
 /// US cents: one cent to a million dollars.
 const COST: RangeInclusive<u64> = 1..=100_000_000;
@@ -134,11 +136,30 @@ fn machine(sink: &mut Sink, section: &Section<'_>) -> Option<Machine> {
     let instance = section
         .need(sink, "instance")
         .and_then(|field| instances(sink, &field));
+    let spot = section
+        .need(sink, "spot")
+        .and_then(|field| field.with(sink, yes_or_no));
+    let disk = section
+        .need(sink, "disk")
+        .and_then(|field| field.size(sink, DISK));
     Some(Machine {
         cores: cores?,
         memory_bytes: memory?,
         instance: instance?,
+        spot: spot?,
+        disk_bytes: disk?,
     })
+}
+
+fn yes_or_no(text: &str) -> Result<bool, Problem> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(
+            Problem::new(format!("is {}, which is neither yes nor no", quote(text)))
+                .help("write true or false"),
+        ),
+    }
 }
 
 fn instances(sink: &mut Sink, field: &Field<'_>) -> Option<Vec<InstanceType>> {
@@ -161,7 +182,10 @@ fn workers(sink: &mut Sink, mode: Mode<'_>, section: &Section<'_>) -> Option<Wor
         .need(sink, "count")
         .and_then(|field| field.int(sink, COUNT));
     let min = optional(section.get("min"), |field| field.int(sink, COUNT));
-    let (machine, count, min) = (machine?, count?, min?);
+    let on_demand = section
+        .need(sink, "on_demand")
+        .and_then(|field| field.int(sink, 0..=*COUNT.end()));
+    let (machine, count, min, on_demand) = (machine?, count?, min?, on_demand?);
     if let (Some(min), Some(field)) = (min, section.get("min"))
         && min > count
         && !mode.partial
@@ -173,6 +197,7 @@ fn workers(sink: &mut Sink, mode: Mode<'_>, section: &Section<'_>) -> Option<Wor
     Some(Workers {
         count,
         min: min.unwrap_or(count),
+        on_demand,
         machine,
     })
 }

@@ -110,6 +110,17 @@ pub struct Machine {
     pub memory_bytes: u64,
     /// Instance types on AWS, the first one preferred; never empty.
     pub instance: Vec<InstanceType>,
+    /// Whether spot capacity is asked for on AWS.
+    #[serde(default)]
+    pub spot: bool,
+    /// Size of the disk on AWS, in bytes.
+    #[serde(default = "default_disk")]
+    pub disk_bytes: u64,
+}
+
+/// Of jobs that were recorded before they had a disk.
+fn default_disk() -> u64 {
+    30 << 30
 }
 
 /// The nodes that work.
@@ -119,6 +130,9 @@ pub struct Workers {
     pub count: u32,
     /// How many must be there before the job starts; at most `count`.
     pub min: u32,
+    /// So many of them are on demand, also where the others are spot.
+    #[serde(default)]
+    pub on_demand: u32,
     /// What each of them is.
     #[serde(flatten)]
     pub machine: Machine,

@@ -25,8 +25,20 @@ pub(crate) static JOB: Table = Table(&[
         "code",
         &["repo", "ref", "path", "entry", "class", "args", "requirements"],
     ),
-    ("master", &["cores", "memory", "instance"]),
-    ("workers", &["count", "min", "cores", "memory", "instance"]),
+    ("master", &["cores", "memory", "instance", "spot", "disk"]),
+    (
+        "workers",
+        &[
+            "count",
+            "min",
+            "cores",
+            "memory",
+            "instance",
+            "spot",
+            "on_demand",
+            "disk",
+        ],
+    ),
     ("spark", &["version", "conf"]),
     ("limits", &["deadline", "form", "cost", "retries"]),
 ]);
@@ -44,6 +56,7 @@ pub(crate) static SETTINGS: Table = Table(&[
             "store",
             "consul",
             "tls",
+            "aws",
         ],
     ),
     (
@@ -69,6 +82,18 @@ pub(crate) static SETTINGS: Table = Table(&[
         ],
     ),
     ("tls", &["cert_file", "key_file"]),
+    (
+        "aws",
+        &[
+            "network",
+            "region",
+            "profile",
+            "endpoint",
+            "image",
+            "key_pair",
+            "look_every",
+        ],
+    ),
 ]);
 
 impl Table {

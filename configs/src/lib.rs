@@ -46,7 +46,9 @@ pub use job::{Chosen, Code, Engine, Env, Job, JobFile, Limits, Machine, OnFailur
 pub use names::{GitRef, InstanceType, JobName, RelPath};
 pub use older::{Import, import};
 pub use s3::S3Prefix;
-pub use settings::{ConsulFile, Given, SETTINGS_DEFAULTS, Settings, StoreSettings, TlsFiles, parse_settings};
+pub use settings::{
+    AwsSettings, ConsulFile, Given, SETTINGS_DEFAULTS, Settings, StoreSettings, TlsFiles, parse_settings,
+};
 pub use shared::{MAX_SHARED_BYTES, Shared, shared, shared_alone, take_shared};
 pub use units::{Secs, display_cents, display_size};
 pub use warning::Warning;

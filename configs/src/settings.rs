@@ -13,7 +13,10 @@ use crate::text::quote;
 use crate::tree::{self, Entry, Value};
 use crate::{finish, sets};
 
+mod aws;
 mod values;
+
+pub use aws::AwsSettings;
 
 /// The compiled-in settings, which are their reference too.
 pub const SETTINGS_DEFAULTS: &str = include_str!("../coordinator.yml");
@@ -37,6 +40,8 @@ pub struct Settings {
     pub consul: Option<ConsulFile>,
     /// The certificate that it shows, unless it has an authority of its own.
     pub tls: Option<TlsFiles>,
+    /// Where in AWS fleets are launched, if anywhere.
+    pub aws: Option<AwsSettings>,
 }
 
 /// A store of S3.
@@ -179,6 +184,7 @@ fn settings(sink: &mut Sink, paths: &Paths, entries: &[Entry]) -> Option<Setting
         .and_then(|block| consul(sink, paths, &block));
     let tls = optional(top.get("tls"), |_| top.sub(sink, "tls"))
         .and_then(|block| block.map_or(Some(None), |block| tls(sink, paths, &block)));
+    let aws = top.sub(sink, "aws").and_then(|block| aws::aws(sink, &block));
     Some(Settings {
         listen: listen?,
         admin: admin?,
@@ -188,6 +194,7 @@ fn settings(sink: &mut Sink, paths: &Paths, entries: &[Entry]) -> Option<Setting
         store: store?,
         consul: consul?,
         tls: tls?,
+        aws: aws?,
     })
 }
 

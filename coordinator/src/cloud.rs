@@ -1,6 +1,9 @@
 //! Where machines come from.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod local;
+mod offered;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,6 +17,7 @@ use mayfly_proto::{NodeId, RunId};
 
 use crate::run::{Role, Wanted};
 use crate::tokens::Joining;
+pub use offered::{Clouds, Offered};
 
 /// One machine of a run, as its cloud sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +58,15 @@ pub struct Sight {
     pub trouble: Option<String>,
 }
 
+/// What the machines of a job offer to the engine: cores, and memory in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// The one that drives the job.
+    pub master: (u32, u64),
+    /// Each of the others.
+    pub worker: (u32, u64),
+}
+
 /// How often a cloud is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
@@ -75,6 +88,9 @@ pub enum CloudError {
         #[source]
         source: std::io::Error,
     },
+    /// It is under way.
+    #[error("{0}")]
+    Pending(String),
     /// It will not work, however often it is tried.
     #[error("{0}")]
     Permanent(String),
@@ -104,6 +120,9 @@ pub struct Order {
 /// What the coordinator asks of a cloud. Every call may be repeated.
 #[async_trait]
 pub trait Cloud: Send + Sync {
+    /// Whether machines for this job can be had at all, as far as that can be asked before anything is made; and what they
+    /// will be.
+    async fn check(&self, job: &Job) -> Result<Sizes, CloudError>;
     /// Makes the run's groups, at zero, with their killer armed.
     async fn arm(&self, order: &Order) -> Result<(), CloudError>;
     /// Wants so many machines from now on, and none after `until`; the groups replace those that end, a bounded number
@@ -116,6 +135,8 @@ pub trait Cloud: Send + Sync {
     /// To zero, and the groups away; fails as long as a group is left. Whether machines are gone is for
     /// [`Cloud::observe`] to say.
     async fn release(&self, run: &RunId) -> Result<(), CloudError>;
+    /// The run is closed, or another's: what is remembered of it may go.
+    async fn forget(&self, run: &RunId);
     /// How often it is looked at.
     fn pace(&self) -> Pace;
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use mayfly_configs::AwsSettings;
 use mayfly_kit::admin::Admin;
 use mayfly_kit::consul::{Consul, ConsulSettings};
 use mayfly_kit::store::{Store, StoreConfig};
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cloud::local::{LocalCloud, Patience, Site, timing};
+use crate::cloud::{Clouds, Offered};
 use crate::consul::{self, Announced, Place};
 use crate::grpc;
 use crate::home::{BUCKET, Home};
@@ -48,6 +50,8 @@ pub struct Options {
     pub consul: Option<ConsulSettings>,
     /// A store of S3; none is the embedded one.
     pub store: Option<StoreConfig>,
+    /// Where in AWS fleets are launched, if anywhere.
+    pub aws: Option<AwsSettings>,
     /// What it is embedded in.
     pub life: Life,
 }
@@ -263,13 +267,21 @@ impl Embedded {
             agent,
             store: store.for_nodes()?,
             toolchain,
-            consul: options.consul,
+            consul: options.consul.clone(),
             alone: patience.alone,
         };
-        let server = Server::new(Parts {
+        let aws = match &options.aws {
+            Some(settings) => Some(aws_cloud(settings, &store.config, options.consul.clone()).await?),
+            None => None,
+        };
+        let mut clouds = Clouds::one(Offered {
+            name: "local",
             cloud: Arc::new(LocalCloud::new(home.clone(), site)),
-            cloud_name: "local",
             timing: timing(patience),
+        });
+        clouds.extend(aws);
+        let server = Server::new(Parts {
+            clouds,
             store: store.store.clone(),
             home,
             tokens,
@@ -330,6 +342,44 @@ impl Embedded {
         }
         self.store.close().await;
     }
+}
+
+/// The cloud of AWS, as the settings have it.
+#[cfg(feature = "aws")]
+async fn aws_cloud(
+    settings: &AwsSettings,
+    store: &StoreConfig,
+    consul: Option<ConsulSettings>,
+) -> anyhow::Result<Offered> {
+    let place = mayfly_aws::Place {
+        region: settings.region.clone(),
+        profile: settings.profile.clone(),
+        endpoint: settings.endpoint.clone(),
+    };
+    let site = crate::cloud::aws::AwsSite {
+        account: mayfly_aws::Account::open(&place).await?,
+        network: settings.network.clone(),
+        image: settings.image.clone(),
+        key_pair: settings.key_pair.clone(),
+        consul,
+        store_endpoint: store.endpoint.clone(),
+        look_every: settings.look_every.as_duration(),
+    };
+    Ok(Offered {
+        name: "aws",
+        cloud: Arc::new(crate::cloud::aws::AwsCloud::new(site)),
+        timing: crate::cloud::aws::timing(),
+    })
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+async fn aws_cloud(
+    _settings: &AwsSettings,
+    _store: &StoreConfig,
+    _consul: Option<ConsulSettings>,
+) -> anyhow::Result<Offered> {
+    anyhow::bail!("the settings name a network of AWS, and this program was built without the feature `aws`")
 }
 
 async fn keep_current(tls: Arc<ServerTls>, mut stop: watch::Receiver<bool>) {

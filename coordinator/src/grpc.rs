@@ -125,9 +125,11 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn status(error: ServerError) -> Status {
     let code = match &error {
-        ServerError::BadJob(_) => Code::InvalidArgument,
+        ServerError::BadJob(_) | ServerError::NoSuchCloud { .. } => Code::InvalidArgument,
         ServerError::NoSuchRun(_) => Code::NotFound,
-        ServerError::Closed(_) | ServerError::Foreign(_) => Code::FailedPrecondition,
+        ServerError::Closed(_) | ServerError::Foreign(_) | ServerError::Impossible(_) => {
+            Code::FailedPrecondition
+        }
         ServerError::Home(_) | ServerError::Io { .. } => Code::Internal,
         ServerError::Store(_) | ServerError::Cloud(_) => Code::Unavailable,
     };

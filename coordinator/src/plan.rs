@@ -21,7 +21,7 @@ pub enum Action {
 }
 
 /// How many machines of a role are started in all: what is wanted, twice over, and a few.
-fn starts_max(wanted: u32) -> u32 {
+pub(crate) fn starts_max(wanted: u32) -> u32 {
     wanted.saturating_mul(2).saturating_add(3)
 }
 

@@ -20,25 +20,21 @@ use tokio::sync::{Mutex, RwLock};
 use tokio_util::task::TaskTracker;
 
 use crate::authority::Authority;
-use crate::cloud::{Cloud, CloudError, Order};
+use crate::cloud::{CloudError, Clouds, Offered, Order, Sizes};
 use crate::driver::{Context, Driver, Handle, Message, Start, Stop, commit_of};
 use crate::gc::unsaved_folder;
 use crate::home::{Home, HomeError, RunLock};
 use crate::incoming::{Incoming, IncomingError, Piece, Progress};
 use crate::metrics::Metrics;
 use crate::record::{PhaseMark, PhaseName, RunRecord, SCHEMA};
-use crate::run::{Cancel, Event, Role, Run, Timing};
+use crate::run::{Cancel, Event, Role, Run};
 use crate::tokens::Tokens;
 use spec::{node_spec, run_spec, without_secrets};
 
 /// What a coordinator is made of.
 pub struct Parts {
     /// Where machines come from.
-    pub cloud: Arc<dyn Cloud>,
-    /// Its name in records.
-    pub cloud_name: &'static str,
-    /// Its intervals.
-    pub timing: Timing,
+    pub clouds: Clouds,
     /// The store.
     pub store: Store,
     /// Local folders.
@@ -84,6 +80,8 @@ pub struct Entry {
     pub handle: Handle,
     /// What its nodes are told when they enrol.
     pub spec: v1::NodeSpec,
+    /// First interval between the reports of its nodes.
+    pub sync_fast: Duration,
     sessions: Mutex<HashMap<NodeId, Arc<Session>>>,
 }
 
@@ -106,6 +104,17 @@ pub enum ServerError {
     /// The job is not one.
     #[error("the job of this request cannot be read: {0}")]
     BadJob(String),
+    /// No machines for this job can be had.
+    #[error("{0}")]
+    Impossible(String),
+    /// There is no such cloud here.
+    #[error("this coordinator has no cloud `{asked}`; it has {has}")]
+    NoSuchCloud {
+        /// What was asked for.
+        asked: String,
+        /// Those it has.
+        has: String,
+    },
     /// There is no such run here.
     #[error("there is no run {0} here")]
     NoSuchRun(RunId),
@@ -135,6 +144,16 @@ pub enum ServerError {
     },
 }
 
+/// A run that is about to be driven.
+struct Ready {
+    offered: Offered,
+    sizes: Sizes,
+    start: Start,
+    order: Order,
+    etag: String,
+    lock: RunLock,
+}
+
 /// A request to launch, checked. No `Debug`: its job may hold secrets.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Launch {
@@ -150,6 +169,9 @@ pub struct Launch {
     pub bundle_key: Option<String>,
     /// Who asks.
     pub owner: String,
+    /// Which cloud; empty for the coordinator's first one.
+    #[serde(default)]
+    pub cloud: String,
 }
 
 impl Server {
@@ -179,12 +201,6 @@ impl Server {
         self.parts.security.as_ref()
     }
 
-    /// Intervals of its cloud.
-    #[must_use]
-    pub fn timing(&self) -> &Timing {
-        &self.parts.timing
-    }
-
     /// Makes a run, or finds the one that the same request made. True when it was made now.
     ///
     /// # Errors
@@ -200,9 +216,12 @@ impl Server {
         let Some(lock) = self.parts.home.lock(&run)? else {
             return Err(ServerError::Foreign(run));
         };
+        let offered = self.offered(&launch.cloud)?;
+        let sizes = offered.cloud.check(&launch.job).await;
+        let sizes = sizes.map_err(|error| ServerError::Impossible(error.to_string()))?;
         // What the record must not hold is kept where only this user reads it, before there is anything to adopt.
         self.keep_request(&run, &launch)?;
-        let record = self.record(&run, &launch);
+        let record = self.record(&run, &launch, offered.name);
         let text =
             serde_json::to_vec_pretty(&record).map_err(|error| ServerError::BadJob(error.to_string()))?;
         match self.parts.store.put_new(&layout::record(&run), text).await? {
@@ -210,7 +229,7 @@ impl Server {
             Created::Yes(etag) => {
                 self.write_control(&run)?;
                 let order = self.order(&run, &launch, record.deadline);
-                let fresh = Run::new(run_spec(&order.job, self.parts.timing.clone()));
+                let fresh = Run::new(run_spec(&order.job, offered.timing.clone()));
                 let (state, effects) = fresh.step(Duration::ZERO, Event::Recorded);
                 let start = Start {
                     run: state,
@@ -218,13 +237,29 @@ impl Server {
                     elapsed: Duration::ZERO,
                     record,
                 };
-                self.drive(&launch, start, order, etag, lock).await;
+                let ready = Ready {
+                    offered,
+                    sizes,
+                    start,
+                    order,
+                    etag,
+                    lock,
+                };
+                self.drive(&launch, ready).await;
                 Ok((run, true))
             }
         }
     }
 
-    fn record(&self, run: &RunId, launch: &Launch) -> RunRecord {
+    fn offered(&self, name: &str) -> Result<Offered, ServerError> {
+        let found = self.parts.clouds.get(name).cloned();
+        found.ok_or_else(|| ServerError::NoSuchCloud {
+            asked: name.to_owned(),
+            has: self.parts.clouds.names().join(", "),
+        })
+    }
+
+    fn record(&self, run: &RunId, launch: &Launch, cloud: &str) -> RunRecord {
         let created = Timestamp::now();
         let deadline = created
             .checked_add(launch.job.limits.deadline.as_duration())
@@ -237,7 +272,7 @@ impl Server {
             commit: launch.commit.clone(),
             bundle_key: launch.bundle_key.clone(),
             owner: launch.owner.clone(),
-            cloud: self.parts.cloud_name.into(),
+            cloud: cloud.into(),
             folder: Some(self.parts.home.run(run)),
             coordinator: self.parts.url.clone(),
             created,
@@ -285,18 +320,20 @@ impl Server {
         }
     }
 
-    async fn drive(
-        self: &Arc<Self>,
-        launch: &Launch,
-        start: Start,
-        order: Order,
-        etag: String,
-        lock: RunLock,
-    ) {
+    async fn drive(self: &Arc<Self>, launch: &Launch, ready: Ready) {
+        let Ready {
+            offered,
+            sizes,
+            start,
+            order,
+            etag,
+            lock,
+        } = ready;
         let run = order.run.clone();
-        let spec = node_spec(launch, self.parts.tokens.engine(&run));
+        let spec = node_spec(launch, self.parts.tokens.engine(&run), sizes);
+        let cloud = Arc::clone(&offered.cloud);
         let context = Context {
-            cloud: Arc::clone(&self.parts.cloud),
+            cloud: offered.cloud,
             store: self.parts.store.clone(),
             home: self.parts.home.clone(),
             order,
@@ -306,10 +343,12 @@ impl Server {
         let entry = Entry {
             handle,
             spec,
+            sync_fast: offered.timing.sync_fast,
             sessions: Mutex::default(),
         };
         self.runs.write().await.insert(run.clone(), Arc::new(entry));
         let server = Arc::clone(self);
+        let forgotten = run.clone();
         self.drivers.spawn(async move {
             match driver.drive().await {
                 Stop::Closed => {
@@ -321,6 +360,7 @@ impl Server {
                     server.runs.write().await.remove(&run);
                 }
             }
+            cloud.forget(&forgotten).await;
             drop(lock);
         });
     }

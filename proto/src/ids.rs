@@ -86,6 +86,17 @@ fn is_suffix(s: &str) -> bool {
     s.len() == SUFFIX_LEN && s.chars().all(|c| matches!(c, 'a'..='z' | '2'..='7'))
 }
 
+fn is_number(s: &str) -> bool {
+    (1..=6).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// An instance of EC2: `i-` and 8 or 17 hex digits.
+fn is_instance(s: &str) -> bool {
+    let hex = |b: u8| b.is_ascii_digit() || matches!(b, b'a'..=b'f');
+    s.strip_prefix("i-")
+        .is_some_and(|id| matches!(id.len(), 8 | 17) && id.bytes().all(hex))
+}
+
 impl FromStr for RunId {
     type Err = IdError;
     fn from_str(s: &str) -> Result<Self, IdError> {
@@ -103,15 +114,13 @@ impl FromStr for RunId {
 impl FromStr for NodeId {
     type Err = IdError;
     fn from_str(s: &str) -> Result<Self, IdError> {
-        let number = s.strip_prefix("master-").or_else(|| s.strip_prefix("worker-"));
-        match number {
-            Some(n) if (1..=6).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()) => {
-                Ok(Self(s.to_owned()))
-            }
+        let rest = s.strip_prefix("master-").or_else(|| s.strip_prefix("worker-"));
+        match rest {
+            Some(rest) if is_number(rest) || is_instance(rest) => Ok(Self(s.to_owned())),
             _ => Err(IdError::new(
                 "node id",
                 s,
-                "a node id is master-<n> or worker-<n>",
+                "a node id is master-<n> or worker-<n>, on AWS master-<instance> or worker-<instance>",
             )),
         }
     }

@@ -102,6 +102,33 @@ pub(super) fn consul_prefix(text: &str) -> Checked<String> {
     Err(Problem::new(format!("is {}", quote(text))).help(help))
 }
 
+/// A network of ours, as it is in the names of things.
+pub(super) fn network(text: &str) -> Checked<String> {
+    let help = "use 1 to 32 lower-case letters, digits and `-`, beginning with a letter, such as default";
+    if text.starts_with(|c: char| c.is_ascii_lowercase()) && text == text.to_ascii_lowercase() {
+        return word(text, 32, "-", help);
+    }
+    Err(Problem::new(format!("is {}", quote(text))).help(help))
+}
+
+pub(super) fn image(text: &str) -> Checked<String> {
+    let help = "write an image's id, such as ami-0123456789abcdef0";
+    if text.starts_with("ami-") {
+        return word(text, 32, "-", help);
+    }
+    Err(Problem::new(format!("is {}", quote(text))).help(help))
+}
+
+/// A profile or a key pair.
+pub(super) fn aws_name(text: &str) -> Checked<String> {
+    word(
+        text,
+        128,
+        "-_.@+ ",
+        "write it as `aws configure list-profiles` or the console shows it",
+    )
+}
+
 fn word(text: &str, max: usize, others: &str, help: &str) -> Checked<String> {
     sized(text, max)?;
     if text

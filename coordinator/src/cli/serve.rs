@@ -117,6 +117,7 @@ pub(crate) async fn run(flags: &Flags, given: Option<&Path>, found: &Path) -> Re
         spark: settings.spark.map_or_else(default_spark, Ok)?,
         consul: consul.as_ref().map(|sides| sides.nodes.clone()),
         store: settings.store.as_ref().map(store_config).transpose()?,
+        aws: settings.aws,
         life: Life::Server,
     };
     serve(flags.json, &home, options, consul).await

@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use mayfly_configs::Job;
 use mayfly_kit::consul::ConsulSettings;
 use mayfly_proto::{NodeId, RunId};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Cloud, CloudError, Machine, Order, Pace, Sight};
+use super::{Cloud, CloudError, Machine, Order, Pace, Sight, Sizes};
 use crate::home::Home;
 use crate::plan::{Action, plan};
 use crate::run::{Role, Timing, Wanted};
@@ -127,6 +128,13 @@ impl LocalCloud {
 
 #[async_trait]
 impl Cloud for LocalCloud {
+    async fn check(&self, job: &Job) -> Result<Sizes, CloudError> {
+        Ok(Sizes {
+            master: Role::Master.size(job),
+            worker: Role::Worker.size(job),
+        })
+    }
+
     async fn arm(&self, order: &Order) -> Result<(), CloudError> {
         let folder = self.home.run(&order.run);
         tokio::fs::create_dir_all(&folder)
@@ -198,6 +206,10 @@ impl Cloud for LocalCloud {
             machines: groups.get_mut(run).map(Group::observe).unwrap_or_default(),
             trouble: None,
         })
+    }
+
+    async fn forget(&self, run: &RunId) {
+        self.groups.lock().await.remove(run);
     }
 
     fn pace(&self) -> Pace {

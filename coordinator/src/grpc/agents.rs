@@ -124,7 +124,7 @@ impl AgentService for Agents {
             session_token: tokens.session(&name.run, id.as_str(), &request.boot_id),
             node_id: id.into(),
             spec: Some(entry.spec.clone()),
-            sync_interval_ms: millis(self.server.timing().sync_fast),
+            sync_interval_ms: millis(entry.sync_fast),
             certificate,
             certificate_ms: millis(lasts),
         }))

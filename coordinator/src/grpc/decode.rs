@@ -140,6 +140,7 @@ pub fn launch(request: v1::LaunchRequest) -> Result<Launch, Status> {
     let job = serde_json::from_str(&request.job_json)
         .map_err(|error| Status::invalid_argument(format!("job_json is not a checked job: {error}")))?;
     Ok(Launch {
+        cloud: request.cloud,
         request_id: request.request_id,
         job,
         job_json: request.job_json,

@@ -8,7 +8,7 @@ use mayfly_kit::layout;
 use mayfly_proto::RunId;
 
 use super::spec::run_spec;
-use super::{Launch, Server, ServerError};
+use super::{Launch, Ready, Server, ServerError};
 use crate::driver::{Start, commit_of, elapsed, known, past_of, since};
 use crate::home::RunLock;
 use crate::record::RunRecord;
@@ -41,10 +41,12 @@ impl Server {
         self.write_control(run)?;
         let order = self.order(run, &launch, record.deadline);
         // The machines that the dead coordinator started are this one's from now on, whatever the phase.
-        self.parts.cloud.arm(&order).await?;
+        let offered = self.offered(&record.cloud)?;
+        offered.cloud.arm(&order).await?;
+        let sizes = offered.cloud.check(&order.job).await?;
         let commit = commit_of(&self.parts.store, run).await?.map(known);
         let elapsed = elapsed(&record, Timestamp::now());
-        let mut spec = run_spec(&order.job, self.parts.timing.clone());
+        let mut spec = run_spec(&order.job, offered.timing.clone());
         // It may have been moved since the launch.
         spec.deadline = since(&record, record.deadline);
         let (state, effects) = Run::adopt(spec, past_of(&record, commit), elapsed);
@@ -57,7 +59,15 @@ impl Server {
             elapsed,
             record,
         };
-        self.drive(&launch, start, order, etag, lock).await;
+        let ready = Ready {
+            offered,
+            sizes,
+            start,
+            order,
+            etag,
+            lock,
+        };
+        self.drive(&launch, ready).await;
         Ok(true)
     }
 
@@ -76,7 +86,8 @@ impl Server {
         let here = record.folder.as_deref() == Some(self.parts.home.run(run).as_path());
         // The nodes of a command that died know another address and end by themselves; they are not taken over.
         let known = record.coordinator == self.parts.url;
-        let ours = record.cloud == self.parts.cloud_name && here && known && record.run == *run;
+        let have = self.parts.clouds.get(&record.cloud).is_some();
+        let ours = have && here && known && record.run == *run;
         Ok((ours && !record.is_closed()).then_some((record, object.etag)))
     }
 
@@ -95,6 +106,7 @@ impl Server {
                 commit: record.commit.clone(),
                 bundle_key: record.bundle_key.clone(),
                 owner: record.owner.clone(),
+                cloud: record.cloud.clone(),
             }
         })
     }

@@ -6,6 +6,7 @@ use mayfly_configs::{Job, OnFailure, Repo};
 use mayfly_proto::v1;
 
 use super::Launch;
+use crate::cloud::Sizes;
 use crate::run::{Spec, Timing};
 
 /// What does not change while the run lasts.
@@ -35,8 +36,9 @@ pub(super) fn without_secrets(mut job: Job) -> Job {
 }
 
 /// What every node is told when it enrols.
-pub(super) fn node_spec(launch: &Launch, engine_secret: String) -> v1::NodeSpec {
+pub(super) fn node_spec(launch: &Launch, engine_secret: String, sizes: Sizes) -> v1::NodeSpec {
     let job = &launch.job;
+    let (worker_cores, worker_memory_bytes) = sizes.worker;
     let url = match &job.code.repo {
         Repo::Url(url) if launch.bundle_key.is_none() => url.to_string(),
         Repo::Url(_) | Repo::Folder(_) => String::new(),
@@ -62,8 +64,8 @@ pub(super) fn node_spec(launch: &Launch, engine_secret: String) -> v1::NodeSpec 
         spark_conf: job.spark.conf.clone().into_iter().collect(),
         engine_secret,
         min_workers: job.workers.min,
-        worker_cores: job.workers.machine.cores,
-        worker_memory_bytes: job.workers.machine.memory_bytes,
+        worker_cores,
+        worker_memory_bytes,
         workers: job.workers.count,
     }
 }

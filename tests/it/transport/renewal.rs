@@ -15,8 +15,9 @@ use mayfly_agent::sync::{Report, Sources, Sync};
 use mayfly_agent::upload;
 use mayfly_agent::usage::Sample;
 use mayfly_agent::written::Written;
+use mayfly_configs::Job;
 use mayfly_coordinator::authority::Authority;
-use mayfly_coordinator::cloud::{Cloud, CloudError, Order, Pace, Sight, local};
+use mayfly_coordinator::cloud::{Cloud, CloudError, Clouds, Offered, Order, Pace, Sight, Sizes, local};
 use mayfly_coordinator::embedded::{self, OpenStore};
 use mayfly_coordinator::grpc;
 use mayfly_coordinator::home::Home;
@@ -52,6 +53,13 @@ struct Nowhere;
 
 #[async_trait]
 impl Cloud for Nowhere {
+    async fn check(&self, job: &Job) -> Result<Sizes, CloudError> {
+        Ok(Sizes {
+            master: Role::Master.size(job),
+            worker: Role::Worker.size(job),
+        })
+    }
+
     async fn arm(&self, _order: &Order) -> Result<(), CloudError> {
         Ok(())
     }
@@ -67,6 +75,8 @@ impl Cloud for Nowhere {
     async fn observe(&self, _run: &RunId) -> Result<Sight, CloudError> {
         Ok(Sight::default())
     }
+
+    async fn forget(&self, _run: &RunId) {}
 
     fn pace(&self) -> Pace {
         Pace {
@@ -107,9 +117,11 @@ impl Rig {
         let fingerprint = tls.fingerprint();
         let url = format!("https://{address}");
         let server = Server::new(Parts {
-            cloud: Arc::new(Nowhere),
-            cloud_name: "nowhere",
-            timing: local::timing(local::Patience::COMMAND),
+            clouds: Clouds::one(Offered {
+                name: "nowhere",
+                cloud: Arc::new(Nowhere),
+                timing: local::timing(local::Patience::COMMAND),
+            }),
             store: store.store.clone(),
             tokens: Tokens::kept(&home).unwrap(),
             home,
@@ -176,6 +188,7 @@ fn launch() -> Launch {
         commit: "0".repeat(40),
         bundle_key: Some("none".into()),
         owner: "test".into(),
+        cloud: String::new(),
     }
 }
 

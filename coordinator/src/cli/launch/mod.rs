@@ -95,9 +95,9 @@ pub(crate) struct Flags {
     /// Take the uncommitted work of the folder along
     #[arg(long)]
     dirty: bool,
-    /// Where to run
-    #[arg(long, value_enum, default_value_t, value_name = "CLOUD")]
-    on: Cloud,
+    /// Where to run [default: this machine, or what the coordinator has first]
+    #[arg(long, value_enum, value_name = "CLOUD")]
+    on: Option<Cloud>,
     /// Ask nothing, even when it costs money
     #[arg(long, short)]
     yes: bool,
@@ -124,11 +124,21 @@ enum Holder {
 }
 
 /// Where machines come from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Cloud {
-    /// This machine.
-    #[default]
+    /// The machine of the coordinator.
     Local,
+    /// EC2 instances.
+    Aws,
+}
+
+impl Cloud {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Aws => "aws",
+        }
+    }
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -276,6 +286,7 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         spark: job.spark.version.clone(),
         consul: flags.consul.sides()?.map(|sides| sides.nodes),
         store: None,
+        aws: None,
         life: Life::Command,
     };
     let progress = |step: crate::toolchain::Step| {
@@ -335,6 +346,7 @@ async fn request(
         commit: code.commit.clone(),
         bundle_key,
         owner,
+        cloud: flags.on.map(Cloud::name).unwrap_or_default().to_owned(),
     };
     let began = Instant::now();
     loop {

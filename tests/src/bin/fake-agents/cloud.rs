@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use mayfly_coordinator::cloud::{Cloud, CloudError, Machine, Order, Pace, Sight};
+use mayfly_configs::Job;
+use mayfly_coordinator::cloud::{Cloud, CloudError, Machine, Order, Pace, Sight, Sizes};
 use mayfly_coordinator::home::write_private;
 use mayfly_coordinator::run::{Role, Wanted};
 use mayfly_proto::{NodeId, RunId};
@@ -37,6 +38,13 @@ impl FakeCloud {
 
 #[async_trait]
 impl Cloud for FakeCloud {
+    async fn check(&self, job: &Job) -> Result<Sizes, CloudError> {
+        Ok(Sizes {
+            master: Role::Master.size(job),
+            worker: Role::Worker.size(job),
+        })
+    }
+
     async fn arm(&self, order: &Order) -> Result<(), CloudError> {
         let file = OrderFile {
             run: order.run.to_string(),
@@ -74,6 +82,8 @@ impl Cloud for FakeCloud {
             trouble: None,
         })
     }
+
+    async fn forget(&self, _run: &RunId) {}
 
     fn pace(&self) -> Pace {
         Pace {

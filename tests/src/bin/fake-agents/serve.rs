@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use mayfly_coordinator::cloud::local;
+use mayfly_coordinator::cloud::{Clouds, Offered, local};
 use mayfly_coordinator::home::Home;
 use mayfly_coordinator::run::Timing;
 use mayfly_coordinator::server::{Launch, Parts, Server};
@@ -31,9 +31,11 @@ pub(crate) async fn run(folder: &Path, nodes: u32, sync: Duration) -> anyhow::Re
         .await
         .context("listen")?;
     let server = Server::new(Parts {
-        cloud: Arc::new(FakeCloud::new(folder.join("order.json"))),
-        cloud_name: "fake",
-        timing: timing(sync),
+        clouds: Clouds::one(Offered {
+            name: "fake",
+            cloud: Arc::new(FakeCloud::new(folder.join("order.json"))),
+            timing: timing(sync),
+        }),
         store: store.store.clone(),
         home,
         tokens: Tokens::generate().context("draw tokens")?,
@@ -78,5 +80,6 @@ fn launch(nodes: u32) -> anyhow::Result<Launch> {
         commit: "0".repeat(40),
         bundle_key: Some("none".into()),
         owner: "bench".into(),
+        cloud: String::new(),
     })
 }

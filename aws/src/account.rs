@@ -1,0 +1,158 @@
+//! An account of AWS in one region: the clients that everything else uses.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use crate::error::{AwsError, Kind, failed};
+
+/// Tries of one request, the first included; throttled ones are paid for out of the client's own budget of retries.
+const TRIES: u32 = 6;
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For one try of a request.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// For all tries of a request together.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Where to look for credentials and a region, as the AWS CLI does; what is not given here it finds by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Region, such as `eu-north-1`.
+    pub region: Option<String>,
+    /// Profile of `~/.aws/config`.
+    pub profile: Option<String>,
+    /// URL of all services, where they are not AWS's own.
+    pub endpoint: Option<String>,
+}
+
+/// Clients of one region, which share credentials and connections. Cloning is cheap.
+#[derive(Clone)]
+pub struct Account {
+    region: String,
+    config: SdkConfig,
+    pub(crate) ec2: aws_sdk_ec2::Client,
+    pub(crate) groups: aws_sdk_autoscaling::Client,
+    pub(crate) iam: aws_sdk_iam::Client,
+    pub(crate) quotas: aws_sdk_servicequotas::Client,
+    sts: aws_sdk_sts::Client,
+}
+
+/// Who the credentials belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Number of the account.
+    pub account: String,
+    /// ARN of the user or of the role's session.
+    pub arn: String,
+}
+
+impl Account {
+    /// Reads configuration and credentials; no request is made to AWS.
+    ///
+    /// # Errors
+    /// No region is configured.
+    pub async fn open(place: &Place) -> Result<Self, AwsError> {
+        let http = Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http)
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(TRIES)
+                    .with_max_backoff(BACKOFF_MAX),
+            )
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .read_timeout(ATTEMPT_TIMEOUT)
+                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                    .operation_timeout(OPERATION_TIMEOUT)
+                    .build(),
+            );
+        if let Some(region) = &place.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(profile) = &place.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(endpoint) = &place.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        let config = loader.load().await;
+        let region = config.region().map(ToString::to_string).ok_or_else(no_region)?;
+        Ok(Self::of(region, config))
+    }
+
+    fn of(region: String, config: SdkConfig) -> Self {
+        Self {
+            ec2: aws_sdk_ec2::Client::new(&config),
+            groups: aws_sdk_autoscaling::Client::new(&config),
+            iam: aws_sdk_iam::Client::new(&config),
+            quotas: aws_sdk_servicequotas::Client::new(&config),
+            sts: aws_sdk_sts::Client::new(&config),
+            region,
+            config,
+        }
+    }
+
+    /// The same account in another region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        let config = self.config.to_builder().region(Region::new(region.to_owned()));
+        Self::of(region.to_owned(), config.build())
+    }
+
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// What clients of other services are made from.
+    #[must_use]
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// Whose credentials these are.
+    ///
+    /// # Errors
+    /// There are none, they are not valid, or AWS does not answer.
+    pub async fn identity(&self) -> Result<Identity, AwsError> {
+        let answer = self.sts.get_caller_identity().send().await;
+        let answer = answer.map_err(|error| failed("ask AWS whose credentials these are", error))?;
+        Ok(Identity {
+            account: answer.account.unwrap_or_default(),
+            arn: answer.arn.unwrap_or_default(),
+        })
+    }
+
+    /// The regions that this account may use.
+    ///
+    /// # Errors
+    /// AWS refuses or does not answer.
+    pub async fn regions(&self) -> Result<Vec<String>, AwsError> {
+        let answer = self.ec2.describe_regions().send().await;
+        let answer = answer.map_err(|error| failed("list the regions of the account", error))?;
+        Ok(answer
+            .regions
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|region| region.region_name)
+            .collect())
+    }
+}
+
+fn no_region() -> AwsError {
+    AwsError::new(
+        Kind::Invalid,
+        "find the region of AWS",
+        "no region is configured: give --region, set AWS_REGION, or `region` in ~/.aws/config",
+    )
+}

@@ -1,0 +1,294 @@
+//! What AWS refused, told apart by what to do about it.
+
+use std::error::Error;
+use std::fmt;
+
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// Kinds of failure, as far as they ask for different answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// No machine of this type is to be had in this zone now: another zone or type may have one.
+    Capacity,
+    /// A quota of the account is used up.
+    Quota,
+    /// The credentials lack a permission.
+    Permission,
+    /// There are no credentials, or they are not valid or not any more.
+    Credentials,
+    /// Type, image, zone or architecture do not go together.
+    Unsupported,
+    /// A request that makes no sense to AWS.
+    Invalid,
+    /// What is named is not there.
+    NotFound,
+    /// What is to be made is there already.
+    Exists,
+    /// Something else still uses it.
+    InUse,
+    /// Too many requests.
+    Throttled,
+    /// It may work later.
+    Transient,
+}
+
+impl Kind {
+    /// Whether trying again in a while may help, with nothing changed.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        matches!(
+            self,
+            Self::Capacity | Self::Throttled | Self::Transient | Self::InUse
+        )
+    }
+
+    /// The kind that a code of EC2, Auto Scaling, IAM, STS or Service Quotas stands for; `None` where it says nothing.
+    ///
+    /// Codes: Amazon EC2 API reference, "Error codes"; Amazon EC2 Auto Scaling API reference, "Common errors".
+    #[must_use]
+    pub fn of_code(code: &str) -> Option<Self> {
+        let kind = match code {
+            "InsufficientInstanceCapacity"
+            | "InsufficientHostCapacity"
+            | "InsufficientReservedInstanceCapacity"
+            | "InsufficientCapacity"
+            | "InsufficientCapacityOnOutpost"
+            | "UnfulfillableCapacity"
+            | "SpotMaxPriceTooLow" => Self::Capacity,
+            "VcpuLimitExceeded"
+            | "InstanceLimitExceeded"
+            | "MaxSpotInstanceCountExceeded"
+            | "ResourceCountExceeded"
+            | "VpcLimitExceeded"
+            | "AddressLimitExceeded"
+            | "SecurityGroupLimitExceeded"
+            | "LimitExceeded"
+            | "LimitExceededException"
+            | "ServiceQuotaExceededException"
+            | "VolumeLimitExceeded"
+            | "MaxIOPSLimitExceeded"
+            | "InsufficientFreeAddressesInSubnet" => Self::Quota,
+            "UnauthorizedOperation"
+            | "AccessDenied"
+            | "AccessDeniedException"
+            | "Client.UnauthorizedOperation" => Self::Permission,
+            "AuthFailure"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "RequestExpired"
+            | "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignature"
+            | "MissingAuthenticationToken"
+            | "OptInRequired"
+            | "Blocked"
+            | "PendingVerification" => Self::Credentials,
+            "Unsupported"
+            | "UnsupportedOperation"
+            | "InvalidInstanceType"
+            | "UnsupportedHibernationConfiguration" => Self::Unsupported,
+            "AlreadyExists"
+            | "AlreadyExistsFault"
+            | "EntityAlreadyExists"
+            | "EntityAlreadyExistsException" => Self::Exists,
+            "DependencyViolation"
+            | "ResourceInUse"
+            | "ResourceInUseFault"
+            | "ScalingActivityInProgress"
+            | "ScalingActivityInProgressFault"
+            | "DeleteConflict"
+            | "DeleteConflictException"
+            | "ResourceContention"
+            | "ResourceContentionFault" => Self::InUse,
+            "NoSuchEntity" | "NoSuchEntityException" | "NoSuchBucket" | "NoSuchResourceException" => {
+                Self::NotFound
+            }
+            "RequestLimitExceeded"
+            | "Throttling"
+            | "ThrottlingException"
+            | "TooManyRequestsException"
+            | "ThrottledException"
+            | "RequestThrottled"
+            | "EC2ThrottledException"
+            | "SlowDown" => Self::Throttled,
+            "InternalError"
+            | "InternalFailure"
+            | "ServiceUnavailable"
+            | "Unavailable"
+            | "ServiceUnavailableException"
+            | "IncorrectState"
+            | "IncorrectInstanceState" => Self::Transient,
+            _ => Self::of_shape(code)?,
+        };
+        Some(kind)
+    }
+
+    /// Codes that are made by a pattern.
+    fn of_shape(code: &str) -> Option<Self> {
+        if code.ends_with(".NotFound") || code.ends_with("NotFoundException") {
+            return Some(Self::NotFound);
+        }
+        if code.ends_with(".Duplicate")
+            || code.ends_with("AlreadyExistsException")
+            || code.ends_with("AlreadyExists")
+        {
+            return Some(Self::Exists);
+        }
+        if code.ends_with(".InUse") {
+            return Some(Self::InUse);
+        }
+        if code.starts_with("Invalid") || code.starts_with("Missing") || code == "ValidationError" {
+            return Some(Self::Invalid);
+        }
+        None
+    }
+}
+
+/// A request to AWS failed, after the retries that it deserved.
+#[derive(Debug)]
+pub struct AwsError {
+    kind: Kind,
+    doing: String,
+    code: Option<String>,
+    said: String,
+}
+
+impl AwsError {
+    /// Of our own making.
+    pub(crate) fn new(kind: Kind, doing: impl Into<String>, said: impl Into<String>) -> Self {
+        Self {
+            kind,
+            doing: doing.into(),
+            code: None,
+            said: said.into(),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// AWS's own code.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    /// The hint that goes with the kind.
+    fn hint(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Quota => {
+                Some("ask for more in the console under Service Quotas, or use fewer or smaller machines")
+            }
+            Kind::Permission => Some("`configs/iam` has the policies that Mayfly needs"),
+            Kind::Credentials => Some("see `aws configure list`, or log in again"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for AwsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: ", self.doing)?;
+        if let Some(code) = &self.code {
+            write!(f, "{code}: ")?;
+        }
+        f.write_str(self.said.trim_end_matches('.'))?;
+        match self.hint() {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for AwsError {}
+
+/// What failed while `doing` something.
+pub(crate) fn failed<E, R>(doing: impl Into<String>, error: aws_sdk_ec2::error::SdkError<E, R>) -> AwsError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+    R: fmt::Debug + 'static,
+{
+    let service = error.as_service_error();
+    let code = service.and_then(|service| service.code()).map(ToOwned::to_owned);
+    let message = service
+        .and_then(|service| service.message())
+        .map(ToOwned::to_owned);
+    let named = code.as_deref().and_then(Kind::of_code);
+    let said = message.unwrap_or_else(|| DisplayErrorContext(&error).to_string());
+    let kind = match named {
+        Some(kind) => kind,
+        None if service.is_some() => Kind::Transient,
+        // Nothing was sent: there was nothing to sign it with.
+        None if said.contains("credentials") => Kind::Credentials,
+        None => Kind::Transient,
+    };
+    AwsError {
+        kind,
+        doing: doing.into(),
+        code,
+        said,
+    }
+}
+
+/// Whether it went well or what was named is not there.
+pub(crate) fn gone<T>(result: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_stands_for_what_to_do_about_it() {
+        let cases = [
+            ("InsufficientInstanceCapacity", Kind::Capacity),
+            ("VcpuLimitExceeded", Kind::Quota),
+            ("MaxSpotInstanceCountExceeded", Kind::Quota),
+            ("UnauthorizedOperation", Kind::Permission),
+            ("AccessDenied", Kind::Permission),
+            ("AuthFailure", Kind::Credentials),
+            ("ExpiredToken", Kind::Credentials),
+            ("Unsupported", Kind::Unsupported),
+            ("InvalidAMIID.NotFound", Kind::NotFound),
+            ("InvalidLaunchTemplateName.NotFoundException", Kind::NotFound),
+            ("InvalidLaunchTemplateName.AlreadyExistsException", Kind::Exists),
+            ("InvalidGroup.Duplicate", Kind::Exists),
+            ("InvalidPermission.Duplicate", Kind::Exists),
+            ("DependencyViolation", Kind::InUse),
+            ("RequestLimitExceeded", Kind::Throttled),
+            ("Throttling", Kind::Throttled),
+            ("ValidationError", Kind::Invalid),
+            ("InvalidParameterValue", Kind::Invalid),
+        ];
+        for (code, kind) in cases {
+            assert_eq!(Kind::of_code(code), Some(kind), "{code}");
+        }
+        assert_eq!(Kind::of_code("SomethingNew"), None);
+    }
+
+    #[test]
+    fn what_is_permanent_is_not_tried_again() {
+        for kind in [
+            Kind::Quota,
+            Kind::Permission,
+            Kind::Credentials,
+            Kind::Unsupported,
+            Kind::Invalid,
+        ] {
+            assert!(!kind.may_pass(), "{kind:?}");
+        }
+        for kind in [Kind::Capacity, Kind::Throttled, Kind::Transient] {
+            assert!(kind.may_pass(), "{kind:?}");
+        }
+    }
+}

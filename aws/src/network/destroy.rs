@@ -1,0 +1,140 @@
+//! Takes a network away, in the order that AWS allows. The bucket stays: results are in it.
+
+use super::find::{Parts, find};
+use super::roles::delete_role;
+use crate::Account;
+use crate::error::{AwsError, Kind, failed, gone};
+use crate::fleet::filter;
+
+/// Takes everything of a network away, telling `progress`; parts that are gone are passed over.
+///
+/// # Errors
+/// Machines are still in it, or AWS refuses or does not answer; the next call goes on.
+pub async fn destroy(
+    account: &Account,
+    name: &str,
+    mut progress: impl FnMut(&str) + Send,
+) -> Result<Parts, AwsError> {
+    let parts = find(account, name).await?;
+    if let Some(vpc) = &parts.vpc {
+        refuse_if_used(account, name, vpc).await?;
+    }
+    if let Some(group) = &parts.security_group {
+        progress("security group");
+        let deleted = account.ec2.delete_security_group().group_id(group).send().await;
+        gone(deleted.map_err(|error| failed(format!("delete the security group {group}"), error)))?;
+    }
+    if let Some(endpoint) = &parts.endpoint {
+        progress("way to S3");
+        let deleted = account
+            .ec2
+            .delete_vpc_endpoints()
+            .vpc_endpoint_ids(endpoint)
+            .send()
+            .await;
+        gone(deleted.map_err(|error| failed(format!("delete {endpoint}"), error)))?;
+    }
+    routes(account, &parts, &mut progress).await?;
+    for subnet in &parts.subnets {
+        progress(&format!("subnet in {}", subnet.zone));
+        let deleted = account.ec2.delete_subnet().subnet_id(&subnet.id).send().await;
+        gone(deleted.map_err(|error| failed(format!("delete {}", subnet.id), error)))?;
+    }
+    gateway(account, &parts, &mut progress).await?;
+    if let Some(vpc) = &parts.vpc {
+        progress("VPC");
+        let deleted = account.ec2.delete_vpc().vpc_id(vpc).send().await;
+        gone(deleted.map_err(|error| failed(format!("delete {vpc}"), error)))?;
+    }
+    if parts.role.is_some() || parts.profile.is_some() {
+        progress("role of the nodes");
+    }
+    delete_role(account, name).await?;
+    find(account, name).await
+}
+
+async fn refuse_if_used(account: &Account, name: &str, vpc: &str) -> Result<(), AwsError> {
+    let alive = ["pending", "running", "stopping", "stopped", "shutting-down"];
+    let states = aws_sdk_ec2::types::Filter::builder()
+        .name("instance-state-name")
+        .set_values(Some(alive.map(String::from).to_vec()))
+        .build();
+    let asked = account
+        .ec2
+        .describe_instances()
+        .filters(filter("vpc-id", vpc))
+        .filters(states);
+    let answer = asked.send().await;
+    let answer = answer.map_err(|error| failed(format!("look for machines in {vpc}"), error))?;
+    let count = answer
+        .reservations
+        .unwrap_or_default()
+        .iter()
+        .map(|one| one.instances().len())
+        .sum::<usize>();
+    if count == 0 {
+        return Ok(());
+    }
+    Err(AwsError::new(
+        Kind::InUse,
+        format!("destroy the network {name}"),
+        format!(
+            "{count} machines are in it; `coordinator list` shows the runs, and nothing has been taken away"
+        ),
+    ))
+}
+
+async fn routes(
+    account: &Account,
+    parts: &Parts,
+    progress: &mut (impl FnMut(&str) + Send),
+) -> Result<(), AwsError> {
+    let Some(table) = &parts.routes else {
+        return Ok(());
+    };
+    progress("route table");
+    for (_, association) in &parts.associated {
+        let done = account
+            .ec2
+            .disassociate_route_table()
+            .association_id(association)
+            .send()
+            .await;
+        gone(done.map_err(|error| failed(format!("take {association} off {table}"), error)))?;
+    }
+    let deleted = account
+        .ec2
+        .delete_route_table()
+        .route_table_id(table)
+        .send()
+        .await;
+    gone(deleted.map_err(|error| failed(format!("delete {table}"), error))).map(|_| ())
+}
+
+async fn gateway(
+    account: &Account,
+    parts: &Parts,
+    progress: &mut (impl FnMut(&str) + Send),
+) -> Result<(), AwsError> {
+    let Some(gateway) = &parts.gateway else {
+        return Ok(());
+    };
+    progress("internet gateway");
+    if let Some(vpc) = parts.vpc.as_ref().filter(|_| parts.attached) {
+        let detached = account
+            .ec2
+            .detach_internet_gateway()
+            .internet_gateway_id(gateway)
+            .vpc_id(vpc)
+            .send()
+            .await;
+        gone(detached.map_err(|error| failed(format!("detach {gateway}"), error)))?;
+    }
+    let deleted = account
+        .ec2
+        .delete_internet_gateway()
+        .internet_gateway_id(gateway)
+        .send()
+        .await;
+    gone(deleted.map_err(|error| failed(format!("delete {gateway}"), error))).map(|_| ())
+}

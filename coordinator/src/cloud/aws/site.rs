@@ -1,0 +1,170 @@
+//! Where in AWS fleets are launched, and what a job's machines will be there.
+
+use std::time::Duration;
+
+use mayfly_aws::catalog::{Image, Offer, find_image, offers};
+use mayfly_aws::network::{self, Network, Subnet};
+use mayfly_aws::{Account, AwsError};
+use mayfly_configs::Job;
+use mayfly_kit::consul::ConsulSettings;
+
+use super::{CloudError, Sizes, cloud_error};
+
+/// Memory of a machine that its system and its agent need, in MiB: a tenth, and no less than this.
+const SYSTEM_MIB: u64 = 512;
+
+/// One account, region and network. No `Debug`: it may hold a token of Consul.
+pub struct AwsSite {
+    /// Clients.
+    pub account: Account,
+    /// Name of the network.
+    pub network: String,
+    /// The image, unless it is looked for by its tags.
+    pub image: Option<String>,
+    /// Key pair for whoever wants to log in.
+    pub key_pair: Option<String>,
+    /// Where nodes register.
+    pub consul: Option<ConsulSettings>,
+    /// URL of the store, where it is not AWS's own.
+    pub store_endpoint: Option<String>,
+    /// Between two looks at the machines of a run.
+    pub look_every: Duration,
+}
+
+/// What a job's fleet is made from, as AWS has it now.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The network.
+    pub network: Network,
+    /// Its subnets whose zones have every type, the preferred one first; never empty.
+    pub subnets: Vec<Subnet>,
+    /// The image.
+    pub image: Image,
+    /// What its machines offer to the engine.
+    pub sizes: Sizes,
+}
+
+fn refuse(what: impl Into<String>) -> CloudError {
+    CloudError::Permanent(what.into())
+}
+
+/// What the smallest of these types leaves to the engine: cores, and memory in bytes.
+fn size(offers: &[Offer]) -> (u32, u64) {
+    let cores = offers.iter().map(|offer| offer.cores).min().unwrap_or(1);
+    let memory = offers.iter().map(|offer| offer.memory_mib).min().unwrap_or(0);
+    let left = memory.saturating_sub((memory / 10).max(SYSTEM_MIB));
+    (cores, left << 20)
+}
+
+/// The one architecture that all types have.
+fn architecture(offers: &[Offer]) -> Option<String> {
+    let first = offers.first()?;
+    let common = |one: &&String| offers.iter().all(|offer| offer.architectures.contains(*one));
+    // Types of today have one; of those that have more (t1, m1), 64 bits come last.
+    first.architectures.iter().rfind(common).cloned()
+}
+
+fn names<T: ToString>(kinds: &[T]) -> Vec<String> {
+    kinds.iter().map(ToString::to_string).collect()
+}
+
+impl AwsSite {
+    /// Looks up all that a launch of this job needs. Nothing is made.
+    pub(super) async fn plan(&self, job: &Job) -> Result<Plan, CloudError> {
+        let permanent = |error: AwsError| cloud_error(error);
+        let parts = network::find(&self.account, &self.network)
+            .await
+            .map_err(permanent)?;
+        let network = parts.complete().map_err(|error| {
+            refuse(format!(
+                "{error}; `coordinator network create {}` makes it",
+                self.network
+            ))
+        })?;
+        let (master, workers) = (names(&job.master.instance), names(&job.workers.machine.instance));
+        let all: Vec<String> = master.iter().chain(&workers).cloned().collect();
+        let offers = offers(&self.account, &all).await.map_err(permanent)?;
+        let of = |kinds: &[String]| -> Vec<Offer> {
+            offers
+                .iter()
+                .filter(|offer| kinds.contains(&offer.kind))
+                .cloned()
+                .collect()
+        };
+        let architecture = architecture(&offers).ok_or_else(|| {
+            refuse(format!(
+                "{} have no processor architecture in common, and a run has one image: name types of one kind",
+                all.join(", ")
+            ))
+        })?;
+        let image = find_image(
+            &self.account,
+            self.image.as_deref(),
+            &architecture,
+            &job.spark.version,
+        );
+        let image = image.await.map_err(permanent)?;
+        if !image.architecture.is_empty() && image.architecture != architecture {
+            return Err(refuse(format!(
+                "the image {} is for {}, and {} have {architecture}",
+                image.id,
+                image.architecture,
+                all.join(", ")
+            )));
+        }
+        let subnets = subnets(&network, &offers);
+        if subnets.is_empty() {
+            return Err(refuse(format!(
+                "no zone of the network {} has all of {}",
+                self.network,
+                all.join(", ")
+            )));
+        }
+        Ok(Plan {
+            network,
+            subnets,
+            image,
+            sizes: Sizes {
+                master: size(&of(&master)),
+                worker: size(&of(&workers)),
+            },
+        })
+    }
+}
+
+/// Subnets whose zone has every type.
+fn subnets(network: &Network, offers: &[Offer]) -> Vec<Subnet> {
+    let has_all = |subnet: &&Subnet| offers.iter().all(|offer| offer.zones.contains(&subnet.zone));
+    network.subnets.iter().filter(has_all).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(kind: &str, memory_mib: u64, architectures: &[&str]) -> Offer {
+        Offer {
+            kind: kind.into(),
+            cores: 2,
+            memory_mib,
+            architectures: names(architectures),
+            zones: vec!["a".into()],
+        }
+    }
+
+    #[test]
+    fn the_smallest_type_sizes_the_executors_and_the_system_keeps_its_part() {
+        let (cores, memory) = size(&[offer("big", 32_768, &[]), offer("small", 8_192, &[])]);
+        assert_eq!((cores, memory >> 20), (2, 8_192 - 819));
+        assert_eq!(size(&[offer("tiny", 1_024, &[])]).1 >> 20, 512);
+    }
+
+    #[test]
+    fn types_of_two_architectures_have_none_in_common() {
+        let (arm, intel) = (offer("m7g", 1, &["arm64"]), offer("m7i", 1, &["x86_64"]));
+        assert_eq!(architecture(&[arm.clone()]).as_deref(), Some("arm64"));
+        assert_eq!(architecture(&[arm, intel]), None);
+        let old = offer("t1", 1, &["i386", "x86_64"]);
+        assert_eq!(architecture(&[old]).as_deref(), Some("x86_64"));
+    }
+}
