@@ -11,7 +11,7 @@ ifeq ($(shell pkg-config --exists openssl 2>/dev/null && echo yes),yes)
 export OPENSSL_NO_VENDOR := 1
 endif
 
-.PHONY: quickstart test build bench check needs clean
+.PHONY: quickstart test build local bench check needs clean
 
 needs:
 	@scripts/needs
@@ -19,14 +19,18 @@ needs:
 build: needs
 	$(CARGO) build --release -p mayfly-coordinator -p mayfly-agent
 
-quickstart: build
+# The same without fleets on AWS, whose crates take minutes to compile.
+local: needs
+	$(CARGO) build --release -p mayfly-coordinator -p mayfly-agent --no-default-features
+
+quickstart: local
 	scripts/quickstart $(RELEASE)
 
 test: needs
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
 
-bench: build
+bench: local
 	scripts/bench $(RELEASE)
 
 check: needs

@@ -38,6 +38,7 @@ pub struct Account {
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) groups: aws_sdk_autoscaling::Client,
     pub(crate) iam: aws_sdk_iam::Client,
+    pub(crate) pricing: aws_sdk_pricing::Client,
     pub(crate) quotas: aws_sdk_servicequotas::Client,
     sts: aws_sdk_sts::Client,
 }
@@ -94,6 +95,7 @@ impl Account {
             ec2: aws_sdk_ec2::Client::new(&config),
             groups: aws_sdk_autoscaling::Client::new(&config),
             iam: aws_sdk_iam::Client::new(&config),
+            pricing: aws_sdk_pricing::Client::new(&price_list(&config)),
             quotas: aws_sdk_servicequotas::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
             region,
@@ -147,6 +149,13 @@ impl Account {
             .filter_map(|region| region.region_name)
             .collect())
     }
+}
+
+/// The price list of all regions is kept in a few of them (AWS Billing user guide, "Price List Query API endpoints").
+const PRICE_LIST_REGION: &str = "us-east-1";
+
+fn price_list(config: &SdkConfig) -> SdkConfig {
+    config.to_builder().region(Region::new(PRICE_LIST_REGION)).build()
 }
 
 fn no_region() -> AwsError {

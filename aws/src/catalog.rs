@@ -2,6 +2,8 @@
 
 mod image;
 mod offers;
+mod prices;
 
 pub use image::{Image, find_image};
 pub use offers::{Offer, offers};
+pub use prices::{Micros, Prices, prices};

@@ -3,6 +3,7 @@
 //!
 //! Found by the tag `mayfly:network`, made part by part, so that a call that died half-way is simply made again.
 
+mod bucket;
 mod create;
 mod destroy;
 mod find;
@@ -10,6 +11,7 @@ mod roles;
 
 use serde::Serialize;
 
+pub use bucket::ensure_bucket;
 pub use create::{Request, create};
 pub use destroy::destroy;
 pub use find::{Parts, find};

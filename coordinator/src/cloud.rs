@@ -47,6 +47,26 @@ pub struct Offer {
     pub zone: String,
     /// Whether it may be taken back at any time.
     pub spot: bool,
+    /// What an hour costs, in millionths of a US dollar.
+    pub hourly_micros: u64,
+    /// When it was seen to be ending: nothing is paid from then on.
+    pub paid_until: Option<Timestamp>,
+}
+
+/// The least time that a machine on AWS is paid for (Amazon EC2 pricing: per second, a minute at least).
+const PAID_AT_LEAST: Duration = Duration::from_secs(60);
+
+impl Machine {
+    /// What it has cost so far, in millionths of a US dollar; nothing where machines are not paid for.
+    #[must_use]
+    pub fn cost_micros(&self, now: Timestamp) -> u64 {
+        let Some(offer) = &self.offer else { return 0 };
+        let end = offer.paid_until.or(self.ended).unwrap_or(now);
+        let lived = end.duration_since(self.started);
+        let lived = Duration::try_from(lived).unwrap_or_default().max(PAID_AT_LEAST);
+        let micros = u128::from(offer.hourly_micros) * lived.as_millis() / 3_600_000;
+        u64::try_from(micros).unwrap_or(u64::MAX)
+    }
 }
 
 /// What a look at the machines shows.

@@ -4,6 +4,7 @@
 //! wanted and looks at them, and each effect that waits for something (arming, reading the commit, the receipt) is a
 //! child task that answers with an event.
 
+mod budget;
 pub(crate) mod effects;
 mod fleet;
 mod past;
@@ -120,6 +121,7 @@ pub struct Driver {
     began: Instant,
     before: Duration,
     machines: Vec<Machine>,
+    budget_cents: u64,
     inbox: mpsc::Receiver<Message>,
     outbox: mpsc::Sender<Message>,
     view: watch::Sender<v1::RunView>,
@@ -139,6 +141,7 @@ impl Driver {
             elapsed,
             record,
         } = start;
+        let budget_cents = context.order.job.limits.cost_cents;
         let context = Arc::new(context);
         let (outbox, inbox) = mpsc::channel(QUEUE);
         let mut children = JoinSet::new();
@@ -158,6 +161,7 @@ impl Driver {
             began: Instant::now(),
             before: elapsed,
             machines: Vec::new(),
+            budget_cents,
             inbox,
             outbox,
             view,
@@ -252,6 +256,9 @@ impl Driver {
             }
         }
         self.machines = machines;
+        if let Some(reason) = budget::exceeded(&self.machines, self.budget_cents, &self.run.spec.timing) {
+            self.apply(Event::OverBudget(reason));
+        }
         let releasing = matches!(self.run.stage, Stage::Releasing { gone: false });
         if releasing && self.machines.iter().all(|machine| machine.ended.is_some()) {
             self.apply(Event::FleetGone);

@@ -3,6 +3,8 @@
 //! A run is left over when its record is open and the lock of its coordinator is free, which the system lets go of
 //! only when that process is dead. A process is left over when its environment names a run that no coordinator holds.
 
+#[cfg(feature = "aws")]
+pub mod fleet;
 mod nodes;
 
 use std::path::{Path, PathBuf};
@@ -203,6 +205,7 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
         phases: phase_times(&record, now),
         total_secs: now.duration_since(record.created).as_secs_f64(),
         nodes,
+        cost_micros: 0,
         results_files: commit.as_ref().map_or(0, |commit| commit.total_files),
         results_bytes: commit.as_ref().map_or(0, |commit| commit.total_bytes),
         logs: store.s3_url(&layout::logs(&left.run, attempt)),

@@ -196,6 +196,9 @@ pub struct Receipt {
     pub total_secs: f64,
     /// Every node that ever belonged to the run.
     pub nodes: Vec<NodeUse>,
+    /// What all machines cost, in millionths of a US dollar; without disks and transfer.
+    #[serde(default)]
+    pub cost_micros: u64,
     /// Files and bytes under the commit; zero without one.
     pub results_files: u64,
     /// See `results_files`.
@@ -230,6 +233,12 @@ pub struct NodeUse {
     pub cores: u32,
     /// Memory it offered, in bytes; likewise.
     pub memory_bytes: u64,
+    /// Type of its machine, where machines are paid for.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// What its machine cost, in millionths of a US dollar.
+    #[serde(default)]
+    pub cost_micros: u64,
     /// Seconds from its machine's start to its observed end; `None` when nobody was there to observe them.
     pub secs: Option<f64>,
     /// Core seconds its processes used; `None` when no report of it is known.

@@ -97,6 +97,8 @@ pub enum Event {
     FleetGone,
     /// The receipt is in the store.
     ReceiptWritten,
+    /// The budget is used up, but for what it takes to save what there is.
+    OverBudget(String),
     /// Time passed.
     Tick,
 }

@@ -141,6 +141,34 @@ impl Fleet {
             .map_err(|error| failed(format!("put the lease of the group {name}"), error))
     }
 
+    /// When AWS puts a group to zero by itself: the latest of both. `None` where no group has a killer ahead of it.
+    ///
+    /// # Errors
+    /// AWS refuses or does not answer.
+    pub async fn lease(&self) -> Result<Option<Timestamp>, AwsError> {
+        let mut latest = None;
+        for group in Group::ALL {
+            let name = self.name(group);
+            let asked = self
+                .account
+                .groups
+                .describe_scheduled_actions()
+                .auto_scaling_group_name(&name);
+            let answer = asked.scheduled_action_names(LEASE).send().await;
+            let answer =
+                answer.map_err(|error| failed(format!("ask for the lease of the group {name}"), error));
+            let answer = match answer {
+                Err(error) if is_gone(&error) => continue,
+                other => other?,
+            };
+            let actions = answer.scheduled_update_group_actions.unwrap_or_default();
+            let starts = actions.iter().filter_map(|action| action.start_time);
+            let starts = starts.filter_map(|start| Timestamp::from_second(start.secs()).ok());
+            latest = latest.max(starts.max());
+        }
+        Ok(latest)
+    }
+
     /// The groups that are there, with their machines.
     ///
     /// # Errors

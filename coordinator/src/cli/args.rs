@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "aws")]
+use super::network;
 use super::{
     attach, cancel, config, data, gc, import, launch, list, logs, receipt, results, serve, status, store,
     validate,
@@ -85,6 +87,9 @@ pub(crate) enum Verb {
     Serve(serve::Flags),
     /// The jobs that a team keeps in Consul
     Config(config::Flags),
+    /// The network on AWS that fleets are launched in
+    #[cfg(feature = "aws")]
+    Network(network::Flags),
     /// Put files into the store for jobs to read
     Data(data::Flags),
     /// The embedded S3 store by itself

@@ -6,6 +6,8 @@
 /// Flags and verbs.
 pub(crate) mod args;
 mod attach;
+#[cfg(feature = "aws")]
+mod aws;
 mod cancel;
 mod client;
 mod config;
@@ -23,6 +25,8 @@ mod launch;
 mod leftovers;
 mod list;
 mod logs;
+#[cfg(feature = "aws")]
+mod network;
 mod out;
 /// Text of others, made safe.
 pub(crate) mod plain;
@@ -119,6 +123,8 @@ async fn verb(cli: &Cli) -> Result<u8, Failure> {
         Verb::Gc(flags) => gc::run(flags, &home).await,
         Verb::Serve(flags) => serve::run(flags, cli.global.home.as_deref(), &home).await,
         Verb::Config(flags) => config::run(flags, out).await,
+        #[cfg(feature = "aws")]
+        Verb::Network(flags) => network::run(flags).await,
         Verb::Data(flags) => data::run(flags, &home).await,
         Verb::Store(flags) => store::run(flags, &home).await,
     }

@@ -8,7 +8,7 @@ use mayfly_configs::Job;
 use mayfly_kit::{layout, records};
 use mayfly_proto::{Attempt, v1};
 
-use super::Context;
+use super::{Context, budget};
 use crate::cloud::Machine;
 use crate::home::BUCKET;
 use crate::record::{
@@ -55,6 +55,7 @@ impl Draft {
                     node_use(&self.record.job, machine, node, self.observed)
                 })
                 .collect(),
+            cost_micros: budget::spent(&self.machines, self.observed),
             results_files: commit.map_or(0, |commit| commit.total_files),
             results_bytes: commit.map_or(0, |commit| commit.total_bytes),
             results: context.store.s3_url(&results),
@@ -83,6 +84,8 @@ fn node_use(job: &Job, machine: &Machine, node: Option<&Node>, observed: Timesta
         node: machine.node.clone(),
         cores,
         memory_bytes,
+        kind: machine.offer.as_ref().map(|offer| offer.kind.clone()),
+        cost_micros: machine.cost_micros(observed),
         secs: Some(secs(machine.started, machine.ended.unwrap_or(observed))),
         cpu_core_secs: usage.map(|usage| usage.cpu_core_secs),
         peak_memory_bytes: usage.map(|usage| usage.peak_memory_bytes),

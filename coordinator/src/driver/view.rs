@@ -7,14 +7,16 @@ use jiff::Timestamp;
 use mayfly_kit::layout;
 use mayfly_proto::v1;
 
-use super::Context;
 use super::past::at;
+use super::{Context, budget};
 use crate::cloud::Machine;
 use crate::record::{Outcome, PhaseName, RunRecord};
 use crate::run::{Node, NodePhase, Role, Run, Stage};
 
 /// Time alone changes the view so often, and no more: each change goes to everybody who watches.
 const STEP_MS: i64 = 500;
+/// Cost is shown in steps of a hundredth of a cent, for the same reason.
+const COST_STEP: u64 = 100;
 
 pub(super) fn of(
     run: &Run,
@@ -60,6 +62,9 @@ pub(super) fn of(
         },
         notices: run.notices.clone(),
         cloud: record.cloud.clone(),
+        cost_micros: budget::spent(machines, Timestamp::now()) / COST_STEP * COST_STEP,
+        hourly_micros: budget::hourly(machines),
+        budget_cents: record.job.limits.cost_cents,
     }
 }
 

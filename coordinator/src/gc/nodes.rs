@@ -30,7 +30,9 @@ pub(super) async fn of(home: &Home, store: &Store, record: &RunRecord) -> Result
         let told = NodeUse {
             cores: mark.cores,
             memory_bytes: mark.memory_bytes,
-            lost: mark.lost || unknown.lost,
+            kind: None,
+        cost_micros: 0,
+        lost: mark.lost || unknown.lost,
             ..unknown
         };
         nodes.insert(mark.node.clone(), told);
@@ -63,6 +65,8 @@ fn as_ordered(node: NodeId, record: &RunRecord) -> NodeUse {
         secs: None,
         cpu_core_secs: None,
         peak_memory_bytes: None,
+        kind: None,
+        cost_micros: 0,
         lost: !record
             .phases
             .iter()

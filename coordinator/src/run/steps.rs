@@ -26,6 +26,7 @@ impl Run {
             Event::CommitRead(commit) => self.commit_read(now, commit, effects),
             Event::FleetGone => self.fleet_gone(now, effects),
             Event::ReceiptWritten => self.receipt_written(now, effects),
+            Event::OverBudget(reason) => self.over_budget(now, &reason, effects),
             Event::Tick => {}
         }
     }
@@ -245,6 +246,20 @@ impl Run {
             && let Some(reason) = self.giving_up.take()
         {
             self.conclude(now, Outcome::InfraFailed, &reason, effects);
+        }
+    }
+
+    /// A job that has ended is collected and committed all the same: that costs no more than to save it.
+    fn over_budget(&mut self, now: Duration, reason: &str, effects: &mut Effects) {
+        if matches!(
+            self.stage,
+            Stage::Accepted
+                | Stage::Arming
+                | Stage::Forming { .. }
+                | Stage::Working { .. }
+                | Stage::Held { .. }
+        ) {
+            self.conclude(now, Outcome::OverBudget, reason, effects);
         }
     }
 

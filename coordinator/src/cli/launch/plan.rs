@@ -1,12 +1,12 @@
 //! What is about to happen, in a few lines.
 
-use mayfly_configs::{Job, display_size};
+use mayfly_configs::{Job, Machine, display_size};
 
 use crate::source::Source;
 
 /// What runs, from where, on what, for how long at most.
 #[must_use]
-pub(crate) fn lines(job: &Job, code: &Source, holder: Option<&str>, dirty: bool) -> Vec<String> {
+pub(crate) fn lines(job: &Job, code: &Source, holder: Option<&str>, dirty: bool, aws: bool) -> Vec<String> {
     let from = holder.map(|holder| format!(" of {holder}")).unwrap_or_default();
     let short: String = code.commit.chars().take(10).collect();
     let with = if dirty { " with uncommitted work" } else { "" };
@@ -18,7 +18,11 @@ pub(crate) fn lines(job: &Job, code: &Source, holder: Option<&str>, dirty: bool)
     vec![
         format!("job      {}{from}: {folder}{}", job.name, job.code.entry),
         format!("code     {} at {short}{with}", code.repo),
-        format!("fleet    {} on this machine", fleet(job)),
+        if aws {
+            format!("fleet    {} on AWS", aws_fleet(job))
+        } else {
+            format!("fleet    {} on this machine", fleet(job))
+        },
         format!(
             "limits   forms within {}, ends within {}",
             duration(job.limits.form.0),
@@ -47,6 +51,23 @@ pub(crate) fn fleet(job: &Job) -> String {
     };
     let each = size(workers.machine.cores, workers.machine.memory_bytes);
     format!("{master} + {} worker{plural} ({each}{least})", workers.count)
+}
+
+/// `1 master (m7g.large) + 2 workers (m7g.large or m6g.large, spot)`.
+fn aws_fleet(job: &Job) -> String {
+    let each = |machine: &Machine| {
+        let kinds: Vec<String> = machine.instance.iter().map(ToString::to_string).collect();
+        let spot = if machine.spot { ", spot" } else { "" };
+        format!("{}{spot}", kinds.join(" or "))
+    };
+    let workers = &job.workers;
+    let plural = if workers.count == 1 { "" } else { "s" };
+    format!(
+        "1 master ({}) + {} worker{plural} ({})",
+        each(&job.master),
+        workers.count,
+        each(&workers.machine)
+    )
 }
 
 /// `90s`, `5m`, `1h30m`: as a job file has it.

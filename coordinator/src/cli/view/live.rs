@@ -4,7 +4,7 @@ use mayfly_proto::v1::{NodeView, Outcome, Phase, Progress, Role, RunView};
 
 use super::names::{is_up, node_word, outcome_word, phase_word};
 use super::paint::Paint;
-use super::units::{bar, between_ms, bytes, secs, share, share_bytes};
+use super::units::{bar, between_ms, bytes, dollars, secs, share, share_bytes};
 use crate::cli::plain;
 
 /// Most nodes that get a line each; above that only the groups do.
@@ -63,6 +63,11 @@ fn head(view: &RunView, paint: Paint) -> String {
     if view.deadline_ms > 0 && view.outcome() == Outcome::Unspecified {
         let left = secs(between_ms(view.now_ms, view.deadline_ms));
         line.push_str(&paint.dim(&format!("  at most {left} left")));
+    }
+    if view.cost_micros > 0 {
+        let budget = dollars(view.budget_cents.saturating_mul(10_000));
+        let (spent, hourly) = (dollars(view.cost_micros), dollars(view.hourly_micros));
+        line.push_str(&paint.dim(&format!("  {spent} of {budget}, {hourly} an hour")));
     }
     if !view.reason.is_empty() {
         line.push_str(&format!("  {}", plain::line(&view.reason)));

@@ -1,10 +1,12 @@
 //! The receipt for people: a pure function of the record and the width.
 
+use std::collections::BTreeMap;
+
 use crate::cli::plain;
 use crate::record::{NodeUse, Outcome, PhaseName, Receipt};
 
 use super::paint::Paint;
-use super::units::{bar, bytes, count, secs, share, share_bytes};
+use super::units::{bar, bytes, count, dollars, secs, share, share_bytes};
 
 /// Widest that the receipt gets, in characters.
 const WIDTH_MAX: usize = 100;
@@ -31,6 +33,7 @@ pub(crate) fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<Strin
         lines.extend(cut(nodes(receipt, paint)));
         lines.push(String::new());
     }
+    lines.extend(cost(receipt));
     lines.extend(places(receipt));
     lines.extend(proof(receipt, paint));
     lines
@@ -205,6 +208,20 @@ fn places(receipt: &Receipt) -> Vec<String> {
     }
     lines.push(format!("  logs     coordinator logs {run}"));
     lines
+}
+
+/// Nothing where machines are not paid for.
+fn cost(receipt: &Receipt) -> Option<String> {
+    if receipt.cost_micros == 0 {
+        return None;
+    }
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for kind in receipt.nodes.iter().filter_map(|node| node.kind.as_deref()) {
+        *kinds.entry(kind).or_default() += 1;
+    }
+    let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    let cost = dollars(receipt.cost_micros);
+    Some(format!("  cost     {cost} ({}; without disks and transfer)", kinds.join(", ")))
 }
 
 fn proof(receipt: &Receipt, paint: Paint) -> [String; 2] {

@@ -119,6 +119,8 @@ fn used(id: &str, cpu_core_secs: f64, peak_mib: u64) -> NodeUse {
         secs: Some(24.0),
         cpu_core_secs: Some(cpu_core_secs),
         peak_memory_bytes: Some(peak_mib << 20),
+        kind: None,
+        cost_micros: 0,
         lost: false,
     }
 }
@@ -157,6 +159,7 @@ pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
             used("worker-1", 31.0, 1_400),
             used("worker-2", 22.5, 1_100),
         ],
+        cost_micros: 0,
         results_files: 13,
         results_bytes: 1_234_567,
         results: "s3://mayfly/runs/flights-abcdefgh/attempt-1/results/".to_owned(),
@@ -189,6 +192,8 @@ pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
     });
     failed.nodes[2] = NodeUse {
         node: NodeId::worker(2),
+        kind: None,
+        cost_micros: 0,
         lost: true,
         ..failed.nodes[2].clone()
     };

@@ -88,6 +88,16 @@ pub(crate) fn count(n: u64, what: &str) -> String {
     }
 }
 
+/// Millionths of a US dollar: cents from a dollar on, hundredths of a cent below.
+#[must_use]
+pub(crate) fn dollars(micros: u64) -> String {
+    let (whole, part) = (micros / 1_000_000, micros % 1_000_000);
+    if whole > 0 {
+        return format!("${whole}.{:02}", part / 10_000);
+    }
+    format!("$0.{:04}", part / 100)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,5 +135,13 @@ mod tests {
             ("██░░", "██")
         );
         assert_eq!(between_ms(5, 1), 0.0);
+    }
+
+    #[test]
+    fn money_has_the_digits_that_matter() {
+        assert_eq!(dollars(0), "$0.0000");
+        assert_eq!(dollars(81_650), "$0.0816");
+        assert_eq!(dollars(1_999_999), "$1.99");
+        assert_eq!(dollars(12_000_000), "$12.00");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use mayfly_aws::catalog::Prices;
 use mayfly_aws::fleet::{Blueprint, Fleet, GroupState, Instance, State};
 use mayfly_aws::tags::Group;
 use mayfly_proto::NodeId;
@@ -38,6 +39,7 @@ pub(super) struct Kept {
     blueprint: Blueprint,
     /// Zones of the plan that groups may launch in.
     zones_open: usize,
+    prices: Prices,
     /// When AWS puts the groups to zero by itself.
     lease: Timestamp,
     told: Option<Instant>,
@@ -63,6 +65,7 @@ impl Kept {
             site: Arc::clone(site),
             order,
             zones_open: 1,
+            prices: plan.prices,
             lease: Timestamp::UNIX_EPOCH,
             told: None,
             asked: None,
@@ -247,7 +250,7 @@ impl Kept {
         if instance.state != State::Up {
             self.ending.insert(instance.id.clone());
         }
-        if let Some(machine) = node::seen(instance, self.machines.get(&instance.id), now) {
+        if let Some(machine) = node::seen(instance, self.machines.get(&instance.id), &self.prices, now) {
             self.machines.insert(instance.id.clone(), machine);
         } else {
             tracing::warn!(id = %instance.id, "a machine with the tags of this run has a name that is none: it is ignored");

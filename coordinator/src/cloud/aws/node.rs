@@ -1,6 +1,7 @@
 //! Machines of AWS as nodes of a run.
 
 use jiff::Timestamp;
+use mayfly_aws::catalog::Prices;
 use mayfly_aws::fleet::{Instance, State};
 use mayfly_aws::tags::Group;
 use mayfly_proto::NodeId;
@@ -14,8 +15,19 @@ pub(super) fn id(group: Group, instance: &str) -> Option<NodeId> {
 }
 
 /// A machine as it was seen now, over what was known of it.
-pub(super) fn seen(instance: &Instance, known: Option<&Machine>, now: Timestamp) -> Option<Machine> {
+pub(super) fn seen(
+    instance: &Instance,
+    known: Option<&Machine>,
+    prices: &Prices,
+    now: Timestamp,
+) -> Option<Machine> {
     let ended = known.and_then(|known| known.ended);
+    let offer = known.and_then(|known| known.offer.as_ref());
+    let known_price = offer.map(|offer| offer.hourly_micros);
+    let paid_until = offer.and_then(|offer| offer.paid_until);
+    let price = prices.of(&instance.kind, &instance.zone, instance.spot);
+    // Spot never costs more than on demand.
+    let price = price.or_else(|| prices.of(&instance.kind, &instance.zone, false));
     Some(Machine {
         id: instance.id.clone(),
         node: id(instance.group, &instance.id)?,
@@ -31,6 +43,8 @@ pub(super) fn seen(instance: &Instance, known: Option<&Machine>, now: Timestamp)
             kind: instance.kind.clone(),
             zone: instance.zone.clone(),
             spot: instance.spot,
+            paid_until: paid_until.or((instance.state != State::Up).then_some(now)),
+            hourly_micros: known_price.or(price).unwrap_or_default(),
         }),
     })
 }

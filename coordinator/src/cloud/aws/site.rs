@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mayfly_aws::catalog::{Image, Offer, find_image, offers};
+use mayfly_aws::catalog::{Image, Offer, Prices, find_image, offers, prices};
 use mayfly_aws::network::{self, Network, Subnet};
 use mayfly_aws::{Account, AwsError};
 use mayfly_configs::Job;
@@ -42,6 +42,8 @@ pub struct Plan {
     pub image: Image,
     /// What its machines offer to the engine.
     pub sizes: Sizes,
+    /// What they cost.
+    pub prices: Prices,
 }
 
 fn refuse(what: impl Into<String>) -> CloudError {
@@ -120,7 +122,10 @@ impl AwsSite {
                 all.join(", ")
             )));
         }
+        let spot = job.master.spot || job.workers.machine.spot;
+        let prices = prices(&self.account, &all, spot).await.map_err(permanent)?;
         Ok(Plan {
+            prices,
             network,
             subnets,
             image,

@@ -1,9 +1,14 @@
 //! `gc`: finds what should not exist any more, and removes it.
 
+#[cfg(feature = "aws")]
+mod aws;
+
 use std::path::Path;
 
 use serde_json::json;
 
+#[cfg(feature = "aws")]
+use super::aws::AwsArgs;
 use super::failure::Failure;
 use super::{out, plain, runs};
 use crate::gc::{self, Leftover};
@@ -16,9 +21,28 @@ pub(crate) struct Flags {
     /// Remove what is found
     #[arg(long)]
     yes: bool,
+    /// Look in the account of AWS, by tags alone, not on this machine
+    #[cfg(feature = "aws")]
+    #[arg(long, value_enum, value_name = "CLOUD")]
+    on: Option<Where>,
+    /// With `--on aws`: in all regions of the account
+    #[cfg(feature = "aws")]
+    #[arg(long, requires = "on")]
+    all_regions: bool,
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    aws: AwsArgs,
     /// One JSON object: {schema, removed, leftovers: [{run, what, folder, evidence, …}]}
     #[arg(long)]
     json: bool,
+}
+
+/// Where to look, other than on this machine.
+#[cfg(feature = "aws")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Where {
+    /// The account of AWS.
+    Aws,
 }
 
 /// Looks, and removes with `--yes`.
@@ -26,6 +50,10 @@ pub(crate) struct Flags {
 /// # Errors
 /// The store cannot be read, or something cannot be removed.
 pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+    #[cfg(feature = "aws")]
+    if flags.on == Some(Where::Aws) {
+        return aws::run(flags).await;
+    }
     let found = if runs::is_there(home)? {
         let open = runs::open(home).await?;
         let found = gc::scan(home, &open).await?;

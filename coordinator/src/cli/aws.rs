@@ -1,0 +1,33 @@
+//! What every verb that speaks to AWS is told: region, profile, endpoint.
+
+use mayfly_aws::{Account, Place};
+
+use super::failure::Failure;
+
+/// Where in AWS.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AwsArgs {
+    /// Region of AWS [default: that of the profile]
+    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
+    region: Option<String>,
+    /// Profile of ~/.aws/config
+    #[arg(long, env = "AWS_PROFILE", value_name = "NAME")]
+    profile: Option<String>,
+    /// URL of all services of AWS, where they are not AWS's own
+    #[arg(long, env = "AWS_ENDPOINT_URL", value_name = "URL", hide = true)]
+    endpoint: Option<String>,
+}
+
+impl AwsArgs {
+    /// The account.
+    pub(crate) async fn open(&self) -> Result<Account, Failure> {
+        let place = Place {
+            region: self.region.clone(),
+            profile: self.profile.clone(),
+            endpoint: self.endpoint.clone(),
+        };
+        Account::open(&place)
+            .await
+            .map_err(|error| Failure::usage(error.to_string()))
+    }
+}
