@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod aws;
 mod consul;
 mod coordinator_dies;
 mod examples;

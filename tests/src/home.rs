@@ -24,6 +24,7 @@ const KEEP: &str = "MAYFLY_TEST_KEEP";
 pub struct Home {
     dir: Option<TempDir>,
     commands: AtomicU32,
+    environment: Vec<(String, String)>,
 }
 
 impl Default for Home {
@@ -41,7 +42,14 @@ impl Home {
         Self {
             dir: Some(dir),
             commands: AtomicU32::new(0),
+            environment: Vec::new(),
         }
+    }
+
+    /// Sets more of the environment of its commands.
+    pub fn set_environment(&mut self, environment: &[(&str, &str)]) {
+        let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        self.environment = environment.iter().map(own).collect();
     }
 
     fn root(&self) -> &Path {
@@ -104,6 +112,7 @@ impl Home {
         ] {
             command.env_remove(name);
         }
+        command.envs(self.environment.iter().cloned());
         command
     }
 

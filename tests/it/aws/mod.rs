@@ -1,0 +1,3 @@
+//! The whole path on AWS: the real coordinator through the real SDK, machines that boot the real agent.
+
+mod whole;
