@@ -3,7 +3,9 @@
 mod image;
 mod offers;
 mod prices;
+mod quota;
 
 pub use image::{Image, find_image};
 pub use offers::{Offer, offers};
 pub use prices::{Micros, Prices, prices};
+pub use quota::{is_standard, vcpus};

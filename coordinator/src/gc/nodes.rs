@@ -31,8 +31,8 @@ pub(super) async fn of(home: &Home, store: &Store, record: &RunRecord) -> Result
             cores: mark.cores,
             memory_bytes: mark.memory_bytes,
             kind: None,
-        cost_micros: 0,
-        lost: mark.lost || unknown.lost,
+            cost_micros: 0,
+            lost: mark.lost || unknown.lost,
             ..unknown
         };
         nodes.insert(mark.node.clone(), told);

@@ -247,7 +247,13 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
     };
     let code = source::resolve(&job.code, options).await?;
     place(&mut job, &base, &code)?;
-    for line in plan::lines(&job, &code, holder.as_deref(), flags.dirty, flags.on == Some(Cloud::Aws)) {
+    for line in plan::lines(
+        &job,
+        &code,
+        holder.as_deref(),
+        flags.dirty,
+        flags.on == Some(Cloud::Aws),
+    ) {
         screen.note(&line)?;
     }
     let warnings = warnings.iter().map(ToString::to_string);

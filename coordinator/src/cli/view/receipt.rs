@@ -221,7 +221,10 @@ fn cost(receipt: &Receipt) -> Option<String> {
     }
     let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
     let cost = dollars(receipt.cost_micros);
-    Some(format!("  cost     {cost} ({}; without disks and transfer)", kinds.join(", ")))
+    Some(format!(
+        "  cost     {cost} ({}; without disks and transfer)",
+        kinds.join(", ")
+    ))
 }
 
 fn proof(receipt: &Receipt, paint: Paint) -> [String; 2] {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use mayfly_aws::catalog::{Image, Offer, Prices, find_image, offers, prices};
+use mayfly_aws::catalog::{Image, Offer, Prices, find_image, is_standard, offers, prices, vcpus};
 use mayfly_aws::network::{self, Network, Subnet};
 use mayfly_aws::{Account, AwsError};
-use mayfly_configs::Job;
+use mayfly_configs::{InstanceType, Job};
 use mayfly_kit::consul::ConsulSettings;
 
 use super::{CloudError, Sizes, cloud_error};
@@ -122,6 +122,7 @@ impl AwsSite {
                 all.join(", ")
             )));
         }
+        self.check_quota(job, &offers).await?;
         let spot = job.master.spot || job.workers.machine.spot;
         let prices = prices(&self.account, &all, spot).await.map_err(permanent)?;
         Ok(Plan {
@@ -137,6 +138,50 @@ impl AwsSite {
     }
 }
 
+impl AwsSite {
+    /// Whether the account may have so many vCPUs at all. What others use of them now, a launch finds out.
+    async fn check_quota(&self, job: &Job, offers: &[Offer]) -> Result<(), CloudError> {
+        for spot in [false, true] {
+            let needed = vcpus_needed(job, offers, spot);
+            if needed == 0 {
+                continue;
+            }
+            let quota = vcpus(&self.account, spot).await.map_err(cloud_error)?;
+            if let Some(quota) = quota.filter(|&quota| quota < needed) {
+                let what = if spot { "spot" } else { "on-demand" };
+                return Err(refuse(format!(
+                    "the job needs {needed} {what} vCPUs and the account's quota in {} is {quota}: ask for more in the \
+                     console under Service Quotas, or use fewer or smaller machines",
+                    self.account.region()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// vCPUs of the ordinary families that a job takes on demand, or as spot, when it gets the smallest of its types.
+fn vcpus_needed(job: &Job, offers: &[Offer], spot: bool) -> u32 {
+    let least = |kinds: &[InstanceType]| -> u32 {
+        let of = |kind: &InstanceType| offers.iter().find(|offer| offer.kind == kind.as_str());
+        let all_standard = kinds.iter().all(|kind| is_standard(kind.as_str()));
+        let cores = kinds.iter().filter_map(of).map(|offer| offer.cores).min();
+        cores.filter(|_| all_standard).unwrap_or(0)
+    };
+    let (master, workers) = (&job.master, &job.workers);
+    let as_spot = |is_spot: bool, count: u32, on_demand: u32| match (is_spot, spot) {
+        (true, true) => count.saturating_sub(on_demand),
+        (true, false) => on_demand.min(count),
+        (false, true) => 0,
+        (false, false) => count,
+    };
+    let of_workers = as_spot(workers.machine.spot, workers.count, workers.on_demand);
+    let of_master = as_spot(master.spot, 1, 0);
+    least(&master.instance)
+        .saturating_mul(of_master)
+        .saturating_add(least(&workers.machine.instance).saturating_mul(of_workers))
+}
+
 /// Subnets whose zone has every type.
 fn subnets(network: &Network, offers: &[Offer]) -> Vec<Subnet> {
     let has_all = |subnet: &&Subnet| offers.iter().all(|offer| offer.zones.contains(&subnet.zone));
@@ -145,6 +190,8 @@ fn subnets(network: &Network, offers: &[Offer]) -> Vec<Subnet> {
 
 #[cfg(test)]
 mod tests {
+    use mayfly_configs::{AdHoc, ad_hoc};
+
     use super::*;
 
     fn offer(kind: &str, memory_mib: u64, architectures: &[&str]) -> Offer {
@@ -171,5 +218,28 @@ mod tests {
         assert_eq!(architecture(&[arm, intel]), None);
         let old = offer("t1", 1, &["i386", "x86_64"]);
         assert_eq!(architecture(&[old]).as_deref(), Some("x86_64"));
+    }
+
+    #[test]
+    fn the_quota_of_spot_and_that_on_demand_are_needed_apart() {
+        let flags = AdHoc {
+            entry: "main.py".to_owned(),
+            workers: Some(5),
+            sets: vec![
+                ("workers.spot".into(), "true".into()),
+                ("workers.on_demand".into(), "1".into()),
+            ],
+            ..AdHoc::default()
+        };
+        let mut job = ad_hoc(&flags, &|_| None).unwrap();
+        let offers = [offer("m7g.large", 8_192, &["arm64"])];
+        assert_eq!(vcpus_needed(&job, &offers, false), 4);
+        assert_eq!(vcpus_needed(&job, &offers, true), 8);
+        job.workers.machine.instance = vec![InstanceType::new("g5g.xlarge").unwrap()];
+        assert_eq!(
+            vcpus_needed(&job, &offers, true),
+            0,
+            "others have quotas of their own"
+        );
     }
 }
