@@ -10,6 +10,7 @@
 //! ops/      decode, call the store, encode
 //! store     the folder    commit  the moment a write counts    walk, page  listings
 //!           place  key -> path    dirs  folders by descriptor  receive  bodies, verified
+//!           uploads, slots  multipart uploads under way
 //!           meta, attr  metadata  scratch  temporary files     locks  between processes
 //! ```
 //!
@@ -33,6 +34,7 @@ mod receive;
 mod scratch;
 mod server;
 mod service;
+mod slots;
 mod store;
 mod uploads;
 mod walk;
