@@ -7,6 +7,7 @@
 //! ```text
 //! server    sockets, limits, stopping
 //! service   the S3 trait of s3s: one line per operation, into ops/
+//! range     what a Range header that is none does
 //! ops/      decode, call the store, encode
 //! store     the folder    commit  the moment a write counts    walk, page  listings
 //!           place  key -> path    dirs  folders by descriptor  receive  bodies, verified
@@ -30,6 +31,7 @@ mod meta;
 mod ops;
 mod page;
 mod place;
+mod range;
 mod receive;
 mod scratch;
 mod server;
