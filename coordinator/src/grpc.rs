@@ -129,6 +129,7 @@ fn status(error: ServerError) -> Status {
         ServerError::NoSuchRun(_) => Code::NotFound,
         ServerError::Closed(_) | ServerError::Foreign(_) => Code::FailedPrecondition,
         ServerError::Home(_) | ServerError::Io { .. } => Code::Internal,
+        ServerError::Full(_) => Code::ResourceExhausted,
         ServerError::Store(_) | ServerError::Cloud(_) => Code::Unavailable,
     };
     Status::new(code, chain(&error))
