@@ -294,3 +294,26 @@ fn prune(top: &OwnedFd, folders: &[impl AsRef<str>]) {
         rest = parents;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_on_the_disk_before_it_is_answered_and_a_result_before_its_record() {
+        let of = |condition: &Condition, says: Option<&str>| {
+            let says = says.map(|says| (DURABLE.parse().unwrap(), says.parse().unwrap()));
+            Durable::of(condition, &says.into_iter().collect())
+        };
+        for record in [
+            Condition::Absent,
+            Condition::Present,
+            Condition::Etag("x".to_owned()),
+        ] {
+            assert_eq!(of(&record, None), Durable::Now);
+            assert_eq!(of(&record, Some("never")), Durable::Now);
+            assert_eq!(of(&record, Some("later")), Durable::Later);
+        }
+        assert_eq!(of(&Condition::None, None), Durable::Later);
+    }
+}

@@ -197,3 +197,20 @@ pub(crate) fn custom(code: &'static str, status: StatusCode, message: &'static s
     error.set_status_code(status);
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_server_that_was_killed_the_first_record_waits_for_all_that_it_wrote() {
+        let root = tempfile::tempdir().unwrap();
+        let is_unsynced = || Store::open(root.path()).unwrap().unsynced.load(Ordering::Acquire);
+        assert!(!is_unsynced(), "a new folder");
+        assert!(!is_unsynced(), "the server before has stopped");
+        // The lock file of a process that is no more.
+        std::fs::write(root.path().join(OWN).join("tmp/dead.lock"), "").unwrap();
+        assert!(is_unsynced());
+        assert!(!is_unsynced(), "it was swept");
+    }
+}
