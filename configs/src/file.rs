@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::client::{ClientSettings, parse_client};
 use crate::diag::{Errors, Place, Problem, Sink};
 use crate::job::JobFile;
 use crate::settings::{Given, Settings, parse_settings};
@@ -30,6 +31,14 @@ pub fn load_settings(path: Option<&Path>, given: &[Given]) -> Result<Settings, E
         return parse_settings(None, given);
     };
     parse_settings(Some((path, &read_text(path)?)), given)
+}
+
+/// Reads and checks the settings of a person's commands.
+///
+/// # Errors
+/// The file cannot be read, or everything that is wrong with it.
+pub fn load_client(path: &Path) -> Result<ClientSettings, Errors> {
+    parse_client(path, &read_text(path)?)
 }
 
 /// Reads the text of a job file, for [`crate::parse_job`].

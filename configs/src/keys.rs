@@ -1,5 +1,5 @@
-//! Every key, in one table for each kind of file: the parser knows no other, and the editors' schema is tested against
-//! that of the job.
+//! Every key, in one table for each kind of file: the parser knows no other, and the editors' schemas are tested against
+//! those of the job and of the server.
 
 /// The keys of one kind of file: blocks with fixed keys by name; the empty name is the outermost block.
 pub(crate) struct Table(pub(crate) &'static [(&'static str, &'static [&'static str])]);
@@ -57,6 +57,7 @@ pub(crate) static SETTINGS: Table = Table(&[
             "consul",
             "tls",
             "aws",
+            "limits",
         ],
     ),
     (
@@ -94,7 +95,19 @@ pub(crate) static SETTINGS: Table = Table(&[
             "look_every",
         ],
     ),
+    (
+        "limits",
+        &[
+            "runs",
+            "connections",
+            "connections_per_address",
+            "node_connections",
+        ],
+    ),
 ]);
+
+/// The keys of the settings of a person's commands.
+pub(crate) static CLIENT: Table = Table(&[("", &["coordinator", "token_file", "fingerprint", "ca_file"])]);
 
 impl Table {
     /// The keys of a block.

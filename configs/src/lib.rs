@@ -9,11 +9,13 @@
 //!
 //! `tree` takes the plain part of YAML only. `older` turns files of the older system into that of ours. `keys` has the
 //! tables of keys. `read` has a reader per kind of value, `check` one function per block. `render` writes a block back as
-//! text, for `import` and `shared` (jobs that a team keeps in Consul). `settings` are those of `coordinator serve`. `names`, `git`, `s3`, `units`, `conf` and `env` hold the rules of single values; they
+//! text, for `import` and `shared` (jobs that a team keeps in Consul). `settings` are those of `coordinator serve`,
+//! `client` those of a person's commands. `names`, `git`, `s3`, `units`, `conf` and `env` hold the rules of single values; they
 //! know nothing of files. Checks do no I/O: only [`load`] and [`read_text`] do.
 
 mod adhoc;
 mod check;
+mod client;
 mod conf;
 mod diag;
 mod env;
@@ -38,16 +40,17 @@ mod units;
 mod warning;
 
 pub use adhoc::{AdHoc, ad_hoc};
+pub use client::{ClientSettings, parse_client};
 pub use diag::{Diagnostic, Errors, MAX_ERRORS, Problem};
 pub use env::Lookup;
-pub use file::{MAX_FILE_BYTES, load, load_settings, read_text, text_of};
+pub use file::{MAX_FILE_BYTES, load, load_client, load_settings, read_text, text_of};
 pub use git::{GitUrl, Repo};
 pub use job::{Chosen, Code, Engine, Env, Job, JobFile, Limits, Machine, OnFailure, Spark, Workers};
 pub use names::{GitRef, InstanceType, JobName, RelPath};
 pub use older::{Import, import};
 pub use s3::S3Prefix;
 pub use settings::{
-    AwsSettings, ConsulFile, Given, SETTINGS_DEFAULTS, Settings, StoreSettings, TlsFiles, parse_settings,
+    AwsSettings, ConsulFile, Given, SETTINGS_DEFAULTS, ServeLimits, Settings, StoreSettings, TlsFiles, parse_settings,
 };
 pub use shared::{MAX_SHARED_BYTES, Shared, shared, shared_alone, take_shared};
 pub use units::{Secs, display_cents, display_size};
@@ -63,6 +66,8 @@ use tree::{Entry, Node, Value};
 pub const DEFAULTS: &str = include_str!("../defaults.yml");
 /// The JSON schema of the job file, for editors.
 pub const SCHEMA: &str = include_str!("../job.schema.json");
+/// The JSON schema of the settings of `coordinator serve`, for editors.
+pub const SETTINGS_SCHEMA: &str = include_str!("../coordinator.schema.json");
 /// Jobs in one file.
 const MAX_JOBS: usize = 100;
 /// The block that all jobs of a file share.

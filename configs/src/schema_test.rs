@@ -1,4 +1,4 @@
-//! The editors' schema and the parser know the same keys, and the schema accepts what the parser accepts.
+//! The editors' schemas and the parser know the same keys, and a schema accepts what the parser accepts.
 
 use serde_json::{Map, Value as Json};
 
@@ -8,6 +8,10 @@ use crate::tree::{self, Node, Value};
 
 fn schema() -> Json {
     serde_json::from_str(crate::SCHEMA).unwrap()
+}
+
+fn settings_schema() -> Json {
+    serde_json::from_str(crate::SETTINGS_SCHEMA).unwrap()
 }
 
 fn keys_of(schema: &Json) -> Vec<&str> {
@@ -38,6 +42,24 @@ fn schema_and_parser_know_the_same_keys() {
                 schema["$defs"]["job"]["properties"][section]["$ref"],
                 format!("#/$defs/{section}")
             );
+        }
+    }
+}
+
+#[test]
+fn schema_and_parser_know_the_same_settings() {
+    let schema = settings_schema();
+    for (section, keys) in keys::SETTINGS.0 {
+        let block = if section.is_empty() {
+            &schema
+        } else {
+            &schema["$defs"][*section]
+        };
+        assert_eq!(sorted(keys_of(block)), sorted(keys.iter().copied()), "{section}");
+        assert_eq!(block["additionalProperties"], Json::Bool(false), "{section}");
+        if !section.is_empty() {
+            let of_block = format!("#/$defs/{section}");
+            assert_eq!(schema["properties"][*section]["$ref"], of_block);
         }
     }
 }
@@ -126,9 +148,13 @@ fn is_kind(kind: &str, value: &Json) -> bool {
 }
 
 fn wrong_in(text: &str) -> Vec<String> {
+    wrong_by(&schema(), text)
+}
+
+fn wrong_by(schema: &Json, text: &str) -> Vec<String> {
     let root = tree::parse(&mut Sink::default(), 0, text, 0).unwrap();
-    let (schema, mut wrong) = (schema(), Vec::new());
-    check(&schema, &schema, &to_json(&root), "", &mut wrong);
+    let mut wrong = Vec::new();
+    check(schema, schema, &to_json(&root), "", &mut wrong);
     wrong
 }
 
@@ -159,5 +185,29 @@ fn the_schema_refuses_what_the_parser_refuses() {
         "a: 1",
     ] {
         assert!(!wrong_in(text).is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn the_schema_of_the_settings_accepts_and_refuses_what_the_parser_does() {
+    let schema = settings_schema();
+    assert_eq!(wrong_by(&schema, crate::SETTINGS_DEFAULTS), [""; 0]);
+    for (text, right) in [
+        ("limits: {runs: 1, connections: 2}", true),
+        ("tls: {cert_file: a, key_file: b}", true),
+        ("limits: {runs: 0}", false),
+        ("limits: {runs: many}", false),
+        ("limits: {streams: 1}", false),
+        ("listen: 7070", false),
+        ("store: my-bucket", false),
+        ("- a", false),
+    ] {
+        let path = std::path::Path::new("serve.yml");
+        assert_eq!(wrong_by(&schema, text).is_empty(), right, "{text}");
+        assert_eq!(
+            crate::parse_settings(Some((path, text)), &[]).is_ok(),
+            right,
+            "{text}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! like a job file, with the same errors. Nothing in it is secret: secrets are named by their files.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::check::{optional, spark_version};
@@ -14,12 +15,19 @@ use crate::tree::{self, Entry, Value};
 use crate::{finish, sets};
 
 mod aws;
-mod values;
+pub(crate) mod values;
 
 pub use aws::AwsSettings;
 
 /// The compiled-in settings, which are their reference too.
 pub const SETTINGS_DEFAULTS: &str = include_str!("../coordinator.yml");
+
+/// A line of such a file.
+const EXAMPLE: &str = "listen: 0.0.0.0:7070";
+/// More runs at once than any machine can drive.
+const RUNS: RangeInclusive<u32> = 1..=100_000;
+/// More connections than any process can have files for.
+const CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
 
 /// What `coordinator serve` is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +50,21 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Where in AWS fleets are launched, if anywhere.
     pub aws: Option<AwsSettings>,
+    /// What it lets others take.
+    pub limits: ServeLimits,
+}
+
+/// How much others may take of a server. What is not named comes from the files that its process may open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeLimits {
+    /// Runs that are not closed.
+    pub runs: u32,
+    /// Connections of people, and of nodes until they have proven who they are.
+    pub connections: Option<u32>,
+    /// Of these, from one address.
+    pub connections_per_address: Option<u32>,
+    /// Connections of nodes that have proven who they are.
+    pub node_connections: Option<u32>,
 }
 
 /// A store of S3.
@@ -104,13 +127,14 @@ pub struct Given {
 /// Everything that is wrong.
 pub fn parse_settings(file: Option<(&Path, &str)>, given: &[Given]) -> Result<Settings, Errors> {
     let mut sink = Sink::default();
-    let mut entries = read(&mut sink, "the compiled-in coordinator.yml", SETTINGS_DEFAULTS);
+    let name = "the compiled-in coordinator.yml";
+    let mut entries = read(&mut sink, name, SETTINGS_DEFAULTS, EXAMPLE);
     let mut base = PathBuf::new();
     if let Some((path, text)) = file {
         if text.len() > crate::MAX_FILE_BYTES {
             return Err(Errors::of_file(&path.to_string_lossy(), crate::file::too_large()));
         }
-        let own = read(&mut sink, &path.to_string_lossy(), text);
+        let own = read(&mut sink, &path.to_string_lossy(), text, EXAMPLE);
         entries = merge(&entries, &own);
         base = path.parent().map(Path::to_owned).unwrap_or_default();
     }
@@ -128,7 +152,7 @@ pub fn parse_settings(file: Option<(&Path, &str)>, given: &[Given]) -> Result<Se
 }
 
 /// The keys of one text; nothing when there are none, or when the sink knows why.
-fn read(sink: &mut Sink, name: &str, text: &str) -> Vec<Entry> {
+pub(crate) fn read(sink: &mut Sink, name: &str, text: &str, example: &str) -> Vec<Entry> {
     let source = sink.add_source(name, text);
     let Some(root) = tree::parse(sink, source, text, 0) else {
         return Vec::new();
@@ -141,7 +165,7 @@ fn read(sink: &mut Sink, name: &str, text: &str) -> Vec<Entry> {
             sink.report(
                 root.place,
                 "",
-                problem.help("write `key: value` lines, such as `listen: 0.0.0.0:7070`"),
+                problem.help(format!("write `key: value` lines, such as `{example}`")),
             );
             Vec::new()
         }
@@ -149,14 +173,14 @@ fn read(sink: &mut Sink, name: &str, text: &str) -> Vec<Entry> {
 }
 
 /// What the paths of the file are relative to; those of flags are taken as they are.
-struct Paths {
-    base: PathBuf,
+pub(crate) struct Paths {
+    pub(crate) base: PathBuf,
     /// Sources below this number are files.
-    files: usize,
+    pub(crate) files: usize,
 }
 
 impl Paths {
-    fn read(&self, sink: &mut Sink, field: &Field<'_>) -> Option<PathBuf> {
+    pub(crate) fn read(&self, sink: &mut Sink, field: &Field<'_>) -> Option<PathBuf> {
         let path = field.with(sink, values::path)?;
         if self.is_of_file(field) {
             return Some(self.base.join(path));
@@ -185,6 +209,7 @@ fn settings(sink: &mut Sink, paths: &Paths, entries: &[Entry]) -> Option<Setting
     let tls = optional(top.get("tls"), |_| top.sub(sink, "tls"))
         .and_then(|block| block.map_or(Some(None), |block| tls(sink, paths, &block)));
     let aws = top.sub(sink, "aws").and_then(|block| aws::aws(sink, &block));
+    let limits = top.sub(sink, "limits").and_then(|block| limits(sink, &block));
     Some(Settings {
         listen: listen?,
         admin: admin?,
@@ -195,6 +220,21 @@ fn settings(sink: &mut Sink, paths: &Paths, entries: &[Entry]) -> Option<Setting
         consul: consul?,
         tls: tls?,
         aws: aws?,
+        limits: limits?,
+    })
+}
+
+fn limits(sink: &mut Sink, block: &Section<'_>) -> Option<ServeLimits> {
+    let runs = block.need(sink, "runs").and_then(|field| field.int(sink, RUNS));
+    let mut most = |key| optional(block.get(key), |field| field.int(sink, CONNECTIONS));
+    let connections = most("connections");
+    let connections_per_address = most("connections_per_address");
+    let node_connections = most("node_connections");
+    Some(ServeLimits {
+        runs: runs?,
+        connections: connections?,
+        connections_per_address: connections_per_address?,
+        node_connections: node_connections?,
     })
 }
 
@@ -278,7 +318,12 @@ fn tls(sink: &mut Sink, paths: &Paths, block: &Section<'_>) -> Option<Option<Tls
 }
 
 /// Reports the keys that mean nothing without `wanted`.
-fn goes_with(sink: &mut Sink, block: &Section<'_>, wanted: &'static str, keys: &[&'static str]) -> bool {
+pub(crate) fn goes_with(
+    sink: &mut Sink,
+    block: &Section<'_>,
+    wanted: &'static str,
+    keys: &[&'static str],
+) -> bool {
     if block.get(wanted).is_some() {
         return true;
     }

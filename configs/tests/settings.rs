@@ -161,6 +161,18 @@ fn what_is_wrong_is_said_with_its_line() {
             1,
             &["`tls.cert_file` is given without `key_file`"],
         ),
+        (
+            "limits: {runs: 0}\n",
+            1,
+            &["`limits.runs` is `0`, which is out of bounds"],
+        ),
+        (
+            "limits: {connections: 2k}\n",
+            1,
+            &["`limits.connections` is `2k`"],
+        ),
+        ("limits: {run: 1}\n", 1, &["did you mean `runs`?"]),
+        ("connections: 5\n", 1, &["`connections` belongs under `limits`"]),
         ("address: h\n", 1, &["`address` belongs under `consul`"]),
         ("- a\n", 1, &["the file holds a list, not settings"]),
         ("listen: &a 0.0.0.0:1\n", 1, &["anchors"]),

@@ -42,6 +42,8 @@ pub struct Options {
     pub home: PathBuf,
     /// Where gRPC listens.
     pub listen: Listen,
+    /// Runs that may be open at one time.
+    pub runs_max: usize,
     /// Where the admin pages are served; a free port of 127.0.0.1 by default.
     pub admin: Option<SocketAddr>,
     /// Release of Spark that the nodes run.
@@ -287,6 +289,7 @@ impl Embedded {
             tokens,
             url: url.clone(),
             security: listening.security,
+            runs_max: options.runs_max,
         });
         if serving.is_some() {
             server.adopt().await.context("take over the open runs")?;

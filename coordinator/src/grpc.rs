@@ -131,6 +131,7 @@ fn status(error: ServerError) -> Status {
             Code::FailedPrecondition
         }
         ServerError::Home(_) | ServerError::Io { .. } => Code::Internal,
+        ServerError::Full(_) => Code::ResourceExhausted,
         ServerError::Store(_) | ServerError::Cloud(_) => Code::Unavailable,
     };
     Status::new(code, chain(&error))

@@ -56,7 +56,11 @@ impl Output {
             .or_default();
         let known = usize::try_from(taken.saturating_sub(batch.first_line)).unwrap_or(usize::MAX);
         let fresh: Vec<String> = batch.lines.into_iter().skip(known).collect();
-        *taken = (*taken).max(batch.first_line + (known + fresh.len()) as u64);
+        // The number of a line is the node's word: it may be as large as a number gets.
+        let end = batch
+            .first_line
+            .saturating_add((known.saturating_add(fresh.len())) as u64);
+        *taken = (*taken).max(end);
         if fresh.is_empty() {
             return;
         }
@@ -132,6 +136,15 @@ mod tests {
         assert_eq!(output.read(0).unwrap().lines, ["a", "b", "c"]);
         assert!(output.read(3).is_none());
         assert_eq!(*output.end().borrow(), 3);
+    }
+
+    #[test]
+    fn a_number_of_a_line_may_be_any_number() {
+        let output = Output::default();
+        output.push(batch(u64::MAX, &["a", "b"]));
+        output.push(batch(0, &["c"]));
+        output.push(batch(u64::MAX - 1, &["d"]));
+        assert_eq!(output.read(0).unwrap().lines, ["a", "b"]);
     }
 
     #[test]

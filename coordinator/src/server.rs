@@ -45,6 +45,8 @@ pub struct Parts {
     pub url: String,
     /// What vouches for nodes and listener; `None` where it listens in plaintext, on loopback.
     pub security: Option<Security>,
+    /// Runs that may be open at one time; those that are taken over do not count as new.
+    pub runs_max: usize,
 }
 
 /// What vouches for the other end of a connection.
@@ -121,6 +123,11 @@ pub enum ServerError {
     /// The run's owner has ended.
     #[error("run {0} is closed")]
     Closed(RunId),
+    /// It drives as many runs as it may.
+    #[error(
+        "the coordinator drives {0} runs, as many as its settings allow (limits.runs): try again when one is closed"
+    )]
+    Full(usize),
     /// Another coordinator owns the run.
     #[error("run {0} is driven by another coordinator")]
     Foreign(RunId),
@@ -212,6 +219,10 @@ impl Server {
         let _one_at_a_time = self.launching.lock().await;
         if self.runs.read().await.contains_key(&run) {
             return Ok((run, false));
+        }
+        let open = self.drivers.len();
+        if open >= self.parts.runs_max {
+            return Err(ServerError::Full(open));
         }
         let Some(lock) = self.parts.home.lock(&run)? else {
             return Err(ServerError::Foreign(run));

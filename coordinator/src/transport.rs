@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use conn::Conn;
 pub use gate::Gate;
-pub use limits::{Limits, raise_files};
+pub use limits::{Limits, Wished, raise_files};
 pub use listen::{Listen, Listening};
 pub use refusals::{Refusal, Refusals};
 pub use tls::{ServerTls, Source, TlsError};

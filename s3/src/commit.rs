@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 
+use hyper::HeaderMap;
 use s3s::dto::{ETagCondition, Timestamp};
 use s3s::{S3Result, s3_error};
 
@@ -17,6 +18,8 @@ use crate::store::{Object, Store, gone_or, internal, is_unplaceable, no_such_buc
 
 /// Folders may vanish between making and using them, when the last object in them is deleted.
 const TRIES: usize = 16;
+/// A header of our own, which S3 does not look at: `later`.
+const DURABLE: &str = "x-mayfly-durable";
 
 /// What must be true of a key for a write to it to happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +72,28 @@ impl Condition {
     }
 }
 
+/// When a write must be on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durable {
+    /// Before it is answered.
+    Now,
+    /// Before a later write that is durable is answered, or when the server stops.
+    Later,
+}
+
+impl Durable {
+    /// A conditional write is how a record is committed, unless its client says that it is none: a result, which
+    /// counts only once a record speaks of it.
+    pub(crate) fn of(condition: &Condition, headers: &HeaderMap) -> Self {
+        let later = headers.get(DURABLE).is_some_and(|value| value == "later");
+        if later || *condition == Condition::None {
+            Self::Later
+        } else {
+            Self::Now
+        }
+    }
+}
+
 /// What must be true of an object for its deletion. A key without object is deleted already, whatever is asked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DeleteCondition {
@@ -110,10 +135,11 @@ impl Store {
         mut file: Temporary,
         meta: &Meta,
         condition: &Condition,
+        durable: Durable,
     ) -> S3Result<Stamp> {
         self.attrs.store(file.file(), meta).map_err(internal)?;
         let stamp = Stamp::of(&file.file().metadata().map_err(internal)?);
-        if *condition != Condition::None {
+        if durable == Durable::Now {
             self.make_durable(file.file()).map_err(internal)?;
         }
         let parent = {
@@ -132,10 +158,9 @@ impl Store {
                 }
             })?
         };
-        if *condition == Condition::None {
-            self.note_unsynced();
-        } else {
-            rustix::fs::fsync(&parent).map_err(|error| internal(error.into()))?;
+        match durable {
+            Durable::Later => self.note_unsynced(),
+            Durable::Now => rustix::fs::fsync(&parent).map_err(|error| internal(error.into()))?,
         }
         Ok(stamp)
     }
@@ -267,5 +292,28 @@ fn prune(top: &OwnedFd, folders: &[impl AsRef<str>]) {
             return;
         }
         rest = parents;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_on_the_disk_before_it_is_answered_and_a_result_before_its_record() {
+        let of = |condition: &Condition, says: Option<&str>| {
+            let says = says.map(|says| (DURABLE.parse().unwrap(), says.parse().unwrap()));
+            Durable::of(condition, &says.into_iter().collect())
+        };
+        for record in [
+            Condition::Absent,
+            Condition::Present,
+            Condition::Etag("x".to_owned()),
+        ] {
+            assert_eq!(of(&record, None), Durable::Now);
+            assert_eq!(of(&record, Some("never")), Durable::Now);
+            assert_eq!(of(&record, Some("later")), Durable::Later);
+        }
+        assert_eq!(of(&Condition::None, None), Durable::Later);
     }
 }

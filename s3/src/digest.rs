@@ -93,6 +93,7 @@ pub(crate) struct Sum {
 /// What all bytes of a body hash to.
 #[derive(Clone, Debug)]
 pub(crate) struct Digests {
+    /// The MD5, or the tag that was given instead.
     pub(crate) md5: [u8; 16],
     pub(crate) size: u64,
     pub(crate) sums: Vec<Sum>,
@@ -104,9 +105,15 @@ impl Digests {
     }
 }
 
+/// What the ETag is made of.
+enum Tag {
+    Md5(Md5),
+    Given([u8; 16]),
+}
+
 /// Hashes a body as it streams by.
 pub(crate) struct Hasher {
-    md5: Md5,
+    tag: Tag,
     sums: ChecksumHasher,
     size: u64,
 }
@@ -124,14 +131,22 @@ impl Hasher {
             }
         }
         Self {
-            md5: Md5::new(),
+            tag: Tag::Md5(Md5::new()),
             sums,
             size: 0,
         }
     }
 
+    /// With this tag instead of an MD5, which takes longer than all the rest.
+    pub(crate) fn tagged(self, tag: Option<[u8; 16]>) -> Self {
+        let tag = tag.map_or(self.tag, Tag::Given);
+        Self { tag, ..self }
+    }
+
     pub(crate) fn update(&mut self, data: &[u8]) {
-        self.md5.update(data);
+        if let Tag::Md5(md5) = &mut self.tag {
+            md5.update(data);
+        }
         self.sums.update(data);
         self.size += data.len() as u64;
     }
@@ -149,7 +164,10 @@ impl Hasher {
             .into_iter()
             .filter_map(|(algo, value)| Some(Sum { algo, value: value? }));
         Digests {
-            md5: self.md5.finalize(),
+            md5: match self.tag {
+                Tag::Md5(md5) => md5.finalize(),
+                Tag::Given(tag) => tag,
+            },
             size: self.size,
             sums: sums.collect(),
         }

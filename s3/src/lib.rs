@@ -7,9 +7,11 @@
 //! ```text
 //! server    sockets, limits, stopping
 //! service   the S3 trait of s3s: one line per operation, into ops/
+//! range     what a Range header that is none does
 //! ops/      decode, call the store, encode
 //! store     the folder    commit  the moment a write counts    walk, page  listings
 //!           place  key -> path    dirs  folders by descriptor  receive  bodies, verified
+//!           uploads, slots  multipart uploads under way
 //!           meta, attr  metadata  scratch  temporary files     locks  between processes
 //! ```
 //!
@@ -29,10 +31,12 @@ mod meta;
 mod ops;
 mod page;
 mod place;
+mod range;
 mod receive;
 mod scratch;
 mod server;
 mod service;
+mod slots;
 mod store;
 mod uploads;
 mod walk;

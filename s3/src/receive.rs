@@ -1,7 +1,7 @@
 //! Taking in a request body: hashed as it comes, held in memory while small and in a temporary file beyond, verified
 //! against everything that the client said about it. Nothing is visible to anybody until that is done.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::digest::{self, Algo, Digests, Hasher};
 use crate::scratch::Temporary;
+use crate::slots::Slot;
 use crate::store::{Store, custom, internal};
 
 /// How much is gathered before it goes to a blocking thread; at most twice as much is held per request.
@@ -33,6 +34,8 @@ pub(crate) struct Claims {
     /// Length in bytes, where it was said.
     pub(crate) length: Option<i64>,
     pub(crate) trailers: Option<TrailingHeaders>,
+    /// Stands for the MD5, where nobody asks for that.
+    pub(crate) tag: Option<[u8; 16]>,
 }
 
 impl Claims {
@@ -87,56 +90,77 @@ impl Claims {
     }
 }
 
+/// What a body is written to.
+pub(crate) enum Target {
+    File(Temporary),
+    Slot(Slot),
+}
+
+impl Target {
+    fn write(&mut self, batch: &[Bytes]) -> S3Result<()> {
+        let written = match self {
+            Self::File(file) => {
+                let mut out = file.file();
+                batch.iter().try_for_each(|bytes| out.write_all(bytes))
+            }
+            Self::Slot(slot) => batch.iter().try_for_each(|bytes| slot.write(bytes)),
+        };
+        written.map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => s3_error!(IncompleteBody, "{error}"),
+            _ => internal(error),
+        })
+    }
+}
+
 /// A verified body that is not visible yet.
 pub(crate) struct Staged {
     pub(crate) digests: Digests,
     bytes: Vec<Bytes>,
-    file: Option<Temporary>,
+    target: Option<Target>,
 }
 
 impl Staged {
-    /// The body as a file. Blocks.
-    pub(crate) fn into_file(self, store: &Store) -> S3Result<Temporary> {
-        let file = match self.file {
-            Some(file) => file,
-            None => store.scratch.create().map_err(internal)?,
-        };
-        write_all(&file, &self.bytes)?;
-        Ok(file)
+    /// The body where it was written to: a new file unless it was told where. Blocks.
+    pub(crate) fn settle(self, store: &Store) -> S3Result<Target> {
+        let mut target = self.target.map_or_else(|| new_file(store), Ok)?;
+        target.write(&self.bytes)?;
+        Ok(target)
     }
+}
+
+fn new_file(store: &Store) -> S3Result<Target> {
+    store.scratch.create().map(Target::File).map_err(internal)
 }
 
 /// What moves between the request's task and the blocking threads.
 struct Sink {
     store: Arc<Store>,
     hasher: Hasher,
-    file: Option<Temporary>,
+    target: Option<Target>,
 }
 
 impl Sink {
     /// Hashes and writes a batch.
     fn take(mut self: Box<Self>, batch: &[Bytes]) -> S3Result<Box<Self>> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => self.store.scratch.create().map_err(internal)?,
-        };
+        let mut target = self.target.take().map_or_else(|| new_file(&self.store), Ok)?;
         batch.iter().for_each(|bytes| self.hasher.update(bytes));
-        write_all(&file, batch)?;
-        self.file = Some(file);
+        target.write(batch)?;
+        self.target = Some(target);
         Ok(self)
     }
 }
 
-/// Receives a body whole and checks it.
+/// Receives a body whole and checks it; into a new file, unless it has its place already.
 pub(crate) async fn receive(
     store: &Arc<Store>,
     body: Option<StreamingBlob>,
     claims: &Claims,
+    slot: Option<Slot>,
 ) -> S3Result<Staged> {
     let sink = Sink {
         store: store.clone(),
-        hasher: Hasher::new(&claims.algos),
-        file: None,
+        hasher: Hasher::new(&claims.algos).tagged(claims.tag),
+        target: slot.map(Target::Slot),
     };
     let mut state = State::Idle(Box::new(sink));
     let mut batch = Vec::new();
@@ -151,14 +175,14 @@ pub(crate) async fn receive(
             }
         }
     }
-    let Sink { hasher, file, .. } = *state.settle().await?;
+    let Sink { hasher, target, .. } = *state.settle().await?;
     let (hasher, batch) = hash_rest(hasher, batch, gathered).await?;
     let digests = hasher.finish();
     claims.check(&digests)?;
     Ok(Staged {
         digests,
         bytes: batch,
-        file,
+        target,
     })
 }
 
@@ -217,12 +241,4 @@ fn body_error(text: &str) -> S3Error {
         s3s::S3ErrorCode::IncompleteBody,
         format!("the body ended early: {text}"),
     )
-}
-
-fn write_all(file: &Temporary, batch: &[Bytes]) -> S3Result<()> {
-    let mut out = file.file();
-    batch
-        .iter()
-        .try_for_each(|bytes| out.write_all(bytes))
-        .map_err(internal)
 }

@@ -24,19 +24,20 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Sweeps what dead servers left in `parent`, then makes a folder there.
-    pub(crate) fn new(parent: OwnedFd) -> io::Result<Self> {
-        sweep(&parent)?;
+    /// Sweeps what dead servers left in `parent`, then makes a folder there. Tells whether there was any.
+    pub(crate) fn new(parent: OwnedFd) -> io::Result<(Self, bool)> {
+        let swept = sweep(&parent)?;
         let (name, alive) = claim(&parent)?;
         dirs::make_dir(&parent, &name)?;
         let folder = Arc::new(dirs::open_dir(&parent, &name)?);
-        Ok(Self {
+        let scratch = Self {
             parent,
             folder,
             name,
             next: AtomicU64::new(0),
             _alive: alive,
-        })
+        };
+        Ok((scratch, swept))
     }
 
     /// A new empty file, removed again when dropped unless it was moved to where it belongs.
@@ -48,7 +49,7 @@ impl Scratch {
             file: File::from(fd),
             folder: self.folder.clone(),
             name,
-            moved: false,
+            keep: false,
         })
     }
 }
@@ -66,10 +67,21 @@ pub(crate) struct Temporary {
     file: File,
     folder: Arc<OwnedFd>,
     name: String,
-    moved: bool,
+    /// Not to be removed when dropped.
+    keep: bool,
 }
 
 impl Temporary {
+    /// A file that is at home in another folder, and stays there unless it is moved.
+    pub(crate) fn at_home(file: File, folder: OwnedFd, name: &str) -> Self {
+        Self {
+            file,
+            folder: Arc::new(folder),
+            name: name.to_owned(),
+            keep: true,
+        }
+    }
+
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
@@ -77,7 +89,7 @@ impl Temporary {
     /// Moves the file to `name` in `dir`, in place of a file that is there.
     pub(crate) fn replace(&mut self, dir: impl AsFd, name: &str) -> io::Result<()> {
         rustix::fs::renameat(&*self.folder, &self.name, dir, name)?;
-        self.moved = true;
+        self.keep = true;
         Ok(())
     }
 
@@ -90,7 +102,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.moved {
+        if !self.keep {
             let _ = dirs::remove_file(&*self.folder, &self.name);
         }
     }
@@ -120,7 +132,9 @@ fn claim(parent: &OwnedFd) -> io::Result<(String, File)> {
     ))
 }
 
-fn sweep(parent: &OwnedFd) -> io::Result<()> {
+/// Whether there was anything to sweep.
+fn sweep(parent: &OwnedFd) -> io::Result<bool> {
+    let mut swept = false;
     let mut locks = Vec::new();
     dirs::for_each(parent, |name, kind| {
         if let (Kind::File, Some(owner)) = (kind, name.strip_suffix(LOCK_SUFFIX)) {
@@ -137,10 +151,11 @@ fn sweep(parent: &OwnedFd) -> io::Result<()> {
             Ok(()) => {
                 dirs::remove_tree(parent, &owner)?;
                 dirs::remove_file(parent, &lock)?;
+                swept = true;
             }
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }
-    Ok(())
+    Ok(swept)
 }

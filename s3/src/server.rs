@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::range::WithoutRange;
 use crate::service::{Keys, Service};
 use crate::store::Store;
 
@@ -104,7 +105,9 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
 
+        let known = S3ServiceBuilder::new(Service::new(store.clone(), region.clone())).build();
         let mut builder = S3ServiceBuilder::new(Service::new(store.clone(), region));
+        builder.set_route(WithoutRange { inner: known });
         builder.set_auth(Keys {
             access_key,
             secret_key: secret_key.into(),

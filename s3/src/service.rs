@@ -367,7 +367,7 @@ impl S3 for Service {
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> Answer<CompleteMultipartUploadOutput> {
-        ops::complete::complete(&self.store, req.input).await
+        ops::complete::complete(&self.store, req).await
     }
 
     async fn abort_multipart_upload(

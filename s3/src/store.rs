@@ -59,14 +59,16 @@ impl Store {
         dirs::make_dir(&root, OWN)?;
         let own = dirs::open_dir(&root, OWN)?;
         let folder = |name: &str| dirs::walk_or_make(&own, &[name]);
+        let (scratch, swept) = Scratch::new(folder("tmp")?)?;
         Ok(Self {
             odd: folder("odd")?,
             uploads: folder("uploads")?,
             settings: folder("buckets")?,
             attrs: Attrs::new(folder("meta")?),
             locks: Locks::new(folder("locks")?),
-            scratch: Scratch::new(folder("tmp")?)?,
-            unsynced: AtomicBool::new(false),
+            scratch,
+            // What a server that was killed wrote may not be on the disk yet.
+            unsynced: AtomicBool::new(swept),
             syncing: Mutex::new(()),
             root,
         })
@@ -121,7 +123,7 @@ impl Store {
     /// Makes `file`, and every object this server has stored before, durable.
     ///
     /// A plain put is not forced to the disk: one fsync per file would make 100,000 small files slow, and a killed process loses
-    /// nothing without it, only a failing machine does. A conditional put is how a record is committed, so it
+    /// nothing without it, only a failing machine does. A conditional write is how a record is committed, so it
     /// first makes certain that all it may speak of is on the disk.
     pub(crate) fn make_durable(&self, file: &File) -> io::Result<()> {
         // Who finds another one synchronising waits: that one may be writing what this commit speaks of.
@@ -194,4 +196,21 @@ pub(crate) fn custom(code: &'static str, status: StatusCode, message: &'static s
     let mut error = S3Error::with_message(S3ErrorCode::Custom(code.into()), message);
     error.set_status_code(status);
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_server_that_was_killed_the_first_record_waits_for_all_that_it_wrote() {
+        let root = tempfile::tempdir().unwrap();
+        let is_unsynced = || Store::open(root.path()).unwrap().unsynced.load(Ordering::Acquire);
+        assert!(!is_unsynced(), "a new folder");
+        assert!(!is_unsynced(), "the server before has stopped");
+        // The lock file of a process that is no more.
+        std::fs::write(root.path().join(OWN).join("tmp/dead.lock"), "").unwrap();
+        assert!(is_unsynced());
+        assert!(!is_unsynced(), "it was swept");
+    }
 }

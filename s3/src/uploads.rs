@@ -1,5 +1,7 @@
-//! Multipart uploads under way: a folder each, with what was said when it began and one file per part.
+//! Multipart uploads under way: a folder each, with what was said when it began and the parts: in their places in the
+//! body of the upload (slots.rs), or a file each.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +13,8 @@ use crate::digest::Algo;
 use crate::dirs::{self, Kind};
 use crate::meta::{Headers, Meta};
 use crate::scratch::Temporary;
-use crate::store::{Object, Store, gone_or, internal};
+use crate::slots::{self, Slot};
+use crate::store::{Store, gone_or, internal};
 
 const BEGUN: &str = "upload.json";
 const BEGUN_MAX: u64 = 1 << 20;
@@ -44,6 +47,23 @@ impl Begun {
     }
 }
 
+/// A part that is there.
+pub(crate) struct Part {
+    pub(crate) meta: Meta,
+    pub(crate) size: u64,
+    /// When, since 1970.
+    pub(crate) stored_secs: i64,
+    pub(crate) bytes: PartBytes,
+}
+
+/// Where the bytes of a part are.
+pub(crate) enum PartBytes {
+    /// In a file of their own.
+    Own(File),
+    /// In the body of the upload, from here on.
+    Body(u64),
+}
+
 /// An upload in a listing; `begun_secs` since 1970.
 pub(crate) struct Listed {
     pub(crate) id: String,
@@ -58,6 +78,7 @@ impl Store {
         let write = || {
             let id = new_id()?;
             let folder = dirs::walk_or_make(&self.uploads, &[bucket, &id])?;
+            Self::begin_body(&folder)?;
             let mut file = self.scratch.create()?;
             file.file().write_all(&serde_json::to_vec(begun)?)?;
             file.replace(&folder, BEGUN)?;
@@ -129,13 +150,48 @@ impl Store {
             .map_err(|error| gone_or(error, || s3_error!(NoSuchUpload, "the upload has ended")))
     }
 
-    /// Opens a part; `None` if it was never uploaded.
-    pub(crate) fn part(&self, folder: &OwnedFd, number: u16) -> S3Result<Option<Object>> {
+    /// Takes the place of a part in the body of its upload, unless there is a file for it already.
+    pub(crate) fn claim_slot(&self, folder: &OwnedFd, number: u16, len: u64) -> S3Result<Option<Slot>> {
         match dirs::open_file(folder, &part_name(number)) {
-            Ok(file) => self.load(file).map(Some).map_err(internal),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let claimed = self.claim(folder, number, len);
+                claimed.map_err(|error| gone_or(error, || s3_error!(NoSuchUpload, "the upload has ended")))
+            }
             Err(error) => Err(internal(error)),
         }
+    }
+
+    /// Makes a verified part in its place count.
+    pub(crate) fn put_slot(&self, folder: &OwnedFd, slot: &Slot, meta: &Meta) -> S3Result<()> {
+        let settled = self.settle_slot(folder, slot, meta);
+        settled.map_err(|error| gone_or(error, || s3_error!(NoSuchUpload, "the upload has ended")))
+    }
+
+    /// Finds a part; `None` if it was never uploaded. A file of its own is newer than what is in its place.
+    pub(crate) fn part(&self, folder: &OwnedFd, number: u16) -> S3Result<Option<Part>> {
+        let found = match dirs::open_file(folder, &part_name(number)) {
+            Ok(file) => self.load(file).map(|object| {
+                Some(Part {
+                    size: object.stat.len(),
+                    stored_secs: object.stat.mtime(),
+                    meta: object.meta,
+                    bytes: PartBytes::Own(object.file),
+                })
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.settled(folder, number).map(|settled| {
+                    settled.map(|settled| Part {
+                        meta: settled.meta,
+                        size: settled.size,
+                        stored_secs: settled.stored_secs,
+                        bytes: PartBytes::Body(settled.at),
+                    })
+                })
+            }
+            Err(error) => Err(error),
+        };
+        found.map_err(internal)
     }
 
     /// The numbers of the parts that are there, in order.
@@ -143,11 +199,13 @@ impl Store {
         let mut numbers = Vec::new();
         dirs::for_each(folder, |name, kind| {
             if kind == Kind::File {
-                numbers.extend(name.parse::<u16>().ok());
+                let in_body = || slots::number_of(name).filter(|_| slots::is_settled(folder, name));
+                numbers.extend(name.parse::<u16>().ok().or_else(in_body));
             }
         })
         .map_err(internal)?;
         numbers.sort_unstable();
+        numbers.dedup();
         Ok(numbers)
     }
 
@@ -156,6 +214,12 @@ impl Store {
         let end = || {
             // First the file that makes it an upload, so that a half-removed one is none.
             dirs::remove_file(folder, BEGUN)?;
+            if let Ok(body) = Self::read_body(folder)
+                && body.metadata()?.nlink() == 1
+            {
+                dirs::remove_file(folder, slots::BODY)?;
+                self.attrs.forget(&body)?;
+            }
             for number in self.part_numbers(folder).unwrap_or_default() {
                 let name = part_name(number);
                 if let Ok(file) = dirs::open_file(folder, &name) {

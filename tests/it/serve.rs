@@ -181,6 +181,46 @@ async fn a_thousand_identical_requests_are_one_run_and_a_hundred_others_a_hundre
     });
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_runs_are_taken_than_the_settings_allow() {
+    let _slot = slots::take();
+    let server = Home::new();
+    std::fs::write(server.scratch("serve.yml"), "limits: {runs: 1}\n").unwrap();
+    let config = server.scratch("serve.yml").display().to_string();
+    let serve = Serve::start_with(&server, &["--config", &config]);
+    let channel = tonic::transport::Endpoint::from_shared(serve.url.clone()).unwrap();
+    let client = RunServiceClient::new(channel.connect().await.unwrap());
+    let launch = |id: &str| {
+        let request = launch_request(id.into(), &"0".repeat(40));
+        let (mut client, token) = (client.clone(), serve.token.clone());
+        async move { client.launch(bearer(&token, request)).await }
+    };
+    let first = launch("first").await.unwrap().into_inner();
+    let refused = launch("second").await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+    assert!(refused.message().contains("limits.runs"), "{refused}");
+    let again = launch("first").await.unwrap().into_inner();
+    assert_eq!((again.run_id, again.created), (first.run_id.clone(), false));
+    let cancel = v1::CancelRequest {
+        run_id: first.run_id.clone(),
+        level: v1::CancelLevel::Fast.into(),
+    };
+    drop(client.clone().cancel(bearer(&serve.token, cancel)).await);
+    let run = server.run(&first.run_id.parse().unwrap());
+    tokio::task::block_in_place(|| {
+        wait::until("the end of the first run", secs(120), || {
+            (run.phase() == "closed").then_some(())
+        });
+    });
+    // It is closed in the store a moment before its driver has ended.
+    let taken = async {
+        while launch("third").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(secs(30), taken).await.unwrap();
+}
+
 #[test]
 fn runs_are_kept_in_any_store_and_read_from_anywhere() {
     let _slot = slots::take();

@@ -1,11 +1,11 @@
-//! The settings file of `serve`: what it says is done, and flags and environment win over it.
+//! The settings file of `serve`, and that of a person: what they say is done, and flags and environment win over them.
 
 use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
 
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Home, programs};
+use mayfly_tests::{Home, Serve, programs, slots};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -55,4 +55,32 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 fn serve_line(home: &Home) -> String {
     let said = |number: u32| fs::read_to_string(home.scratch(&format!("command-{number}.out"))).ok();
     (0..3).rev().find_map(said).unwrap_or_default()
+}
+
+#[test]
+fn a_persons_settings_name_the_coordinator_and_its_token() {
+    let _slot = slots::take();
+    let (server, ann) = (Home::new(), Home::new());
+    let serve = Serve::start(&server);
+    let token = server.path().join("people.token");
+    fs::write(ann.scratch("wrong"), "x".repeat(40)).unwrap();
+    let cancel = |settings: &str, flags: &[&str]| {
+        let file = ann.scratch("client.yml");
+        fs::write(&file, settings).unwrap();
+        let mut command = ann.command(&["cancel", "nothing"]);
+        command.args(flags).env("MAYFLY_CLIENT_CONFIG", &file);
+        ann.start(&mut command).wait(secs(30)).exited(2).stderr.clone()
+    };
+    let right = format!("coordinator: {}\ntoken_file: {}\n", serve.url, token.display());
+    let wrong = format!("coordinator: {}\ntoken_file: wrong\n", serve.url);
+    let known = "the coordinator drives no run \"nothing\"";
+    let said = cancel(&right, &[]);
+    assert!(said.contains(known), "{said}");
+    let said = cancel(&wrong, &[]);
+    assert!(said.contains("the token is not valid here"), "{said}");
+    let flag = ["--token-file", &token.display().to_string()];
+    let said = cancel(&wrong, &flag);
+    assert!(said.contains(known), "a flag wins: {said}");
+    let said = cancel(&right, &["--coordinator", "none"]);
+    assert!(!said.contains("the coordinator drives"), "{said}");
 }

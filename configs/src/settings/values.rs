@@ -29,7 +29,7 @@ pub(super) fn path(text: &str) -> Checked<PathBuf> {
 }
 
 /// `http://` or `https://`, a host and perhaps a port, nothing else.
-pub(super) fn base_url(text: &str) -> Checked<String> {
+pub(crate) fn base_url(text: &str) -> Checked<String> {
     let rest = ["http://", "https://"]
         .iter()
         .find_map(|scheme| text.strip_prefix(scheme));

@@ -2,16 +2,13 @@
 
 use std::path::Path;
 
-use mayfly_kit::shutdown::Signals;
-use tokio::task::JoinSet;
-
 use super::args::RunArg;
 use super::consul::ConsulArgs;
 use super::failure::Failure;
 use super::follow::{self, Manner};
-use super::out;
 use super::remote::{Found, Remote};
 use super::view::{Mode, Paint, Screen};
+use super::{out, signals};
 
 /// Flags of `attach`.
 #[derive(Debug, clap::Args)]
@@ -32,9 +29,7 @@ pub(crate) struct Flags {
 /// # Errors
 /// There is no such run, or its coordinator cannot be reached.
 pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
-    let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(signals.count());
+    let mut signals = signals::counting()?;
     let reached = match flags.remote.of_run(&flags.consul, home, &flags.run.run).await? {
         Found::Open(reached) => reached,
         Found::Closed(id) => {
@@ -49,7 +44,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
         reached.client,
         &reached.run,
         &mut screen,
-        &mut level,
+        &mut signals.level,
         Manner::Guest,
     )
     .await;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mayfly_configs::ClientSettings;
 use mayfly_kit::tls::{DialError, Dialer, Fingerprint, FingerprintError, Trust};
 use mayfly_proto::v1::run_service_client::RunServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -12,6 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::failure::{Failure, USAGE};
+use super::secret;
 
 /// Environment variable with the token of a coordinator, where it is not in a file.
 const TOKEN_VAR: &str = "MAYFLY_TOKEN";
@@ -58,17 +60,34 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    /// What is named here, over what the client's settings file says of the same coordinator.
+    ///
+    /// # Errors
+    /// The file's fingerprint is none.
+    pub(crate) fn over(&self, file: &ClientSettings) -> Result<Self, Failure> {
+        let print = file.fingerprint.as_deref().map(str::parse).transpose();
+        let print = print.map_err(|e: FingerprintError| Failure::usage(e.to_string()))?;
+        let trusts = self.ca.is_some() || self.fingerprint.is_some();
+        let shows = self.token_file.is_some() || std::env::var_os(TOKEN_VAR).is_some();
+        let mut all = self.clone();
+        if !trusts {
+            (all.ca, all.fingerprint) = (file.ca_file.clone(), print);
+        }
+        if !shows {
+            all.token_file.clone_from(&file.token_file);
+        }
+        Ok(all)
+    }
+
     /// What to show; empty where nothing was given, which the coordinator answers.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The file cannot be read, or holds no token.
     pub(crate) fn token(&self) -> Result<String, Failure> {
         let Some(path) = &self.token_file else {
             return Ok(std::env::var(TOKEN_VAR).unwrap_or_default());
         };
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Failure::usage(format!("cannot read the token in {}: {e}", path.display())))?;
-        Ok(text.trim_end().to_owned())
+        secret::read("the token of the coordinator", path)
     }
 
     /// Whom to trust.
@@ -150,7 +169,7 @@ pub(crate) fn refused(what: &str, status: &Status) -> Failure {
         | Code::AlreadyExists
         | Code::OutOfRange => Failure::usage(message),
         Code::Unauthenticated | Code::PermissionDenied => Failure::usage(format!(
-            "{message} (the token is read from --token-file or {TOKEN_VAR})"
+            "{message} (the token is read from --token-file, {TOKEN_VAR} or the client's settings)"
         )),
         Code::Ok
         | Code::Cancelled

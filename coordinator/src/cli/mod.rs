@@ -36,6 +36,8 @@ mod results;
 mod runs;
 mod secret;
 mod serve;
+mod settings;
+mod signals;
 mod status;
 mod storage;
 mod store;

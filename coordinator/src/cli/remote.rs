@@ -1,6 +1,6 @@
 //! A coordinator elsewhere, or the one on this machine that drives a run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mayfly_kit::consul::Consul;
 use mayfly_proto::RunId;
@@ -9,13 +9,15 @@ use mayfly_proto::v1::{ListRequest, RunView};
 use super::client::{self, Access, Client};
 use super::consul::ConsulArgs;
 use super::failure::Failure;
-use super::runs;
+use super::{runs, settings};
 use crate::consul::find_coordinator;
 use crate::home::Home;
 use crate::server::Control;
 
 /// What stands for the coordinator that Consul knows.
 const IN_CONSUL: &str = "consul";
+/// What stands for a coordinator in the command, whatever the settings say.
+const NONE: &str = "none";
 /// What stands for the newest run.
 const LAST: &str = "last";
 
@@ -23,11 +25,15 @@ const LAST: &str = "last";
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Coordinator")]
 pub(crate) struct Remote {
-    /// Use the coordinator at this URL, or the one that Consul knows, instead of one in this command
-    #[arg(long, env = "MAYFLY_COORDINATOR", value_name = "URL|consul")]
+    /// Use the coordinator at this URL, or the one that Consul knows, instead of one in this command [default: that of
+    /// the client's settings, else none]
+    #[arg(long, env = "MAYFLY_COORDINATOR", value_name = "URL|consul|none")]
     coordinator: Option<String>,
     #[command(flatten)]
     access: Access,
+    /// The client's settings file (YAML) [default: ~/.config/mayfly/client.yml, where there is one]
+    #[arg(long, env = "MAYFLY_CLIENT_CONFIG", value_name = "FILE")]
+    client_config: Option<PathBuf>,
 }
 
 /// A run and a connection to its coordinator.
@@ -50,13 +56,32 @@ impl Remote {
     /// # Errors
     /// It cannot be found or reached, or is not to be trusted.
     pub(crate) async fn connect(&self, consul: &ConsulArgs) -> Result<Option<Client>, Failure> {
-        let url = match self.coordinator.as_deref() {
-            None => return Ok(None),
+        let (named, access) = self.chosen()?;
+        let url = match named.as_deref() {
+            None | Some(NONE) => return Ok(None),
             Some(IN_CONSUL) => in_consul(consul).await?,
             Some(url) => url.to_owned(),
         };
-        let client = client::connect(&url, &self.access.token()?, self.access.trust()?).await?;
+        let client = client::connect(&url, &access.token()?, access.trust()?).await?;
         Ok(Some(client))
+    }
+
+    /// The coordinator in force, and how to come to it. What the settings file says of its coordinator is not for
+    /// another one: a token is shown to whom it was meant for alone.
+    fn chosen(&self) -> Result<(Option<String>, Access), Failure> {
+        let named = self
+            .coordinator
+            .as_deref()
+            .map(|named| named.trim_end_matches('/'));
+        let named = named.filter(|named| !named.is_empty()).map(str::to_owned);
+        if named.as_deref() == Some(NONE) {
+            return Ok((named, self.access.clone()));
+        }
+        let file = settings::of_client(self.client_config.as_deref())?;
+        if named.is_some() && named != file.coordinator {
+            return Ok((named, self.access.clone()));
+        }
+        Ok((file.coordinator.clone(), self.access.over(&file)?))
     }
 
     /// The coordinator of a run: the one that is named, else the one on this machine.

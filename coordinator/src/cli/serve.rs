@@ -2,21 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use mayfly_configs::{AdHoc, Given, SETTINGS_DEFAULTS, Settings, StoreSettings, ad_hoc, load_settings};
+use mayfly_configs::{
+    AdHoc, Given, SETTINGS_DEFAULTS, ServeLimits, Settings, StoreSettings, ad_hoc, load_settings,
+};
 use mayfly_kit::consul::Consul;
-use mayfly_kit::shutdown::{self, Signals};
+use mayfly_kit::shutdown;
 use mayfly_kit::store::StoreConfig;
 use serde_json::json;
-use tokio::task::JoinSet;
 
 use super::consul::ConsulArgs;
 use super::failure::Failure;
-use super::{out, secret, storage};
+use super::{out, secret, signals, storage};
 use crate::consul::Sides;
 use crate::embedded::{Embedded, Life, Options};
 use crate::home::Home;
 use crate::record::SCHEMA;
-use crate::transport::{Listen, raise_files};
+use crate::transport::{Listen, Wished, raise_files};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -112,7 +113,9 @@ pub(crate) async fn run(flags: &Flags, given: Option<&Path>, found: &Path) -> Re
             always_tls: flags.tls,
             files: settings.tls.map(|files| (files.cert_file, files.key_file)),
             public_url: settings.public_url,
+            connections: connections(&settings.limits),
         },
+        runs_max: usize::try_from(settings.limits.runs).unwrap_or(usize::MAX),
         admin: Some(settings.admin),
         spark: settings.spark.map_or_else(default_spark, Ok)?,
         consul: consul.as_ref().map(|sides| sides.nodes.clone()),
@@ -124,9 +127,7 @@ pub(crate) async fn run(flags: &Flags, given: Option<&Path>, found: &Path) -> Re
 }
 
 async fn serve(json: bool, home: &Path, options: Options, consul: Option<Sides>) -> Result<u8, Failure> {
-    let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(signals.count());
+    let mut signals = signals::counting()?;
     raise_files();
     let embedded = Embedded::start(options, |step| {
         out::note(&format!("{} {}", step.name, step.detail));
@@ -137,18 +138,28 @@ async fn serve(json: bool, home: &Path, options: Options, consul: Option<Sides>)
         None => None,
     };
     tell(json, &embedded, home)?;
-    shutdown::reached(&mut level, 1).await;
+    shutdown::reached(&mut signals.level, 1).await;
     if let Some(announced) = announced {
         announced.withdraw().await;
     }
     out::note("stopping when the runs that go on are closed; a second signal stops at once");
     tokio::select! {
         () = embedded.drained() => {}
-        () = shutdown::reached(&mut level, 2) => {}
+        () = shutdown::reached(&mut signals.level, 2) => {}
     }
     tokio::select! {
         () = embedded.stop() => Ok(0),
-        () = shutdown::reached(&mut level, 3) => Err(Failure::silent(130)),
+        () = shutdown::reached(&mut signals.level, 3) => Err(Failure::silent(130)),
+    }
+}
+
+/// What the settings say of connections.
+fn connections(limits: &ServeLimits) -> Wished {
+    let number = |wished: Option<u32>| wished.and_then(|wished| usize::try_from(wished).ok());
+    Wished {
+        strangers: number(limits.connections),
+        per_address: number(limits.connections_per_address),
+        nodes: number(limits.node_connections),
     }
 }
 

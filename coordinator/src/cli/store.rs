@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use mayfly_kit::shutdown::{self, Signals};
+use mayfly_kit::shutdown;
 use serde_json::json;
-use tokio::task::JoinSet;
 
 use super::args::Listen;
 use super::failure::Failure;
-use super::out;
+use super::{out, signals};
 use crate::embedded;
 use crate::home::Home;
 use crate::record::SCHEMA;
@@ -38,9 +37,7 @@ enum Verb {
 /// The address cannot be listened on.
 pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let Verb::Serve { listen, json } = &flags.verb;
-    let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(signals.count());
+    let mut signals = signals::counting()?;
     let open = embedded::open_store_at(&Home::open(home)?, listen.or_free()).await?;
     let endpoint = open.config.endpoint.clone().unwrap_or_default();
     let folder = open.folder.clone().unwrap_or_default();
@@ -63,7 +60,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
             folder.display()
         ))?;
     }
-    shutdown::reached(&mut level, 1).await;
+    shutdown::reached(&mut signals.level, 1).await;
     open.close().await;
     Ok(0)
 }

@@ -18,17 +18,28 @@ pub struct Limits {
     pub nodes: usize,
 }
 
+/// What an administrator says of [`Limits`]; what is left open comes from the files that the process may open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wished {
+    /// Of strangers.
+    pub strangers: Option<usize>,
+    /// Of strangers from one address.
+    pub per_address: Option<usize>,
+    /// Of nodes.
+    pub nodes: Option<usize>,
+}
+
 impl Limits {
-    /// What this process has files for: a quarter for strangers, half for nodes.
+    /// What is wished; the rest as this process has files for it: a quarter for strangers, half for nodes.
     #[must_use]
-    pub fn of_this_process() -> Self {
+    pub fn of_this_process(wished: Wished) -> Self {
         let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1_024, |(soft, _)| soft);
         let files = usize::try_from(files).unwrap_or(usize::MAX);
-        let strangers = (files / 4).min(4_096);
+        let strangers = wished.strangers.unwrap_or((files / 4).min(4_096));
         Self {
             strangers,
-            per_address: strangers.min(1_100),
-            nodes: (files / 2).min(16_384),
+            per_address: wished.per_address.unwrap_or(strangers.min(1_100)),
+            nodes: wished.nodes.unwrap_or((files / 2).min(16_384)),
         }
     }
 }
@@ -154,6 +165,19 @@ mod tests {
 
     fn ip(last: u8) -> IpAddr {
         IpAddr::from([10, 0, 0, last])
+    }
+
+    #[test]
+    fn what_is_wished_counts_and_the_rest_comes_from_the_files() {
+        let free = Limits::of_this_process(Wished::default());
+        assert!(free.per_address <= free.strangers && free.strangers <= free.nodes);
+        let wished = Wished {
+            strangers: Some(5),
+            nodes: Some(7),
+            ..Wished::default()
+        };
+        let limits = Limits::of_this_process(wished);
+        assert_eq!((limits.strangers, limits.per_address, limits.nodes), (5, 5, 7));
     }
 
     #[test]

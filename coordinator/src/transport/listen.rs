@@ -11,7 +11,7 @@ use sysinfo::Networks;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::{Gate, Limits, ServerTls, Source};
+use super::{Gate, Limits, ServerTls, Source, Wished};
 use crate::authority::Authority;
 use crate::home::Home;
 use crate::server::Security;
@@ -32,6 +32,8 @@ pub struct Listen {
     pub files: Option<(PathBuf, PathBuf)>,
     /// `https://host:port` by which nodes and people reach the listener; the address itself by default.
     pub public_url: Option<String>,
+    /// How many connections there may be.
+    pub connections: Wished,
 }
 
 /// A listener that can be served.
@@ -53,7 +55,7 @@ impl Listen {
     /// With TLS, its certificate or the authority cannot be made or read.
     pub fn protect(&self, listener: TcpListener, home: &Home) -> anyhow::Result<Listening> {
         let address = listener.local_addr()?;
-        let limits = Limits::of_this_process();
+        let limits = Limits::of_this_process(self.connections);
         if address.ip().is_loopback() && !self.always_tls && self.files.is_none() {
             return Ok(Listening {
                 gate: Gate::plain(listener, limits),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_s3::config::http::HttpRequest;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
@@ -16,6 +17,17 @@ const PART_TIMEOUT: Duration = Duration::from_secs(120);
 const PART_TIMEOUT_ALL: Duration = Duration::from_secs(600);
 /// Most pages of a thousand that one call of [`Store::abort_all`] works through.
 const ABORT_PAGES: u32 = 100;
+
+/// Tells the embedded store that this is no record: it need not be on the disk before a record speaks of it. S3, which
+/// has everything on its disks at once, does not look at the header.
+fn durable_later(request: &mut HttpRequest) {
+    request.headers_mut().insert("x-mayfly-durable", "later");
+}
+
+/// Tells the embedded store that the part's tag need not be its MD5: its CRC guards it, in a tenth of the time.
+fn any_etag(request: &mut HttpRequest) {
+    request.headers_mut().insert("x-mayfly-etag", "any");
+}
 
 /// A multipart upload under way.
 #[derive(Debug, Clone)]
@@ -37,7 +49,8 @@ pub struct Part {
 
 impl Store {
     /// Writes a whole object whose SHA-256 (base64) is known; the server checks it. With `only_new`, an object that
-    /// is there stays and the answer is [`Created::Exists`], whatever its bytes.
+    /// is there stays and the answer is [`Created::Exists`], whatever its bytes. The embedded store makes it durable no
+    /// later than the next conditional write of another kind.
     ///
     /// # Errors
     /// The request failed.
@@ -61,7 +74,8 @@ impl Store {
         let request = request
             .set_if_none_match(only_new.then(|| "*".to_owned()))
             .body(bytes.into());
-        match request.customize().config_override(limits).send().await {
+        let request = request.customize().config_override(limits);
+        match request.mutate_request(durable_later).send().await {
             Ok(reply) => Ok(Created::Yes(reply.e_tag.unwrap_or_default())),
             Err(e) if only_new && status(&e) == 412 => Ok(Created::Exists),
             Err(e) if only_new && status(&e) == 409 => Err(at.fault(StoreFault::Contended)),
@@ -108,6 +122,7 @@ impl Store {
         let request = request
             .customize()
             .disable_payload_signing()
+            .mutate_request(any_etag)
             .config_override(limits);
         let sent = request.send().await;
         let reply = sent.map_err(|e| self.at("write a part of", &upload.full).sdk(e))?;
@@ -119,7 +134,7 @@ impl Store {
     }
 
     /// Makes the object of its parts. With `only_new`, an object that is there stays and the answer is
-    /// [`Created::Exists`], whatever its bytes.
+    /// [`Created::Exists`], whatever its bytes. Durable as with [`Store::put_checked`].
     ///
     /// # Errors
     /// The request failed, or the object is not there with `size` bytes afterwards.
@@ -148,7 +163,8 @@ impl Store {
             .key(&upload.full);
         let request = request.upload_id(&upload.id).multipart_upload(whole);
         let request = request.set_if_none_match(only_new.then(|| "*".to_owned()));
-        match request.customize().config_override(limits).send().await {
+        let request = request.customize().config_override(limits);
+        match request.mutate_request(durable_later).send().await {
             Ok(reply) => Ok(Created::Yes(reply.e_tag.unwrap_or_default())),
             Err(e) if only_new && status(&e) == 412 => Ok(Created::Exists),
             // The upload is gone when an earlier try completed it and its reply was lost: the object tells.

@@ -1,19 +1,19 @@
-//! CompleteMultipartUpload: checks the parts against what the client lists, joins them inside the kernel, publishes.
+//! CompleteMultipartUpload: checks the parts against what the client lists, takes the body that they lie in, or else
+//! joins them inside the kernel, and publishes.
 
-use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use s3s::dto::{CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart};
-use s3s::{S3Response, S3Result, s3_error};
+use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use crate::commit::Condition;
+use crate::commit::{Condition, Durable};
 use crate::digest::{self, Algo, Sum};
 use crate::meta::{Extra, Meta, PartInfo};
+use crate::ops::join::join;
 use crate::ops::shared::{blocking, claimed_sums, set_sum, sum_type};
-use crate::scratch::Temporary;
-use crate::store::{Object, Store, internal};
-use crate::uploads::{Begun, PARTS_MAX, SumKind, no_such_upload};
+use crate::store::Store;
+use crate::uploads::{Begun, PARTS_MAX, Part, SumKind, no_such_upload};
 
 /// Every part but the last one must have as much: 5 MiB, as in S3.
 const PART_MIN: u64 = 5 << 20;
@@ -28,22 +28,26 @@ struct Wanted {
     sums: Vec<(Algo, String)>,
     size: Option<i64>,
     condition: Condition,
+    durable: Durable,
 }
 
 /// A part that was found and fits.
-struct Checked {
-    number: u16,
-    md5: [u8; 16],
-    size: u64,
+pub(crate) struct Checked {
+    pub(crate) number: u16,
+    pub(crate) md5: [u8; 16],
+    pub(crate) size: u64,
     sum: Option<Sum>,
 }
 
 pub(crate) async fn complete(
     store: &Arc<Store>,
-    input: CompleteMultipartUploadInput,
+    req: S3Request<CompleteMultipartUploadInput>,
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+    let input = req.input;
+    let condition = Condition::of_put(input.if_match.as_ref(), input.if_none_match.as_ref())?;
     let wanted = Wanted {
-        condition: Condition::of_put(input.if_match.as_ref(), input.if_none_match.as_ref())?,
+        durable: Durable::of(&condition, &req.headers),
+        condition,
         sums: claimed_sums!(input),
         size: input.mpu_object_size,
         parts: input
@@ -92,9 +96,15 @@ fn run(store: &Store, wanted: &Wanted) -> S3Result<Meta> {
             .condition
             .check(store.find(&bucket_folder, bucket, key)?.as_ref())?;
     }
-    let file = join(store, &folder, &parts)?;
-    store.publish(bucket, key, file, &meta, &wanted.condition)?;
+    let Some(joined) = join(store, &folder, &parts)? else {
+        let meta = completed_before(store, wanted)?;
+        store.end_upload(bucket, id, &folder)?;
+        return Ok(meta);
+    };
+    let (condition, durable) = (&wanted.condition, wanted.durable);
+    store.publish(bucket, key, joined.file, &meta, condition, durable)?;
     store.end_upload(bucket, id, &folder)?;
+    drop(joined.held);
     Ok(meta)
 }
 
@@ -137,7 +147,7 @@ fn check_parts(store: &Store, folder: &OwnedFd, listed: &[CompletedPart]) -> S3R
         checked.push(Checked {
             number,
             md5: part.meta.md5,
-            size: part.stat.len(),
+            size: part.size,
             sum: part.meta.sum,
         });
     }
@@ -153,7 +163,7 @@ fn check_parts(store: &Store, folder: &OwnedFd, listed: &[CompletedPart]) -> S3R
     Ok(checked)
 }
 
-fn fits(part: &Object, listed: &CompletedPart) -> bool {
+fn fits(part: &Part, listed: &CompletedPart) -> bool {
     let etag = listed
         .e_tag
         .as_ref()
@@ -232,26 +242,4 @@ fn check_whole(meta: &Meta, said: &[(Algo, String)]) -> S3Result<()> {
         }
     }
     Ok(())
-}
-
-/// Copies the parts one behind the other, by `copy_file_range` where the file systems allow it.
-fn join(store: &Store, folder: &OwnedFd, parts: &[Checked]) -> S3Result<Temporary> {
-    let file = store.scratch.create().map_err(internal)?;
-    let mut out = file.file();
-    for part in parts {
-        let again = store.part(folder, part.number)?;
-        let Some(again) = again.filter(|again| again.meta.md5 == part.md5 && again.stat.len() == part.size)
-        else {
-            return Err(s3_error!(
-                InvalidPart,
-                "part {} changed while the upload was completed",
-                part.number
-            ));
-        };
-        let copied = std::io::copy(&mut &again.file, &mut out).map_err(internal)?;
-        if copied != part.size {
-            return Err(internal(ErrorKind::UnexpectedEof.into()));
-        }
-    }
-    Ok(file)
 }

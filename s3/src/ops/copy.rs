@@ -10,7 +10,7 @@ use s3s::dto::{
 };
 use s3s::{S3Response, S3Result, s3_error};
 
-use crate::commit::Condition;
+use crate::commit::{Condition, Durable};
 use crate::conditions::{ReadConditions, Verdict};
 use crate::digest::{Algo, Hasher, Sum};
 use crate::meta::{Extra, Headers, Meta, Stamp};
@@ -111,7 +111,7 @@ pub(crate) async fn copy_object(
             ));
         }
         let (file, meta) = copy_whole(store, &object, change)?;
-        let stamp = store.publish(&bucket, &key, file, &meta, &Condition::None)?;
+        let stamp = store.publish(&bucket, &key, file, &meta, &Condition::None, Durable::Later)?;
         Ok((meta, stamp))
     })
     .await?;

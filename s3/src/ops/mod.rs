@@ -3,6 +3,7 @@
 pub(crate) mod bucket;
 pub(crate) mod complete;
 pub(crate) mod copy;
+pub(crate) mod join;
 pub(crate) mod list;
 pub(crate) mod multipart;
 pub(crate) mod put;

@@ -1,8 +1,8 @@
 //! Multipart uploads: begin, upload and list parts, list, abort. Completing has a file of its own.
 
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
+use hyper::HeaderMap;
 use s3s::dto::{
     AbortMultipartUploadInput, ChecksumType, CommonPrefix, CreateMultipartUploadInput,
     CreateMultipartUploadOutput, Initiator, ListMultipartUploadsInput, ListMultipartUploadsOutput,
@@ -20,9 +20,12 @@ use crate::ops::shared::{
 };
 use crate::ops::tags;
 use crate::page::common_prefix;
-use crate::receive::{Claims, receive};
+use crate::receive::{Claims, Target, receive};
 use crate::store::Store;
 use crate::uploads::{Begun, Listed, SumKind};
+
+/// A header of our own, which S3 does not look at: `any`.
+const ETAG: &str = "x-mayfly-etag";
 
 pub(crate) async fn create(
     store: &Arc<Store>,
@@ -93,7 +96,13 @@ pub(crate) async fn upload_part(
         return Err(s3_error!(EntityTooLarge, "a part may carry up to 5 GiB"));
     }
     let (bucket, key, id) = (input.bucket, input.key, input.upload_id);
-    let (folder, begun) = blocking(store, move |store| store.upload(&bucket, &key, &id)).await?;
+    let length = input.content_length.and_then(|length| u64::try_from(length).ok());
+    let (folder, begun, slot) = blocking(store, move |store| {
+        let (folder, begun) = store.upload(&bucket, &key, &id)?;
+        let claimed = length.map(|length| store.claim_slot(&folder, number, length));
+        Ok((folder, begun, claimed.transpose()?.flatten()))
+    })
+    .await?;
     let sums = claimed_sums!(input);
     let mut algos = wanted_algos(&sums, input.checksum_algorithm.as_ref(), &req.headers)?;
     // What the upload was begun with is what its parts are kept with; a client may still send another one to check.
@@ -102,13 +111,14 @@ pub(crate) async fn upload_part(
         algos.push(kept);
     }
     let claims = Claims {
+        tag: any_tag(&req.headers, &sums, input.content_md5.as_deref())?,
         sums,
         algos,
         content_md5: input.content_md5.take(),
         length: input.content_length,
         trailers: req.trailing_headers,
     };
-    let staged = receive(store, input.body.take(), &claims).await?;
+    let staged = receive(store, input.body.take(), &claims, slot).await?;
     let meta = Meta {
         md5: staged.digests.md5,
         part_count: 0,
@@ -122,12 +132,28 @@ pub(crate) async fn upload_part(
     for sum in &staged.digests.sums {
         set_sum!(output, Some(sum));
     }
-    blocking(store, move |store| {
-        let file = staged.into_file(store)?;
-        store.put_part(&folder, number, file, &meta)
+    blocking(store, move |store| match staged.settle(store)? {
+        Target::File(file) => store.put_part(&folder, number, file, &meta),
+        Target::Slot(slot) => store.put_slot(&folder, &slot, &meta),
     })
     .await?;
     Ok(S3Response::new(output))
+}
+
+/// A tag of no meaning, for a client that says that any will do and has the part verified by another checksum. S3 itself
+/// promises of the ETag of a part no more than that it is another one for other bytes.
+fn any_tag(
+    headers: &HeaderMap,
+    sums: &[(Algo, String)],
+    content_md5: Option<&str>,
+) -> S3Result<Option<[u8; 16]>> {
+    let any = headers.get(ETAG).is_some_and(|value| value == "any");
+    if !any || sums.is_empty() || content_md5.is_some() {
+        return Ok(None);
+    }
+    let mut tag = [0; 16];
+    getrandom::fill(&mut tag).map_err(|_| s3_error!(InternalError, "no random bytes"))?;
+    Ok(Some(tag))
 }
 
 pub(crate) async fn abort(store: &Arc<Store>, input: AbortMultipartUploadInput) -> S3Result<()> {
@@ -153,17 +179,17 @@ pub(crate) async fn list_parts(
         numbers.truncate(max);
         let mut parts = Vec::with_capacity(numbers.len());
         for number in numbers {
-            let Some(object) = store.part(&folder, number)? else {
+            let Some(found) = store.part(&folder, number)? else {
                 continue;
             };
             let mut part = Part {
                 part_number: Some(i32::from(number)),
-                size: Some(signed(object.stat.len())),
-                last_modified: Some(whole_second(object.stat.mtime())),
-                e_tag: Some(object.meta.dto_etag()),
+                size: Some(signed(found.size)),
+                last_modified: Some(whole_second(found.stored_secs)),
+                e_tag: Some(found.meta.dto_etag()),
                 ..Part::default()
             };
-            set_sum!(part, object.meta.sum.as_ref());
+            set_sum!(part, found.meta.sum.as_ref());
             parts.push(part);
         }
         Ok((begun, parts, truncated))

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use s3s::dto::{ChecksumType, PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use crate::commit::Condition;
+use crate::commit::{Condition, Durable};
 use crate::meta::{Extra, Meta};
 use crate::ops::shared::{blocking, claimed_sums, kept_headers, set_sum, wanted_algos};
 use crate::ops::tags;
-use crate::receive::{Claims, receive};
+use crate::receive::{Claims, Target, receive};
 use crate::store::Store;
 
 /// Largest object in one put: 5 GiB, as in S3.
@@ -27,6 +27,7 @@ pub(crate) async fn put_object(
         ));
     }
     let condition = Condition::of_put(input.if_match.as_ref(), input.if_none_match.as_ref())?;
+    let durable = Durable::of(&condition, &req.headers);
     let headers = kept_headers!(input)?;
     let tags = input
         .tagging
@@ -41,9 +42,10 @@ pub(crate) async fn put_object(
         content_md5: input.content_md5.take(),
         length: input.content_length,
         trailers: req.trailing_headers,
+        tag: None,
     };
     let (bucket, key) = (input.bucket, input.key);
-    let staged = receive(store, input.body.take(), &claims).await?;
+    let staged = receive(store, input.body.take(), &claims, None).await?;
     let meta = Meta {
         md5: staged.digests.md5,
         part_count: 0,
@@ -62,8 +64,10 @@ pub(crate) async fn put_object(
     output.checksum_type = Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT));
     blocking(store, move |store| {
         store.bucket(&bucket)?;
-        let file = staged.into_file(store)?;
-        store.publish(&bucket, &key, file, &meta, &condition)
+        match staged.settle(store)? {
+            Target::File(file) => store.publish(&bucket, &key, file, &meta, &condition, durable),
+            Target::Slot(_) => Err(s3_error!(InternalError, "the object came as a part")),
+        }
     })
     .await?;
     Ok(S3Response::new(output))

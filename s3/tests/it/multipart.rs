@@ -250,3 +250,123 @@ async fn a_part_may_be_copied() {
     complete!(rig, "k", &id, &[part]).send().await.unwrap();
     assert_eq!(rig.get("k").await, b"234");
 }
+
+/// The file that holds all parts of the only upload under way.
+fn body_of(rig: &Rig, id: &str) -> std::path::PathBuf {
+    rig.folder
+        .path()
+        .join(".mayfly-s3/uploads")
+        .join(BUCKET)
+        .join(id)
+        .join("body")
+}
+
+fn inode(path: &std::path::Path) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap())
+}
+
+async fn parts_of(rig: &Rig, id: &str, bodies: &[(i32, &str)]) -> Vec<CompletedPart> {
+    let mut parts = Vec::new();
+    for (number, body) in bodies {
+        parts.push(part(rig, "k", id, *number, body).await);
+    }
+    parts.sort_by_key(|part| part.part_number);
+    parts
+}
+
+#[tokio::test]
+async fn parts_of_one_length_become_the_object_without_being_copied() {
+    let rig = Rig::new().await;
+    let (a, b) = ("a".repeat(MIN), "b".repeat(MIN));
+    for create in [true, false] {
+        let id = begin(&rig, "k").await;
+        let parts = parts_of(&rig, &id, &[(2, &b), (3, "tail"), (1, &a)]).await;
+        let body = inode(&body_of(&rig, &id));
+        let complete = complete!(rig, "k", &id, &parts);
+        let complete = complete.set_if_none_match(create.then(|| "*".to_owned()));
+        complete.send().await.unwrap();
+        assert_eq!(inode(&rig.folder.path().join(BUCKET).join("k")), body);
+        assert_eq!(rig.get("k").await, format!("{a}{b}tail").as_bytes());
+        assert!(!body_of(&rig, &id).parent().unwrap().exists());
+    }
+}
+
+#[tokio::test]
+async fn the_last_upload_of_a_part_counts_and_one_with_a_bad_digest_does_not() {
+    let rig = Rig::new().await;
+    let id = begin(&rig, "k").await;
+    let (a, b, c) = ("a".repeat(MIN), "b".repeat(MIN), "c".repeat(MIN));
+    let wrong = |number: i32, body: &str| {
+        let sent = rig.client.upload_part().bucket(BUCKET).key("k").upload_id(&id);
+        let sent = sent.part_number(number).checksum_crc32("AAAAAA==");
+        sent.body(bytes(body)).send()
+    };
+    assert_eq!(code(wrong(2, &c).await), "BadDigest", "before the right one");
+    parts_of(&rig, &id, &[(1, &c)]).await;
+    let parts = parts_of(&rig, &id, &[(1, &a), (2, &b), (3, "tail")]).await;
+    for number in 1..=3 {
+        assert_eq!(code(wrong(number, "x").await), "BadDigest");
+        assert_eq!(code(wrong(number, &c).await), "BadDigest");
+    }
+    rig.put("k", b"there").await;
+    let refused = complete!(rig, "k", &id, &parts).if_none_match("*");
+    assert_eq!(code(refused.send().await), "PreconditionFailed");
+    complete!(rig, "k", &id, &parts).send().await.unwrap();
+    assert_eq!(rig.get("k").await, format!("{a}{b}tail").as_bytes());
+}
+
+#[tokio::test]
+async fn parts_of_any_length_and_number_become_one_object() {
+    let rig = Rig::new().await;
+    let (a, b, c) = ("a".repeat(MIN), "b".repeat(MIN + 1), "c".repeat(MIN + 2));
+    for bodies in [
+        [(1, &*a), (2, &*b), (3, &*c), (4, "tail")],
+        [(1, &*c), (2, &*b), (3, &*a), (4, "tail")],
+        [(4, "tail"), (1, &*a), (2, &*a), (3, &*a)],
+        [(2, &*a), (3, &*a), (5, &*a), (7, "tail")],
+    ] {
+        let id = begin(&rig, "k").await;
+        let parts = parts_of(&rig, &id, &bodies).await;
+        complete!(rig, "k", &id, &parts).send().await.unwrap();
+        let mut sorted = bodies.to_vec();
+        sorted.sort_by_key(|(number, _)| *number);
+        let whole: String = sorted.iter().map(|(_, body)| *body).collect();
+        assert!(rig.get("k").await == whole.as_bytes());
+    }
+    let id = begin(&rig, "k").await;
+    let parts = parts_of(&rig, &id, &[(1, &a), (2, &b), (3, &c)]).await;
+    complete!(rig, "k", &id, &parts[..1]).send().await.unwrap();
+    assert_eq!(
+        rig.get("k").await,
+        a.as_bytes(),
+        "parts that are not listed do not count"
+    );
+}
+
+#[tokio::test]
+async fn a_part_may_have_any_tag_when_its_client_says_so_and_sends_a_checksum() {
+    let rig = Rig::new().await;
+    let id = begin(&rig, "k").await;
+    let md5 = "\"5d41402abc4b2a76b9719d911017c592\"";
+    let send = |sum: Option<&str>| {
+        let sent = rig.client.upload_part().bucket(BUCKET).key("k").upload_id(&id);
+        let sent = sent.part_number(1).set_checksum_crc32(sum.map(str::to_owned));
+        let any = |http: &mut aws_sdk_s3::config::http::HttpRequest| {
+            http.headers_mut().insert("x-mayfly-etag", "any");
+        };
+        sent.body(bytes("hello")).customize().mutate_request(any).send()
+    };
+    assert_eq!(send(None).await.unwrap().e_tag(), Some(md5));
+    assert_eq!(code(send(Some("AAAAAA==")).await), "BadDigest");
+    let first = send(Some("NhCmhg==")).await.unwrap().e_tag;
+    let second = send(Some("NhCmhg==")).await.unwrap().e_tag;
+    assert!(first.as_deref() != Some(md5) && first != second, "{first:?}");
+    let listed = |tag: Option<String>| {
+        let part = CompletedPart::builder().part_number(1).set_e_tag(tag);
+        part.checksum_crc32("NhCmhg==").build()
+    };
+    let replaced = complete!(rig, "k", &id, &[listed(first)]).send().await;
+    assert_eq!(code(replaced), "InvalidPart");
+    complete!(rig, "k", &id, &[listed(second)]).send().await.unwrap();
+    assert_eq!(rig.get("k").await, b"hello");
+}

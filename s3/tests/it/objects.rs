@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::types::{BucketLocationConstraint, Delete, MetadataDirective, ObjectIdentifier};
 
-use crate::rig::{BUCKET, Rig, bytes, code};
+use crate::rig::{BUCKET, Rig, bytes, client, code};
 
 #[tokio::test]
 async fn buckets() {
@@ -131,6 +131,30 @@ async fn ranges() {
     }
     assert_eq!(code(get("bytes=10-").await), "InvalidRange");
     assert_eq!(code(get("bytes=-0").await), "InvalidRange");
+}
+
+#[tokio::test]
+async fn a_range_that_cannot_be_read_is_none() {
+    let rig = Rig::new().await;
+    let tag = rig.put("r", b"0123456789").await;
+    for range in ["bytes=5-2", "bytes=x-", "bytes=0-1,3-4", "lines=0-1", "5"] {
+        let get = |key: &str| rig.client.get_object().bucket(BUCKET).key(key).range(range);
+        let got = get("r").send().await.unwrap();
+        let told = (got.content_range, got.content_length, got.e_tag);
+        assert_eq!(told, (None, Some(10), Some(tag.clone())), "{range}");
+        assert_eq!(got.body.collect().await.unwrap().to_vec(), b"0123456789");
+        let head = rig.client.head_object().bucket(BUCKET).key("r").range(range);
+        let head = head.send().await.unwrap();
+        assert_eq!(
+            (head.content_range, head.content_length),
+            (None, Some(10)),
+            "{range}"
+        );
+        assert_eq!(code(get("none").send().await), "NoSuchKey");
+        let stranger = client(&rig.server, "key", "wrong");
+        let asked = stranger.get_object().bucket(BUCKET).key("r").range(range);
+        assert_eq!(code(asked.send().await), "SignatureDoesNotMatch");
+    }
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use mayfly_coordinator::home::Home;
 use mayfly_coordinator::run::{Role, Wanted};
 use mayfly_coordinator::server::{Launch, Parts, Security, Server};
 use mayfly_coordinator::tokens::Tokens;
-use mayfly_coordinator::transport::{Gate, Limits, ServerTls, Source};
+use mayfly_coordinator::transport::{Gate, Limits, ServerTls, Source, Wished};
 use mayfly_kit::admin::Admin;
 use mayfly_proto::v1::{LogBatch, NodePhase, NodeReport};
 use mayfly_proto::{NodeId, RunId};
@@ -131,10 +131,15 @@ impl Rig {
                 node_life: NODE_LIFE,
                 fingerprint,
             }),
+            runs_max: 1,
         });
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let gate = Gate::tls(listener, Arc::clone(&tls), Limits::of_this_process());
+        let gate = Gate::tls(
+            listener,
+            Arc::clone(&tls),
+            Limits::of_this_process(Wished::default()),
+        );
         let serving = Arc::clone(&server);
         tasks.spawn(async move { grpc::serve(serving, gate, stopping).await.unwrap() });
         tasks.spawn(async move { tls.keep_current().await });

@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use mayfly_configs::{AdHoc, Job, RelPath, Repo};
 use mayfly_kit::layout;
-use mayfly_kit::shutdown::{self, Level, Signals};
+use mayfly_kit::shutdown::{self, Level};
 use mayfly_proto::v1::LaunchRequest;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::client::{self, Client};
@@ -23,7 +22,7 @@ use super::follow::{self, Manner};
 use super::jobs::{self, Found};
 use super::remote::Remote;
 use super::view::{Mode, Paint, Screen};
-use super::{config, home, leftovers, out};
+use super::{config, home, leftovers, out, signals};
 use crate::embedded::{Embedded, Life, Options};
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
@@ -197,12 +196,10 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
     let cwd = home::current()?;
     let found = flags.found(&cwd).await?;
     let mut screen = Screen::new(Mode::choose(flags.json), paint);
-    let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(signals.count());
+    let mut signals = signals::counting()?;
     let begun = tokio::select! {
         begun = begin(flags, found, home, &screen) => begun?,
-        () = shutdown::reached(&mut level, 1) => {
+        () = shutdown::reached(&mut signals.level, 1) => {
             screen.clear();
             return Err(Failure { code: Outcome::Cancelled.exit_code(), message: "stopped: nothing has been launched".into() });
         }
@@ -215,10 +212,10 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
         None => Manner::Guest,
     };
     let client = begun.coordinator.client.clone();
-    let ended = follow::to_the_end(client, &begun.run, &mut screen, &mut level, manner).await;
+    let ended = follow::to_the_end(client, &begun.run, &mut screen, &mut signals.level, manner).await;
     screen.clear();
     let code = follow::finish(ended?, flags.json, paint)?;
-    close(begun.coordinator, &mut level).await;
+    close(begun.coordinator, &mut signals.level).await;
     Ok(code)
 }
 
@@ -288,6 +285,7 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
     let options = Options {
         home: home.to_owned(),
         listen: Listen::default(),
+        runs_max: 1,
         admin: None,
         spark: job.spark.version.clone(),
         consul: flags.consul.sides()?.map(|sides| sides.nodes),

@@ -12,7 +12,7 @@ use mayfly_coordinator::home::Home;
 use mayfly_coordinator::run::Timing;
 use mayfly_coordinator::server::{Launch, Parts, Server};
 use mayfly_coordinator::tokens::Tokens;
-use mayfly_coordinator::transport::{Gate, Limits, raise_files};
+use mayfly_coordinator::transport::{Gate, Limits, Wished, raise_files};
 use mayfly_coordinator::{embedded, grpc};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -41,11 +41,12 @@ pub(crate) async fn run(folder: &Path, nodes: u32, sync: Duration) -> anyhow::Re
         tokens: Tokens::generate().context("draw tokens")?,
         url: grpc::url(listener.local_addr()?),
         security: None,
+        runs_max: 1,
     });
     let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
     raise_files();
-    let gate = Gate::plain(listener, Limits::of_this_process());
+    let gate = Gate::plain(listener, Limits::of_this_process(Wished::default()));
     tasks.spawn(grpc::serve(Arc::clone(&server), gate, stopping));
     server.launch(launch(nodes)?).await?;
     let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));

@@ -1,0 +1,150 @@
+//! Numbers and units, and what keys say of each other.
+
+use crate::rig::{code, job, refused};
+
+#[test]
+fn numbers_and_units() {
+    for value in [
+        "0",
+        "-1",
+        "1e9",
+        "1.5",
+        "0x10",
+        "012",
+        "1_000",
+        "10001",
+        "\"3\"",
+        "three",
+        "99999999999999999999",
+    ] {
+        refused(
+            "9 count",
+            &job(&format!("workers: {{count: {value}}}")),
+            3,
+            &["`workers.count` is"],
+        );
+    }
+    refused(
+        "9 help",
+        &job("workers: {count: 0}"),
+        3,
+        &["it must be 1 to 10000"],
+    );
+    for value in [
+        "10",
+        "-5m",
+        "1e400s",
+        "5 parsecs",
+        "999999999h",
+        "0s",
+        "8d",
+        "2024-01-01",
+        "never",
+        "1h30",
+    ] {
+        refused(
+            "19 deadline",
+            &job(&format!("limits: {{deadline: {value}}}")),
+            3,
+            &["`limits.deadline` is"],
+        );
+    }
+    refused(
+        "19 help",
+        &job("limits: {deadline: 10}"),
+        3,
+        &["no unit", "1h30m"],
+    );
+    for value in ["0", "1", "1GiBB", "1.5GiB", "-1GiB", "100MiB", "25TiB", "lots"] {
+        refused(
+            "memory",
+            &job(&format!("master: {{memory: {value}}}")),
+            3,
+            &["`master.memory` is"],
+        );
+    }
+    for value in ["0", "1025", "1.5"] {
+        refused(
+            "cores",
+            &job(&format!("master: {{cores: {value}}}")),
+            3,
+            &["`master.cores` is"],
+        );
+    }
+    for value in ["5", "$0", "$-1", "free", "$1e9", "$99999999", "€5"] {
+        refused(
+            "cost",
+            &job(&format!("limits: {{cost: {value}}}")),
+            3,
+            &["`limits.cost` is"],
+        );
+    }
+    for value in ["6", "-1", "no"] {
+        refused(
+            "retries",
+            &job(&format!("limits: {{retries: {value}}}")),
+            3,
+            &["`limits.retries` is"],
+        );
+    }
+    for value in [
+        "hold",
+        "hold 25h",
+        "hold 5",
+        "hold forever",
+        "keep",
+        "release 5m",
+        "hold 0s",
+    ] {
+        refused(
+            "on_failure",
+            &job(&format!("on_failure: {value}")),
+            3,
+            &["`on_failure` is"],
+        );
+    }
+}
+
+#[test]
+fn rules_between_keys() {
+    refused(
+        "29 form over deadline",
+        &job("limits: {form: 5m, deadline: 5m}"),
+        3,
+        &["`limits.form` is 5m"],
+    );
+    refused(
+        "29 over the cap",
+        &job("limits: {deadline: 7d1s}"),
+        3,
+        &["it must be 1m to 7d"],
+    );
+    refused(
+        "30 min over count",
+        &job("workers: {min: 5, count: 4}"),
+        3,
+        &["`workers.min` is 5, more than"],
+    );
+    refused(
+        "30 min 0",
+        &job("workers: {min: 0}"),
+        3,
+        &["`workers.min` is `0`"],
+    );
+    refused(
+        "class for .py",
+        &code("class", "a.B"),
+        4,
+        &["`code.class` is given"],
+    );
+    refused(
+        "jar without class",
+        "a:\n  code:\n    entry: a.jar\n",
+        3,
+        &["`code.class` is missing"],
+    );
+    let jar = "a:\n  code:\n    entry: a.jar\n    class: A\n    requirements: r.txt\n";
+    refused("requirements for a jar", jar, 5, &["not a Python program"]);
+    let shared = format!("defaults:\n  workers: {{min: 3}}\n{}", job("workers: {count: 2}"));
+    refused("30 min of the defaults", &shared, 2, &["`workers.min` is 3"]);
+}

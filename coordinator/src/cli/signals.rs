@@ -1,0 +1,25 @@
+//! Signals of a command that goes on for a while.
+
+use mayfly_kit::shutdown::{Level, Signals};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::failure::Failure;
+
+/// Counts the signals of this process until it is dropped.
+pub(crate) struct Counting {
+    /// How far they have come.
+    pub(crate) level: watch::Receiver<Level>,
+    _task: JoinSet<()>,
+}
+
+/// Takes the signals over.
+///
+/// # Errors
+/// The system does not let us.
+pub(crate) fn counting() -> Result<Counting, Failure> {
+    let (signals, level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
+    let mut task = JoinSet::new();
+    task.spawn(signals.count());
+    Ok(Counting { level, _task: task })
+}
