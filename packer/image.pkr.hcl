@@ -134,13 +134,13 @@ source "amazon-ebs" "node" {
     volume_type           = "gp3"
     iops                  = 3000
     throughput            = 125
+    encrypted             = var.encrypted
     delete_on_termination = true
   }
 
   ami_name        = local.name
   ami_description = "Mayfly ${var.mayfly_version}: Spark ${var.spark_version} on Debian 12"
   imds_support    = "v2.0" # the one argument here that Packer 1.6 does not know; `check` leaves it out there
-  encrypt_boot    = var.encrypted
 
   tags            = local.tags
   snapshot_tags   = local.tags

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 import threading
 import unittest
@@ -97,6 +98,12 @@ class Metadata(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def metadata(tag, now):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
+    server.tag, server.now = tag, now
+    return server
+
+
 class PastDeadline(unittest.TestCase):
     """`past-deadline`, with a metadata service that has a clock of its own."""
 
@@ -104,13 +111,11 @@ class PastDeadline(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.kept = pathlib.Path(folder.name)
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
+        # Two hours from this machine's clock, which must not matter.
+        self.server = metadata(None, datetime.now(timezone.utc) + timedelta(hours=2))
         self.addCleanup(self.server.server_close)
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         self.addCleanup(self.server.shutdown)
-        # Two hours from this machine's clock, which must not matter.
-        self.server.now = datetime.now(timezone.utc) + timedelta(hours=2)
-        self.server.tag = None
 
     def deadline(self, seconds):
         self.server.tag = (self.server.now + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -154,5 +159,15 @@ class PastDeadline(unittest.TestCase):
             self.assertFalse(self.past(), tag)
 
 
+def serve(tag):
+    """For machines that are booted in a container: says its port, and answers until it is stopped."""
+    server = metadata(tag, datetime.now(timezone.utc))
+    print(server.server_address[1])
+    server.serve_forever()
+
+
 if __name__ == "__main__":
-    unittest.main()
+    if sys.argv[1:2] == ["serve"]:
+        serve(sys.argv[2])
+    else:
+        unittest.main()
