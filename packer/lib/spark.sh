@@ -50,6 +50,7 @@ site = {
     "toolchain": json.load(sys.stdin),
     "folder": "/var/lib/mayfly",
     "shared": "/var/lib/mayfly/shared",
+    "job_user": "mayfly-job",
 }
 print(json.dumps(site, indent=2))' >/etc/mayfly/site.json
     chmod 0644 /etc/mayfly/site.json

@@ -19,8 +19,8 @@ make_users() {
 
 make_folders() {
     install -d -m 0755 /opt/mayfly /opt/mayfly/bin /etc/mayfly
-    # Everybody may go through it and nobody but root may look around: the job's own folders are inside.
-    install -d -m 0711 /var/lib/mayfly
+    # The agent opens to the job's user what is the job's.
+    install -d -m 0700 /var/lib/mayfly
     install -d -m 0700 -o mayfly-consul -g mayfly-consul /var/lib/mayfly-consul
 }
 
