@@ -8,12 +8,13 @@ install_packages() {
         ca-certificates curl git nftables openjdk-17-jdk-headless openssh-client python3 python3-venv r-base-core unzip
 }
 
-# The agent is root. A job is somebody's code and has a user of its own: no password, no shell, no home.
+# The agent is root. A job is somebody's code and has a user of its own: no password, no shell.
 make_users() {
     local user
     for user in mayfly-job mayfly-consul; do
         id -u "$user" >/dev/null 2>&1 \
-            || useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
+            || useradd --system --user-group --no-create-home --home-dir "/var/lib/$user" --shell /usr/sbin/nologin "$user"
+        install -d -m 0700 -o "$user" -g "$user" "/var/lib/$user"
     done
 }
 
@@ -21,7 +22,6 @@ make_folders() {
     install -d -m 0755 /opt/mayfly /opt/mayfly/bin /etc/mayfly
     # The agent opens to the job's user what is the job's.
     install -d -m 0700 /var/lib/mayfly
-    install -d -m 0700 -o mayfly-consul -g mayfly-consul /var/lib/mayfly-consul
 }
 
 install_programs() {
