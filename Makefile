@@ -11,7 +11,7 @@ ifeq ($(shell pkg-config --exists openssl 2>/dev/null && echo yes),yes)
 export OPENSSL_NO_VENDOR := 1
 endif
 
-.PHONY: quickstart test build local bench check needs clean
+.PHONY: quickstart test build local bench check image-check image-test needs clean
 
 needs:
 	@scripts/needs
@@ -37,6 +37,12 @@ check: needs
 	cargo fmt --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	scripts/deny
+
+image-check:
+	packer/check
+
+image-test: build
+	packer/test $(RELEASE)
 
 clean:
 	cargo clean
