@@ -10,6 +10,7 @@ from moto.core.exceptions import ServiceException
 from moto.ec2.models.instances import InstanceBackend, InstanceState
 from moto.ec2.responses import instances as responses
 from moto.ec2.utils import filter_iam_instance_profiles
+from moto.iam.models import IAMBackend
 
 from . import templates
 from .capacity import CAPACITY, architectures
@@ -104,13 +105,16 @@ def profile_of(backend: Any, name: str | None, arn: str | None) -> Any:
 def _find_profile(account: str, partition: str, iam_instance_profile_arn: Any, iam_instance_profile_name: Any) -> Any:
     name, arn = iam_instance_profile_name, iam_instance_profile_arn
     try:
-        return filter_iam_instance_profiles(account, partition, arn, name)
-    except ServiceException as error:
-        which, value = ("name", name) if name else ("arn", arn)
-        raise LaunchError(
-            "InvalidParameterValue",
-            f"Value ({value}) for parameter iamInstanceProfile.{which} is invalid. Invalid IAM Instance Profile {which}",
-        ) from error
+        found = filter_iam_instance_profiles(account, partition, arn, name)
+    except ServiceException:
+        found = None
+    if found is not None and WORLD.now() >= found.rig_created + WORLD.settings.profile_lag_secs:
+        return found
+    which, value = ("name", name) if name else ("arn", arn)
+    raise LaunchError(
+        "InvalidParameterValue",
+        f"Value ({value}) for parameter iamInstanceProfile.{which} is invalid. Invalid IAM Instance Profile {which}",
+    )
 
 
 def _root_device(image: Any, kwargs: dict[str, Any]) -> None:
@@ -148,6 +152,7 @@ def _adopt(instance: Any, market: str, image: Any, profile: Any, kwargs: dict[st
             architecture=image.architecture or "x86_64",
             image=image.id,
             profile=profile.arn if profile is not None else None,
+            role=profile.roles[0].name if profile is not None and profile.roles else None,
             launched=now,
             ready_at=now + WORLD.settings.pending_secs,
             since=now,
@@ -155,9 +160,20 @@ def _adopt(instance: Any, market: str, image: Any, profile: Any, kwargs: dict[st
     )
 
 
+def _create_instance_profile(original: Any) -> Any:
+    def create(self: Any, *args: Any, **kwargs: Any) -> Any:
+        profile = original(self, *args, **kwargs)
+        profile.rig_created = WORLD.now()
+        return profile
+
+    return create
+
+
 def install() -> None:
     """Patches moto."""
     backend: Any = InstanceBackend
     backend.run_instances = _run_instances(backend.run_instances)
+    profiles: Any = IAMBackend
+    profiles.create_instance_profile = _create_instance_profile(profiles.create_instance_profile)
     calls: Any = responses
     calls.filter_iam_instance_profiles = _find_profile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import fnmatch
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .world import WORLD, stamp
@@ -24,6 +24,7 @@ class Machine:
     architecture: str
     image: str
     profile: str | None
+    role: str | None
     launched: float
     ready_at: float
     since: float
@@ -37,7 +38,6 @@ class Machine:
     kill_at: float | None = None
     notice: dict[str, str] | None = None
     rebalance: str | None = None
-    seen_version: int = field(default=0)
 
     @property
     def id(self) -> str:
@@ -83,6 +83,7 @@ class Machine:
             "tags": self.tags if shows_tags else None,
             "user_data": decoded(user_data),
             "profile": self.profile,
+            "role": self.role,
             "group": self.group,
             "http_tokens": options.http_tokens,
             "hop_limit": options.http_put_response_hop_limit,

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import EC2ClientError, InvalidLaunchTemplateVersionNotFound
+from moto.ec2.exceptions import (
+    EC2ClientError,
+    InvalidLaunchTemplateIdNotFound,
+    InvalidLaunchTemplateNameNotFoundWithNameError,
+    InvalidLaunchTemplateVersionNotFound,
+)
 from moto.ec2.models import launch_templates as models
 from moto.ec2.responses.launch_templates import LaunchTemplates
 from moto.ec2.utils import convert_tag_spec, parse_user_data
+
+PAGE = 200
+ALL = 1_000_000
 
 
 def fill(backend: Any, image_id: str | None, user_data: Any, kwargs: dict[str, Any]) -> tuple[str | None, Any]:
@@ -170,14 +178,56 @@ def _delete_launch_template_versions(self: Any) -> ActionResult:
     )
 
 
+def _delete_launch_template(original: Any) -> Any:
+    def delete(self: Any, name: str | None, tid: str | None) -> Any:
+        if name and name not in self.launch_template_name_to_ids:
+            raise InvalidLaunchTemplateNameNotFoundWithNameError(name)
+        if tid and tid not in self.launch_templates:
+            raise InvalidLaunchTemplateIdNotFound(tid)
+        return original(self, name, tid)
+
+    return delete
+
+
+def _describe_launch_templates(original: Any) -> Any:
+    def describe(self: Any, template_names: Any = None, template_ids: Any = None, filters: Any = None) -> Any:
+        for template_id in template_ids or []:
+            self.get_launch_template(template_id)
+        return original(self, template_names, template_ids, filters)
+
+    return describe
+
+
+def _paged(original: Any, key: str) -> Any:
+    """moto shows the first 15 and says nothing of the others."""
+
+    def describe(self: Any) -> Any:
+        token, size = self._get_param("NextToken"), self._get_int_param("MaxResults") or PAGE
+        ask = self._get_int_param
+        self._get_int_param = lambda name, *rest: ALL if name == "MaxResults" else ask(name, *rest)
+        answer = original(self)
+        start = int(token) if token else 0
+        rows = answer.result[key]
+        answer.result[key] = rows[start : start + size]
+        if len(rows) > start + size:
+            answer.result["NextToken"] = str(start + size)
+        return answer
+
+    return describe
+
+
 def install() -> None:
     """Patches moto."""
     backend: Any = models.LaunchTemplateBackend
     backend.create_launch_template = _create_launch_template(backend.create_launch_template)
+    backend.delete_launch_template = _delete_launch_template(backend.delete_launch_template)
+    backend.describe_launch_templates = _describe_launch_templates(backend.describe_launch_templates)
     template: Any = models.LaunchTemplate
     template.create_version = _create_version
     template.get_version = _get_version
     template.default_version = _default_version
     response: Any = LaunchTemplates
     response.create_launch_template_version = _create_launch_template_version(response.create_launch_template_version)
+    response.describe_launch_templates = _paged(response.describe_launch_templates, "LaunchTemplates")
+    response.describe_launch_template_versions = _paged(response.describe_launch_template_versions, "LaunchTemplateVersions")
     response.delete_launch_template_versions = _delete_launch_template_versions

@@ -27,6 +27,8 @@ class Settings:
     health_check_secs: float = 0.2
     # How long an instance that ended is still described.
     forget_secs: float = 3600.0
+    # Until EC2 knows a new instance profile.
+    profile_lag_secs: float = 0.0
     # So many of the next DescribeInstances show nothing.
     flapping_describes: int = 0
     # So many of the next terminations of one instance are answered and not done.

@@ -189,7 +189,7 @@ def rig(one_rig: Rig) -> Iterator[Rig]:
         one_rig.call("DELETE", path)
     one_rig.call("POST", "capacity", {})
     one_rig.call("POST", "quotas", {"L-1216C47A": 10_000, "L-34B43A08": 10_000})
-    still = {"describe_lag_secs": 0, "group_lag_secs": 0, "flapping_describes": 0, "deaf_terminates": 0}
+    still = {"describe_lag_secs": 0, "group_lag_secs": 0, "profile_lag_secs": 0, "flapping_describes": 0, "deaf_terminates": 0}
     one_rig.call("POST", "settings", QUICK | still)
     for group in one_rig.groups.describe_auto_scaling_groups()["AutoScalingGroups"]:
         one_rig.groups.delete_auto_scaling_group(AutoScalingGroupName=group["AutoScalingGroupName"], ForceDelete=True)

@@ -98,6 +98,28 @@ def test_versions_of_a_template_can_be_deleted_but_not_the_default(rig: Rig) -> 
     assert [one["VersionNumber"] for one in left] == [1, 3]
 
 
+def test_templates_are_listed_in_pages_and_deleted_once(rig: Rig) -> None:
+    names = {rig.template() for _ in range(17)}
+    pages = rig.ec2.get_paginator("describe_launch_templates").paginate(PaginationConfig={"PageSize": 10})
+    found = [one["LaunchTemplateName"] for page in pages for one in page["LaunchTemplates"]]
+    assert len(found) == len(set(found))
+    assert names <= set(found)
+    name = names.pop()
+    rig.ec2.delete_launch_template(LaunchTemplateName=name)
+    missing = "InvalidLaunchTemplateName.NotFoundException"
+    assert code_of(rig.ec2.delete_launch_template, LaunchTemplateName=name) == missing
+
+
+def test_a_new_profile_is_unknown_for_a_while(rig: Rig) -> None:
+    rig.call("POST", "settings", {"profile_lag_secs": 0.7})
+    profile = rig.name("profile")
+    rig.iam.create_instance_profile(InstanceProfileName=profile)
+    asked = {"ImageId": rig.image(), "IamInstanceProfile": {"Name": profile}}
+    assert code_of(rig.ec2.run_instances, MinCount=1, MaxCount=1, **asked) == "InvalidParameterValue"
+    rig.call("POST", "clock", {"advance_secs": 1})
+    rig.ec2.run_instances(MinCount=1, MaxCount=1, **asked)
+
+
 def test_a_spot_template_makes_spot_instances(rig: Rig) -> None:
     _, subnets, _ = rig.network("a")
     group = rig.group(rig.template(InstanceMarketOptions={"MarketType": "spot"}), subnets)
