@@ -25,6 +25,7 @@ quickstart: build
 test: needs
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
+	cd tests/rig && $$(python3 ../../bench/tools.py rig) -m pytest
 
 bench: build
 	scripts/bench $(RELEASE)

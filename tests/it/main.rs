@@ -9,6 +9,7 @@
 
 mod consul;
 mod coordinator_dies;
+mod ec2;
 mod examples;
 mod failures;
 mod interrupts;
