@@ -4,13 +4,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use mayfly_tests::Ec2;
 use mayfly_tests::ec2::Image;
 use mayfly_tests::ec2::imds::Trouble;
 use mayfly_tests::http::{Page, Request};
 use mayfly_tests::procs::is_alive;
 use mayfly_tests::wait::{self, secs};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const TTL: (&str, &str) = ("X-aws-ec2-metadata-token-ttl-seconds", "60");
 const TOKEN: &str = "X-aws-ec2-metadata-token";
@@ -47,6 +48,11 @@ fn region(count: usize) -> (Ec2, Vec<String>) {
 
 fn launch(ec2: &Ec2, count: usize) -> Vec<String> {
     let image = ec2.register_image("image", "x86_64");
+    let role = [("RoleName", "node-role"), ("AssumeRolePolicyDocument", "{}")];
+    ec2.aws("iam", "CreateRole", &role);
+    let profile = ("InstanceProfileName", "node");
+    ec2.aws("iam", "CreateInstanceProfile", &[profile]);
+    ec2.aws("iam", "AddRoleToInstanceProfile", &[profile, role[0]]);
     let data = "LaunchTemplateData";
     let tag = format!("{data}.TagSpecification.1");
     let fields = [
@@ -54,6 +60,7 @@ fn launch(ec2: &Ec2, count: usize) -> Vec<String> {
         (format!("{data}.ImageId"), image.as_str()),
         (format!("{data}.InstanceType"), "m5.large"),
         (format!("{data}.InstanceInitiatedShutdownBehavior"), "terminate"),
+        (format!("{data}.IamInstanceProfile.Name"), "node"),
         (format!("{data}.UserData"), "eyJ2ZXJzaW9uIjoxfQ=="),
         (format!("{data}.MetadataOptions.HttpTokens"), "required"),
         (format!("{data}.MetadataOptions.InstanceMetadataTags"), "enabled"),
@@ -175,8 +182,47 @@ fn metadata_wants_a_token_and_can_be_in_trouble() {
     assert_eq!(token(at).status, 302);
     ec2.trouble(None, Trouble::Huge);
     assert_eq!(token(at).body.len(), 10 << 20);
+    ec2.trouble(None, Trouble::Slow(secs(1)));
+    let began = Instant::now();
+    assert_eq!(token(at).status, 200);
+    assert!(began.elapsed() >= secs(1));
     ec2.trouble(None, Trouble::None);
     assert_eq!(get(at, "meta-data/instance-id").body, id);
+}
+
+#[test]
+fn an_instance_has_the_credentials_of_its_role_for_a_while() {
+    let (ec2, ids) = region(1);
+    let at = metadata(&ec2, &ids[0]);
+    assert_eq!(get(at, "meta-data/iam/security-credentials/").body, "node-role");
+    let expires = || {
+        let page = get(at, "meta-data/iam/security-credentials/node-role");
+        let keys: Value = serde_json::from_str(&page.body).unwrap();
+        assert_eq!(keys["Code"], "Success");
+        keys["Expiration"].as_str().unwrap().parse::<Timestamp>().unwrap()
+    };
+    let hour = SignedDuration::from_hours(1);
+    assert!(expires() > Timestamp::now() + hour);
+    ec2.trouble(None, Trouble::ShortCredentials(60));
+    assert!(expires() < Timestamp::now() + hour);
+    assert_eq!(get(at, "meta-data/iam/security-credentials/other").status, 404);
+}
+
+#[test]
+fn a_slow_machine_runs_for_ec2_before_it_has_booted() {
+    let (ec2, ids) = region(1);
+    ec2.slow_boot(secs(2));
+    fs::write(ec2.folder(&ids[0]).join("off"), "").unwrap();
+    let slow = wait::until("its replacement", LIMIT, || {
+        let infos = ec2.instances();
+        infos
+            .into_iter()
+            .find(|info| info.id != ids[0] && info.state == "running")
+    });
+    assert!(ec2.metadata(&slow.id).is_none());
+    let began = Instant::now();
+    wait::until("it to boot", LIMIT, || ec2.metadata(&slow.id));
+    assert!(began.elapsed() >= secs(1));
 }
 
 #[test]
@@ -211,7 +257,7 @@ fn an_instance_that_powers_off_is_terminated_and_replaced_by_its_group() {
             .any(|info| info.id != id && !log(&ec2, &info.id).is_empty())
             .then_some(())
     });
-    let bill = ec2.rig("GET", "bill", &serde_json::Value::Null);
+    let bill = ec2.rig("GET", "bill", &Value::Null);
     assert_eq!(bill["instances"][0]["cause"], "Instance initiated shutdown");
 }
 

@@ -107,10 +107,10 @@ pub(super) fn call(at: SocketAddr, method: &str, path: &str, body: &Value) -> Va
 
 /// A call of a service that speaks forms. It is not signed: nobody here checks.
 pub(super) fn aws(at: SocketAddr, service: &str, action: &str, params: &[(&str, &str)]) -> String {
-    let version = if service == "ec2" {
-        "2016-11-15"
-    } else {
-        "2011-01-01"
+    let version = match service {
+        "ec2" => "2016-11-15",
+        "iam" => "2010-05-08",
+        _ => "2011-01-01",
     };
     let mut body = format!("Action={action}&Version={version}");
     for (name, value) in params {
