@@ -33,11 +33,12 @@ fn python() -> &'static Path {
     })
 }
 
-/// Rigs of one process must not give out the same addresses. Nodes of the local cloud have others too.
+/// Rigs that run at one time must not give out the same addresses.
 fn shift() -> u8 {
     static NEXT: AtomicU8 = AtomicU8::new(0);
     const STEP: u8 = 7;
-    NEXT.fetch_add(STEP, Ordering::SeqCst)
+    let [_, _, _, own] = std::process::id().to_be_bytes();
+    NEXT.fetch_add(STEP, Ordering::SeqCst).wrapping_add(own)
 }
 
 impl Moto {
