@@ -29,6 +29,7 @@ quickstart: local
 test: needs
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
+	cd tests/rig && $$(python3 ../../bench/tools.py rig) -m pytest
 
 bench: local
 	scripts/bench $(RELEASE)

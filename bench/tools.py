@@ -1,11 +1,12 @@
 """Installs what we are compared with, or tested with, once, into a cache: the AWS command line, Consul, Prometheus.
 
-`python3 bench/tools.py consul` prints where the program is, `… prometheus` the folder of `prometheus` and `promtool`: the
-tests that need real ones get them from here.
+`python3 bench/tools.py consul` prints where the program is, `… prometheus` the folder of `prometheus` and `promtool`, `… rig`
+a Python that has what the EC2 rig of the tests runs on: the tests that need real ones get them from here.
 """
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -40,6 +41,19 @@ def aws() -> Path:
         _run([venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", AWSCLI])
         (venv / "done").touch()
     return program
+
+
+def rig() -> Path:
+    """A Python with what `tests/rig` runs on; another list of requirements is another environment."""
+    wanted = Path(__file__).resolve().parent.parent / "tests/rig/requirements.txt"
+    venv = cache() / f"rig-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]}"
+    with _locked(cache() / "rig.lock"):
+        if not (venv / "done").exists():
+            shutil.rmtree(venv, ignore_errors=True)
+            _run([sys.executable, "-m", "venv", venv])
+            _run([venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "-r", wanted])
+            (venv / "done").touch()
+    return venv / "bin/python"
 
 
 def consul() -> Path:
@@ -126,7 +140,7 @@ def _run(command, stdout=os.devnull, **kwargs):
 
 
 if __name__ == "__main__":
-    known = {"consul": consul, "prometheus": prometheus, "prometheus-consul": prometheus_consul}
+    known = {"consul": consul, "prometheus": prometheus, "prometheus-consul": prometheus_consul, "rig": rig}
     if len(sys.argv) != 2 or sys.argv[1] not in known:
         sys.exit(f"usage: python3 bench/tools.py {'|'.join(known)}")
     try:

@@ -21,6 +21,7 @@ mod diag;
 mod env;
 mod file;
 mod git;
+mod iam;
 mod job;
 mod keys;
 mod merge;
@@ -45,12 +46,14 @@ pub use diag::{Diagnostic, Errors, MAX_ERRORS, Problem};
 pub use env::Lookup;
 pub use file::{MAX_FILE_BYTES, load, load_client, load_settings, read_text, text_of};
 pub use git::{GitUrl, Repo};
+pub use iam::{IamError, IamPlace, Policy};
 pub use job::{Chosen, Code, Engine, Env, Job, JobFile, Limits, Machine, OnFailure, Spark, Workers};
 pub use names::{GitRef, InstanceType, JobName, RelPath};
 pub use older::{Import, import};
 pub use s3::S3Prefix;
 pub use settings::{
-    AwsSettings, ConsulFile, Given, SETTINGS_DEFAULTS, ServeLimits, Settings, StoreSettings, TlsFiles, parse_settings,
+    AwsSettings, ConsulFile, Given, SETTINGS_DEFAULTS, ServeLimits, Settings, StoreSettings, TlsFiles,
+    parse_settings,
 };
 pub use shared::{MAX_SHARED_BYTES, Shared, shared, shared_alone, take_shared};
 pub use units::{Secs, display_cents, display_size};

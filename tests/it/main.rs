@@ -10,6 +10,7 @@
 mod aws;
 mod consul;
 mod coordinator_dies;
+mod ec2;
 mod examples;
 mod failures;
 mod interrupts;

@@ -5,6 +5,7 @@
 //!   process table know of a run.
 //! * [`Consul`], [`Cluster`]: a real Consul, or three with ACLs.
 //! * [`prometheus`]: a real Prometheus. [`http`]: pages.
+//! * [`Ec2`]: EC2 on this machine: moto, mended, whose instances boot for real. [`ec2`]: how they boot, and their metadata.
 //! * [`wait`]: every wait is for a fact and has an end. [`slots`]: how many clusters there are at one time.
 #![expect(
     clippy::unwrap_used,
@@ -15,6 +16,7 @@
 )]
 
 mod consul;
+pub mod ec2;
 mod git_server;
 mod home;
 pub mod http;
@@ -30,6 +32,7 @@ pub mod slots;
 pub mod wait;
 
 pub use consul::{Cluster, Consul};
+pub use ec2::Ec2;
 pub use git_server::GitServer;
 pub use home::Home;
 pub use job::Job;

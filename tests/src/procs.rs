@@ -60,7 +60,9 @@ impl Process {
     }
 }
 
-fn is_alive(pid: i32) -> bool {
+/// Whether there is a process of this number, and no zombie.
+#[must_use]
+pub fn is_alive(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ")
         .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))

@@ -9,13 +9,18 @@ const PERIOD: Duration = Duration::from_millis(20);
 ///
 /// # Panics
 /// There is none within `limit`.
-pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, limit: Duration, ask: impl FnMut() -> Option<T>) -> T {
+    within(limit, ask).unwrap_or_else(|| panic!("waited {limit:?} in vain for {what}"))
+}
+
+/// The same, where there may be none.
+pub fn within<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let began = Instant::now();
     loop {
-        if let Some(answer) = ask() {
+        let answer = ask();
+        if answer.is_some() || began.elapsed() >= limit {
             return answer;
         }
-        assert!(began.elapsed() < limit, "waited {limit:?} in vain for {what}");
         pause();
     }
 }

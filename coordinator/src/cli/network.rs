@@ -5,8 +5,7 @@ use std::net::Ipv4Addr;
 
 use mayfly_aws::network::{self, Parts, Policies, Request};
 use mayfly_aws::{Account, AwsError};
-use mayfly_configs::S3Prefix;
-use mayfly_configs::iam::{IamPlace, Policy};
+use mayfly_configs::{IamPlace, Policy, S3Prefix};
 use serde_json::json;
 
 use super::aws::AwsArgs;

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 from . import control, stubs
@@ -14,6 +16,8 @@ from .wire import Call, Reply, error, understand
 from .world import WORLD
 
 LOCKED = {"ec2", "autoscaling", "iam"}
+# Of two writers that both want to be the first, one must see the other.
+CONDITIONS = threading.Lock()
 
 
 class App:
@@ -29,21 +33,32 @@ class App:
         call = understand(environ)
         struck = FAULTS.take(call)
         began = time.time()
-        if struck is not None and struck.latency_secs:
-            time.sleep(struck.latency_secs)
-        breaks = struck is not None and (struck.reset or struck.status)
-        if struck is not None and breaks and not struck.applied:
-            return _break(call, struck, environ, start_response, began)
+        if struck is None:
+            return self._answer(call, environ, start_response, began)
+        return self._strike(call, struck, environ, start_response, began)
+
+    def _answer(self, call: Call, environ: dict[str, Any], start_response: Any, began: float) -> Iterable[bytes]:
         reply, took = self._perform(call, environ)
-        if struck is not None and breaks:
+        CALLS.add(call, int(reply.status[:3]), began, took)
+        return _send(reply, start_response)
+
+    def _strike(self, call: Call, struck: Fault, environ: dict[str, Any], start_response: Any, began: float) -> Iterable[bytes]:
+        breaks = struck.reset or struck.status
+        done = self._perform(call, environ) if struck.applied else None
+        time.sleep(struck.latency_secs)
+        if breaks:
             return _break(call, struck, environ, start_response, began)
+        if done is None:
+            return self._answer(call, environ, start_response, began)
+        reply, took = done
         CALLS.add(call, int(reply.status[:3]), began, took)
         return _send(reply, start_response)
 
     def _perform(self, call: Call, environ: dict[str, Any]) -> tuple[Reply, float]:
         if call.service not in LOCKED:
             began = time.monotonic()
-            reply = stubs.answer(call) or self._inner(environ)
+            with CONDITIONS if _is_conditional(environ) else nullcontext():
+                reply = stubs.answer(call) or self._inner(environ)
             return reply, time.monotonic() - began
         with WORLD.lock:
             began = time.monotonic()
@@ -67,6 +82,11 @@ class App:
             if hasattr(answer, "close"):
                 answer.close()
         return Reply(started[0], started[1], body)
+
+
+def _is_conditional(environ: dict[str, Any]) -> bool:
+    writes = environ["REQUEST_METHOD"] in ("PUT", "POST", "DELETE")
+    return writes and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ)
 
 
 def _send(reply: Reply, start_response: Any) -> Iterable[bytes]:

@@ -82,7 +82,7 @@ def _create(original: Any) -> Any:
 def _check_template(backend: Any, group: Any) -> None:
     """AWS tries the template, dry, before it makes a group of it."""
     if group.ec2_launch_template is None:
-        return
+        raise ValidationError("The rig launches from launch templates only")
     data = group.ec2_launch_template.get_version(group.launch_template_version).data
     if group.mixed_instances_policy and data.get("InstanceMarketOptions"):
         raise ValidationError(

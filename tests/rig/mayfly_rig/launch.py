@@ -26,6 +26,7 @@ def _run_instances(original: Any) -> Any:
         image = _image(self, image_id)
         kind, market = kwargs["instance_type"], "spot" if kwargs.get("instance_market_options") else "on-demand"
         az = _zone(self, kwargs)
+        _default_subnet(self, az, kwargs)
         if not checked:
             _check_capacity((kind, az, market), count)
         _check_fit(kind, image)
@@ -52,6 +53,13 @@ def _zone(backend: Any, kwargs: dict[str, Any]) -> str:
     if kwargs.get("subnet_id"):
         return str(backend.get_subnet(kwargs["subnet_id"]).availability_zone)
     return str(kwargs.get("placement") or f"{backend.region_name}a")
+
+
+def _default_subnet(backend: Any, az: str, kwargs: dict[str, Any]) -> None:
+    """Without a subnet, that of the default VPC in the zone."""
+    subnet = backend.get_default_subnets().get(az)
+    if not kwargs.get("subnet_id") and subnet is not None:
+        kwargs["subnet_id"] = kwargs["nics"][0]["SubnetId"] = subnet.id
 
 
 def _check_capacity(pool: tuple[str, str, str], count: int) -> None:

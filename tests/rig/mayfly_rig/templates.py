@@ -85,8 +85,6 @@ def _fill_network(data: dict[str, Any], kwargs: dict[str, Any]) -> None:
     subnet = kwargs.get("subnet_id") or first.get("SubnetId")
     if subnet:
         first["SubnetId"] = kwargs["subnet_id"] = subnet
-    if public is None and not subnet:
-        public = True
     kwargs.update(nics=nics, security_group_ids=groups, associate_public_ip=public)
 
 

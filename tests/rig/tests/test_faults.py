@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import botocore.exceptions
 import pytest
@@ -39,6 +40,15 @@ def test_a_call_may_be_done_and_its_reply_lost(rig: Rig) -> None:
     rig.call("POST", "faults", {"action": "CreateLaunchTemplate", "applied": True, "reset": True})
     with pytest.raises(botocore.exceptions.HTTPClientError):
         rig.ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData={"InstanceType": "m5.large"})
+    assert rig.ec2.describe_launch_templates(LaunchTemplateNames=[name])["LaunchTemplates"]
+
+
+def test_a_reply_may_be_held_while_the_call_is_done(rig: Rig) -> None:
+    name = rig.name("template")
+    rig.call("POST", "faults", {"action": "CreateLaunchTemplate", "applied": True, "latency_secs": 1.5})
+    impatient = rig.client("ec2", read_timeout=0.5)
+    with pytest.raises(botocore.exceptions.ReadTimeoutError):
+        impatient.create_launch_template(LaunchTemplateName=name, LaunchTemplateData={"InstanceType": "m5.large"})
     assert rig.ec2.describe_launch_templates(LaunchTemplateNames=[name])["LaunchTemplates"]
 
 
@@ -86,6 +96,22 @@ def test_s3_objects_come_back_whole(rig: Rig) -> None:
     assert s3.head_object(Bucket=bucket, Key="a")["ContentLength"] == 100_000
     assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"x" * 100_000
     assert code_of(s3.put_object, Bucket=bucket, Key="a", Body=b"", IfNoneMatch="*") == "PreconditionFailed"
+
+
+def test_of_many_first_writers_one_wins(rig: Rig) -> None:
+    s3 = rig.client("s3", max_pool_connections=16)
+    bucket = rig.name("bucket")
+    s3.create_bucket(Bucket=bucket)
+
+    def write(number: int) -> bool:
+        try:
+            s3.put_object(Bucket=bucket, Key="commit", Body=str(number).encode(), IfNoneMatch="*")
+        except botocore.exceptions.ClientError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(write, range(32))) == 1
 
 
 def test_spot_prices_differ_by_type_and_zone_and_can_be_set(rig: Rig) -> None:

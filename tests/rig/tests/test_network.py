@@ -65,3 +65,18 @@ def test_a_full_subnet_takes_no_more(rig: Rig) -> None:
     rig.size(group, 12)
     failed = until("a failure", lambda: rig.activities(group, "Failed"))[0]
     assert "not enough free addresses" in failed["StatusMessage"]
+
+
+def test_without_a_subnet_an_instance_is_in_the_default_one_of_its_zone(rig: Rig) -> None:
+    made = rig.ec2.run_instances(
+        ImageId=rig.image(),
+        InstanceType="m5.large",
+        MinCount=1,
+        MaxCount=1,
+        Placement={"AvailabilityZone": "us-east-1b"},
+    )
+    (instance,) = made["Instances"]
+    (subnet,) = rig.ec2.describe_subnets(SubnetIds=[instance["SubnetId"]])["Subnets"]
+    assert subnet["AvailabilityZone"] == "us-east-1b"
+    assert subnet["DefaultForAz"]
+    assert instance["PrivateIpAddress"].startswith("127.31.")

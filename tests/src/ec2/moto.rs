@@ -1,0 +1,156 @@
+//! The process `python -m mayfly_rig`, and what is asked of it.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::http::Request;
+use crate::programs;
+
+const CALL_LIMIT: Duration = Duration::from_secs(90);
+
+/// Ends when it is dropped, and with the test, by whatever death: its standard input is closed then.
+#[derive(Debug)]
+pub(super) struct Moto {
+    child: Child,
+    address: SocketAddr,
+}
+
+/// A Python with what the rig runs on; the first call installs it.
+fn python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| {
+        let tool = programs::repository().join("bench/tools.py");
+        let said = programs::must(Command::new("python3").arg(tool).arg("rig"));
+        said.trim().into()
+    })
+}
+
+/// Rigs that run at one time must not give out the same addresses.
+fn shift() -> u8 {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    const STEP: u8 = 7;
+    let [_, _, _, own] = std::process::id().to_be_bytes();
+    NEXT.fetch_add(STEP, Ordering::SeqCst).wrapping_add(own)
+}
+
+impl Moto {
+    pub(super) fn start(log: &Path, settings: &Value) -> Self {
+        let mut settings = settings.as_object().cloned().unwrap_or_default();
+        settings.entry("loopback_shift").or_insert_with(|| shift().into());
+        let mut child = Command::new(python())
+            .args(["-m", "mayfly_rig", "--settings"])
+            .arg(Value::from(settings).to_string())
+            .current_dir(programs::repository().join("tests/rig"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
+            let complaint = fs::read_to_string(log).unwrap_or_default();
+            panic!("the rig said {line:?}\n{complaint}")
+        });
+        let port = said["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+        Self {
+            child,
+            address: (Ipv4Addr::LOCALHOST, port.expect("a port")).into(),
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// `/_rig/…`, while it answers.
+pub(super) fn try_call(at: SocketAddr, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+    let path = format!("/_rig/{path}");
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    let request = Request {
+        method,
+        path: &path,
+        headers: &[("Content-Type", "application/json")],
+        body: &body,
+        limit: CALL_LIMIT,
+    };
+    let page = request.send(at)?;
+    Some((page.status, serde_json::from_str(&page.body).ok()?))
+}
+
+pub(super) fn call(at: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
+    let (status, said) = try_call(at, method, path, body).expect("the rig answers");
+    assert_eq!(status, 200, "{method} {path}: {said}");
+    said
+}
+
+/// A call of a service that speaks forms. It is not signed: nobody here checks.
+pub(super) fn aws(at: SocketAddr, service: &str, action: &str, params: &[(&str, &str)]) -> String {
+    let version = match service {
+        "ec2" => "2016-11-15",
+        "iam" => "2010-05-08",
+        _ => "2011-01-01",
+    };
+    let mut body = format!("Action={action}&Version={version}");
+    for (name, value) in params {
+        body.push_str(&format!("&{name}={}", escaped(value)));
+    }
+    let credential = format!(
+        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/us-east-1/{service}/aws4_request, \
+         SignedHeaders=host, Signature=0"
+    );
+    let request = Request {
+        method: "POST",
+        path: "/",
+        headers: &[
+            ("Authorization", &credential),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+        ],
+        body: &body,
+        limit: CALL_LIMIT,
+    };
+    let page = request.send(at).expect("the rig answers");
+    assert_eq!(page.status, 200, "{action}: {}", page.body);
+    page.body
+}
+
+fn escaped(value: &str) -> String {
+    value
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+/// The text of the first element of this name.
+pub(super) fn text(xml: &str, name: &str) -> Option<String> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    let (value, _) = rest.split_once('<')?;
+    Some(value.to_owned())
+}
