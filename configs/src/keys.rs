@@ -25,7 +25,7 @@ pub(crate) static JOB: Table = Table(&[
         "code",
         &["repo", "ref", "path", "entry", "class", "args", "requirements"],
     ),
-    ("master", &["cores", "memory", "instance"]),
+    ("master", &["role", "cores", "memory", "instance"]),
     ("workers", &["count", "min", "cores", "memory", "instance"]),
     ("spark", &["version", "conf"]),
     ("limits", &["deadline", "form", "cost", "retries"]),

@@ -125,7 +125,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn status(error: ServerError) -> Status {
     let code = match &error {
-        ServerError::BadJob(_) => Code::InvalidArgument,
+        ServerError::BadJob(_) | ServerError::NoConsul(_) => Code::InvalidArgument,
         ServerError::NoSuchRun(_) => Code::NotFound,
         ServerError::Closed(_) | ServerError::Foreign(_) => Code::FailedPrecondition,
         ServerError::Home(_) | ServerError::Io { .. } => Code::Internal,

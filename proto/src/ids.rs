@@ -70,7 +70,7 @@ string_id! {
     RunId
 }
 string_id! {
-    /// One machine of a run: `master-<n>` or `worker-<n>`, never used twice within a run.
+    /// One machine of a run: `master-<n>`, `worker-<n>`, or `node-<n>` where all are alike; never used twice within a run.
     NodeId
 }
 
@@ -103,7 +103,9 @@ impl FromStr for RunId {
 impl FromStr for NodeId {
     type Err = IdError;
     fn from_str(s: &str) -> Result<Self, IdError> {
-        let number = s.strip_prefix("master-").or_else(|| s.strip_prefix("worker-"));
+        let number = ["master-", "worker-", "node-"]
+            .iter()
+            .find_map(|kind| s.strip_prefix(kind));
         match number {
             Some(n) if (1..=6).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()) => {
                 Ok(Self(s.to_owned()))
@@ -111,7 +113,7 @@ impl FromStr for NodeId {
             _ => Err(IdError::new(
                 "node id",
                 s,
-                "a node id is master-<n> or worker-<n>",
+                "a node id is master-<n>, worker-<n> or node-<n>",
             )),
         }
     }
@@ -153,6 +155,12 @@ impl NodeId {
     #[must_use]
     pub fn worker(n: u32) -> Self {
         Self(format!("worker-{n}"))
+    }
+
+    /// The `n`-th node of a run whose nodes are alike.
+    #[must_use]
+    pub fn alike(n: u32) -> Self {
+        Self(format!("node-{n}"))
     }
 }
 

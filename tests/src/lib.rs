@@ -15,6 +15,7 @@
 )]
 
 mod consul;
+mod cut;
 mod git_server;
 mod home;
 pub mod http;
@@ -30,6 +31,7 @@ pub mod slots;
 pub mod wait;
 
 pub use consul::{Cluster, Consul};
+pub use cut::Cut;
 pub use git_server::GitServer;
 pub use home::Home;
 pub use job::Job;

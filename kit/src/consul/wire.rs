@@ -315,7 +315,7 @@ impl Wire {
             name: Some(name.into()),
             ttl: Some(ttl.into()),
             lock_delay: Some(lock_delay.into()),
-            behavior: Some("release".into()),
+            behavior: Some("delete".into()),
             ..CreateSessionRequest::default()
         };
         #[derive(serde::Deserialize)]

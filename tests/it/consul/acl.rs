@@ -83,13 +83,25 @@ async fn each_policy_allows_what_it_is_for_and_nothing_else() {
         "key \"mayfly/jobs/daily.yml\"",
     );
     denied(node.get(key).await, "key \"mayfly/jobs/daily.yml\"");
-    denied(node.create_session("x").await, "session_prefix");
+    let session = node.create_session("a-abcdefgh-node-1").await.unwrap();
+    let lock = "runs/a-abcdefgh/master/1";
+    assert!(node.acquire(lock, b"node-1".to_vec(), &session).await.unwrap());
+    assert!(node.renew_session(&session).await.unwrap());
+    denied(
+        node.acquire(key, b"x".to_vec(), &session).await,
+        "key \"mayfly/jobs/daily.yml\"",
+    );
+    node.destroy_session(&session).await.unwrap();
+    assert_eq!(node.get(lock).await.unwrap(), None);
 
     may_register(&coordinator, Kind::Coordinator).await;
     may_not_register(&coordinator, Kind::Master, "mayfly-master").await;
     may_not_register(&coordinator, Kind::Worker, "mayfly-worker").await;
     denied(coordinator.put(key, b"x".to_vec(), Cas::New).await, "key");
 
+    for other in [&coordinator, &people] {
+        denied(other.create_session("x").await, "session_prefix");
+    }
     let two = |cas| {
         ["jobs/daily.yml", "runs/x"].map(|key| Put {
             key: key.into(),
