@@ -15,11 +15,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use crate::config::{NodeConfig, RoleName};
+use crate::config::NodeConfig;
 use crate::engine::{self, Engine, cause, progress};
 use crate::identity::Session;
 use crate::logs::{Order as LogOrder, Tail};
-use crate::node::{Blame, Event, Failure, JobEnd};
+use crate::node::{Blame, Event, Failure, JobEnd, Role};
 use crate::prepare::{Kind, PrepareError};
 use crate::supervise::{Child, Exit, Line};
 use crate::{environment, python};
@@ -72,8 +72,8 @@ pub struct Facts {
 pub enum Order {
     /// Clone, install.
     Prepare,
-    /// Start the engine; the address is the master's.
-    Engine(String),
+    /// Start the engine as what this node is in the attempt; the address is the master's.
+    Engine(Role, String),
     /// Run the job.
     Job,
     /// End everything; again with less grace when there is hurry.
@@ -94,7 +94,7 @@ pub async fn run(common: Arc<Common>, attempt: Attempt, mut orders: mpsc::Receiv
         };
         match next {
             Next::Order(Some(Order::Prepare)) => running.prepare(),
-            Next::Order(Some(Order::Engine(master))) => running.start_engine(master).await,
+            Next::Order(Some(Order::Engine(role, master))) => running.start_engine(role, master).await,
             Next::Order(Some(Order::Job)) => running.start_job().await,
             Next::Order(Some(Order::Stop(grace))) => break grace,
             Next::Order(None) => break Duration::ZERO,
@@ -172,14 +172,14 @@ impl Running {
         self.preparing.spawn(prepare::prepare(Arc::clone(&self.common)));
     }
 
-    async fn start_engine(&mut self, master: String) {
+    async fn start_engine(&mut self, role: Role, master: String) {
         if let Some(old) = self.engine.take() {
             old.stop(ENGINE_GRACE_MAX).await;
         }
         self.engine_began = Instant::now();
-        let role = match self.common.config.role {
-            RoleName::Master => engine::Role::Master,
-            RoleName::Worker => engine::Role::Worker { master },
+        let role = match role {
+            Role::Master => engine::Role::Master,
+            Role::Worker | Role::Auto => engine::Role::Worker { master },
         };
         match Engine::start(self.context(), role) {
             Ok(engine) => {

@@ -40,10 +40,10 @@ pub struct Collector {
 
 impl Collector {
     /// Uploads results, events, logs and the manifest, and says how it went. A store that is away is waited for.
-    pub async fn collect(self, attempt: Attempt, what: What) -> Event {
+    pub async fn collect(self, attempt: Attempt, what: What, is_master: bool) -> Event {
         self.progress.send_modify(|progress| *progress = progress.anew());
         let logs = self.flush_logs();
-        let files = self.files(attempt, what);
+        let files = self.files(attempt, what, is_master);
         let (files, ()) = tokio::join!(files, logs);
         match files {
             Ok(()) => Event::Uploaded(attempt),
@@ -51,7 +51,7 @@ impl Collector {
         }
     }
 
-    async fn files(&self, attempt: Attempt, what: What) -> Result<(), Failure> {
+    async fn files(&self, attempt: Attempt, what: What, is_master: bool) -> Result<(), Failure> {
         let run = &self.common.session.run;
         let uncounted = watch::Sender::new(Progress::default());
         self.folder(
@@ -64,7 +64,7 @@ impl Collector {
         if what == What::LogsOnly {
             return Ok(());
         }
-        let mine = self.private_results || self.common.config.role == RoleName::Master;
+        let mine = self.private_results || is_master;
         let Uploaded { files, skipped } = if mine {
             let prefix = layout::results(run, attempt);
             self.folder(&self.results, prefix, self.private_results, &self.progress)
@@ -147,7 +147,8 @@ impl Collector {
             .folder
             .join("set-aside")
             .join(format!("attempt-{attempt}"));
-        if !self.private_results && self.common.config.role == RoleName::Worker {
+        // What all share is the master's to move; where it was elected, it is not there any more.
+        if !self.private_results && self.common.config.role != RoleName::Master {
             return;
         }
         let events = paths::events(&self.common.config.folder);

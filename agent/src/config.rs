@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct NodeConfig {
     /// The run this node belongs to.
     pub run: RunId,
-    /// `master` or `worker`.
+    /// `master`, `worker` or `auto`.
     pub role: RoleName,
     /// The cloud's name of this machine.
     pub machine_id: String,
@@ -58,6 +58,8 @@ pub enum RoleName {
     Master,
     /// Serves the master.
     Worker,
+    /// One or the other, as each attempt decides.
+    Auto,
 }
 
 pub use mayfly_kit::consul::ConsulSettings;

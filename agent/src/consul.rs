@@ -1,9 +1,11 @@
-//! This node and Consul: what it registers there ([`announce`]), and what a worker looks for there ([`search`]).
+//! This node and Consul: what it registers there ([`announce`]), what a worker looks for there ([`search`]), and the
+//! lock that nodes which are alike compete for ([`elect`]).
 //!
-//! Two loops beside the others, where the configuration names a Consul. Nothing waits for them: the coordinator's answers
+//! Loops beside the others, where the configuration names a Consul. Nothing waits for them: the coordinator's answers
 //! carry the same facts and win, and a Consul that is absent, slow or wrong costs a line in the log.
 
 mod announce;
+mod elect;
 mod search;
 
 use std::time::Duration;
@@ -30,6 +32,8 @@ pub struct Sources {
     pub node: watch::Receiver<Report>,
     /// The attempt whose master is looked for.
     pub seeking: watch::Receiver<Option<Attempt>>,
+    /// The attempt whose master's lock is to be held.
+    pub standing_for: watch::Receiver<Option<Attempt>>,
     /// Where what is found goes.
     pub events: mpsc::Sender<Event>,
     /// Liveness, and lines on `/status`.
@@ -59,10 +63,16 @@ pub fn start(config: &NodeConfig, node: &NodeId, sources: Sources) -> Loops {
     let Sources {
         node: report,
         seeking,
+        standing_for,
         events,
         admin,
     } = sources;
-    if config.role == RoleName::Worker {
+    if config.role == RoleName::Auto {
+        let pulse = admin.watch("election", TURN_MAX);
+        let elect = elect::Elect::new(consul.clone(), config, node, standing_for, events.clone(), pulse);
+        loops.0.spawn(elect.run());
+    }
+    if config.role != RoleName::Master {
         let pulse = admin.watch("master", TURN_MAX);
         let search = search::Search::new(consul.clone(), config, seeking, events, pulse);
         loops.0.spawn(search.run());

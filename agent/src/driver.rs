@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::attempt::{self, Order};
 use crate::collect::Collector;
 use crate::metrics::Standing;
-use crate::node::{Effect, Event, Node, Why};
+use crate::node::{Effect, Event, Node, Role, Why};
 use crate::sync::Report;
 
 /// Orders that wait for the task of an attempt; there are never more than one of each kind and a few stops.
@@ -38,6 +38,8 @@ pub struct Driver {
     pub report: watch::Sender<Report>,
     /// The attempt whose master is looked for in Consul.
     pub seeking: watch::Sender<Option<Attempt>>,
+    /// The attempt that this node would be, or is, the master of by election.
+    pub standing_for: watch::Sender<Option<Attempt>>,
     /// Signals to this process.
     pub signals: watch::Receiver<Level>,
     /// Dropped when the node is ready for the first time.
@@ -111,7 +113,7 @@ impl Driver {
                 tasks.order(attempt, Order::Prepare);
             }
             Effect::StartEngine(attempt, master) => {
-                tasks.order(attempt, Order::Engine(master));
+                tasks.order(attempt, Order::Engine(self.node.role(), master));
             }
             Effect::StartJob(attempt) => {
                 tasks.order(attempt, Order::Job);
@@ -126,7 +128,9 @@ impl Driver {
             Effect::SetAside(attempt) => self.collector.set_aside(attempt).await,
             Effect::Collect(attempt, what) => {
                 tasks.works.abort_all();
-                tasks.works.spawn(self.collector.clone().collect(attempt, what));
+                let is_master = self.node.role() == Role::Master;
+                let collector = self.collector.clone();
+                tasks.works.spawn(collector.collect(attempt, what, is_master));
             }
             Effect::WriteCommit(attempt, nodes, end) => {
                 tasks
@@ -152,12 +156,8 @@ impl Driver {
         if phase == NodePhase::Ready {
             self.ready = None;
         }
-        let seeking = self.node.seeking();
-        self.seeking.send_if_modified(|known| {
-            let news = *known != seeking;
-            *known = seeking;
-            news
-        });
+        set(&self.seeking, self.node.seeking());
+        set(&self.standing_for, self.node.standing_for());
         let status = self.node.status();
         self.pulse.status(&status);
         self.standing.send_replace(Standing {
@@ -170,20 +170,27 @@ impl Driver {
             status,
             failure: self.node.failure(),
             job: Some(self.node.job()),
+            claims_attempt: self.node.claims().map_or(0, Attempt::number),
             ..NodeReport::default()
         };
         let next = Report {
             attempt: self.node.attempt().map_or(0, Attempt::number),
+            role: Some(self.node.role()),
             report,
         };
-        self.report.send_if_modified(|known| {
-            let news = *known != next;
-            if news {
-                *known = next;
-            }
-            news
-        });
+        set(&self.report, next);
     }
+}
+
+/// Only a change is news.
+fn set<T: PartialEq>(sender: &watch::Sender<T>, next: T) {
+    sender.send_if_modified(|known| {
+        let news = *known != next;
+        if news {
+            *known = next;
+        }
+        news
+    });
 }
 
 impl Tasks {

@@ -137,6 +137,7 @@ impl Door {
         let role = match config.role {
             RoleName::Master => Role::Master,
             RoleName::Worker => Role::Worker,
+            RoleName::Auto => Role::Auto,
         };
         let request = EnrollRequest {
             protocol: PROTOCOL_VERSION,

@@ -9,6 +9,9 @@
 //! any ── goal LEAVE, lease or deadline passed ──▶ Leaving (stop, last logs) ──▶ Gone
 //! ```
 //!
+//! Where nodes are alike (`Auto`), a node prepares and takes part in the election ([`Node::standing_for`]) until the
+//! coordinator says what it is in the attempt; then it is as if it had always been that.
+//!
 //! Goals are ordered and level-triggered: a node that is further than told stays where it is, and telling it the same
 //! twice does nothing. Every report from a piece of work carries its attempt; those of an older one have no effect.
 
@@ -29,6 +32,8 @@ pub enum Role {
     Master,
     /// Serves the master.
     Worker,
+    /// One of nodes that are alike: in each attempt the coordinator says which of the two it is.
+    Auto,
 }
 
 /// How far the node shall go.
@@ -65,6 +70,8 @@ pub struct Desired {
     pub deadline: Duration,
     /// Whether results are wanted, or only logs.
     pub save_results: bool,
+    /// What a node of [`Role::Auto`] is in this attempt; that itself while it is not decided.
+    pub role: Role,
 }
 
 /// Whose doing a failure is.
@@ -112,6 +119,8 @@ pub enum Event {
     },
     /// Consul names the engine's master of this attempt. Used while the coordinator has named none.
     Found(Attempt, String),
+    /// Consul gave this node the lock of the attempt's master.
+    Locked(Attempt),
     /// Code and requirements are in place.
     Prepared(Attempt),
     /// The engine runs.
@@ -244,6 +253,10 @@ pub struct Node {
     wish: Option<Desired>,
     /// Where the engine's master is, as Consul says.
     found: Option<(Attempt, String)>,
+    /// The attempt whose master's lock it has taken in Consul.
+    locked: Option<Attempt>,
+    /// What the engine was started as.
+    started_as: Role,
     /// The master's address that the engine was started with.
     master: String,
     /// When the latest report that was answered had been sent.
@@ -264,6 +277,8 @@ impl Node {
             failure: None,
             wish: None,
             found: None,
+            locked: None,
+            started_as: role,
             master: String::new(),
             answered: None,
             lease_until,

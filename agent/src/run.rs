@@ -172,9 +172,11 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         .run(),
     );
     let (seeking, seeking_seen) = watch::channel(None);
+    let (standing_for, standing_for_seen) = watch::channel(None);
     let sources = consul::Sources {
         node: report.subscribe(),
         seeking: seeking_seen,
+        standing_for: standing_for_seen,
         events: event_sender.clone(),
         admin: admin.clone(),
     };
@@ -182,6 +184,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     let role = match start.config.role {
         RoleName::Master => Role::Master,
         RoleName::Worker => Role::Worker,
+        RoleName::Auto => Role::Auto,
     };
     let first_lease = Duration::from_secs(start.config.alone_secs);
     let common = Common {
@@ -209,6 +212,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         },
         report,
         seeking,
+        standing_for,
         signals: level,
         ready: Some(admin.latch("ready")),
         pulse: admin.watch("node", Duration::from_secs(30)),

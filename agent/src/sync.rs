@@ -17,7 +17,7 @@ pub use answer::checked;
 use crate::attempt::Facts;
 use crate::identity::{Door, Session};
 use crate::metrics::Metrics;
-use crate::node::Event;
+use crate::node::{Event, Role};
 use crate::upload;
 use crate::usage::Sample;
 use crate::written::Written;
@@ -36,6 +36,8 @@ const RETRY: Policy = Policy {
 pub struct Report {
     /// 0 before the first answer.
     pub attempt: u32,
+    /// What the node is in this attempt; `None` before it has begun.
+    pub role: Option<Role>,
     /// The whole state.
     pub report: NodeReport,
 }
@@ -59,7 +61,11 @@ pub struct Sources {
 impl Sources {
     /// The whole report of now.
     fn now(&mut self) -> Report {
-        let Report { attempt, report } = self.node.borrow_and_update().clone();
+        let Report {
+            attempt,
+            role,
+            report,
+        } = self.node.borrow_and_update().clone();
         let Facts {
             engine,
             progress,
@@ -89,7 +95,11 @@ impl Sources {
             }),
             ..report
         };
-        Report { attempt, report }
+        Report {
+            attempt,
+            role,
+            report,
+        }
     }
 }
 
@@ -160,7 +170,7 @@ impl Sync {
             .borrow()
             .clone()
             .ok_or_else(|| Status::unauthenticated("not enrolled"))?;
-        let Report { attempt, report } = self.sources.now();
+        let Report { attempt, report, .. } = self.sources.now();
         let message = SyncRequest {
             run_id: session.run.to_string(),
             node_id: session.node.to_string(),

@@ -3,6 +3,7 @@
 
 mod code;
 mod maps;
+mod role;
 
 use std::ops::RangeInclusive;
 
@@ -65,10 +66,11 @@ pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<
     let results = optional(top.get("results"), |field| field.with(sink, S3Prefix::new));
     let master = top
         .sub(sink, "master")
-        .and_then(|section| machine(sink, &section));
+        .and_then(|section| Some((role::alike(sink, &section), machine(sink, &section)?, section)));
     let workers = top
         .sub(sink, "workers")
         .and_then(|section| workers(sink, mode, &section));
+    let master = role::master(sink, mode, master, workers.as_ref());
     let spark = top.sub(sink, "spark").and_then(|section| spark(sink, &section));
     let limits = top
         .sub(sink, "limits")
@@ -77,13 +79,15 @@ pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<
         .need(sink, "on_failure")
         .and_then(|field| field.with(sink, on_failure));
     let tags = top.need(sink, "tags").and_then(|field| maps::tags(sink, &field));
+    let (alike, master) = master?;
     Some(Job {
         name: name?,
         engine: engine?,
         code: code?,
         env: env?,
         results: results?,
-        master: master?,
+        master,
+        alike,
         workers: workers?,
         spark: spark?,
         limits: limits?,

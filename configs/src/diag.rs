@@ -196,6 +196,9 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
+    /// The number of the first source: the compiled-in defaults, wherever jobs are read.
+    pub(crate) const COMPILED_IN: usize = 0;
+
     /// Adds a source; the result is its number.
     pub(crate) fn add_source(&mut self, name: &str, text: &str) -> usize {
         self.sources.push(Source {

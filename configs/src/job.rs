@@ -25,8 +25,11 @@ pub struct Job {
     pub env: Env,
     /// Where the store of this run is, unless it is the one in force.
     pub results: Option<S3Prefix>,
-    /// The node that drives the job.
+    /// The node that drives the job; one of the workers' kind where all are alike.
     pub master: Machine,
+    /// Whether all nodes are as the workers are, and one of them is elected to drive the job (`master.role: auto`).
+    #[serde(default)]
+    pub alike: bool,
     /// The other nodes.
     pub workers: Workers,
     /// Settings of Spark.

@@ -25,7 +25,7 @@ pub(crate) static JOB: Table = Table(&[
         "code",
         &["repo", "ref", "path", "entry", "class", "args", "requirements"],
     ),
-    ("master", &["cores", "memory", "instance", "spot", "disk"]),
+    ("master", &["role", "cores", "memory", "instance", "spot", "disk"]),
     (
         "workers",
         &[

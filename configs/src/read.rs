@@ -46,6 +46,11 @@ impl<'n> Field<'n> {
         }
     }
 
+    /// Whether somebody wrote it, in a file or a flag: it is not compiled in.
+    pub(crate) fn is_given(&self) -> bool {
+        self.key_place.source != Sink::COMPILED_IN
+    }
+
     /// Reports what is wrong with this value.
     pub(crate) fn report(&self, sink: &mut Sink, problem: Problem) {
         self.report_at(sink, self.place(), problem);

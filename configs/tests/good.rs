@@ -141,6 +141,34 @@ fn sets_lie_over_the_chosen_job() {
 }
 
 #[test]
+fn where_all_nodes_are_alike_the_master_is_as_the_workers_are() {
+    let fixed = with_sets(&[]).unwrap();
+    assert!(!fixed.alike);
+    let text =
+        "a:\n  code: {entry: a.py}\n  master: {role: auto}\n  workers: {count: 3, cores: 4, memory: 2GiB}\n";
+    let file = parse("a.yml", text, &env).unwrap();
+    let job = file.get("a").unwrap();
+    assert!(job.alike);
+    assert_eq!(job.master, job.workers.machine);
+    assert_eq!((job.master.cores, job.workers.count), (4, 3));
+    // The same size said twice is no contradiction.
+    let twice = text.replace("role: auto", "role: auto, cores: 4");
+    assert_eq!(parse("a.yml", &twice, &env).unwrap(), file);
+    let set = parse_job(
+        "a.yml",
+        &text.replace("role: auto", ""),
+        &env,
+        None,
+        &sets(&[("master.role", "auto")]),
+    );
+    assert_eq!(&set.unwrap().job, job);
+    // A job of a record that was written before there were roles.
+    let mut old = serde_json::to_value(&fixed).unwrap();
+    old.as_object_mut().unwrap().remove("alike");
+    assert_eq!(serde_json::from_value::<Job>(old).unwrap(), fixed);
+}
+
+#[test]
 fn a_variable_of_another_job_may_be_unset() {
     assert!(parse_job("full.yml", FULL, &|_| None, Some("words"), &[]).is_ok());
     assert!(parse_job("full.yml", FULL, &|_| None, Some("flights"), &[]).is_err());

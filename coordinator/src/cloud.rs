@@ -159,4 +159,8 @@ pub trait Cloud: Send + Sync {
     async fn forget(&self, run: &RunId);
     /// How often it is looked at.
     fn pace(&self) -> Pace;
+    /// Whether its nodes have a Consul to elect a master in.
+    fn has_consul(&self) -> bool {
+        false
+    }
 }

@@ -125,7 +125,9 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn status(error: ServerError) -> Status {
     let code = match &error {
-        ServerError::BadJob(_) | ServerError::NoSuchCloud { .. } => Code::InvalidArgument,
+        ServerError::BadJob(_) | ServerError::NoSuchCloud { .. } | ServerError::NoConsul(_) => {
+            Code::InvalidArgument
+        }
         ServerError::NoSuchRun(_) => Code::NotFound,
         ServerError::Closed(_) | ServerError::Foreign(_) | ServerError::Impossible(_) => {
             Code::FailedPrecondition

@@ -31,6 +31,7 @@ pub(crate) fn starts_max(wanted: u32) -> u32 {
 pub fn plan(wanted: Wanted, machines: &[Machine]) -> Vec<Action> {
     let mut actions = plan_role(Role::Master, wanted.masters, machines);
     actions.extend(plan_role(Role::Worker, wanted.workers, machines));
+    actions.extend(plan_role(Role::Auto, wanted.alike, machines));
     actions
 }
 
@@ -67,6 +68,7 @@ mod tests {
         let node = match role {
             Role::Master => NodeId::master(n),
             Role::Worker => NodeId::worker(n),
+            Role::Auto => NodeId::alike(n),
         };
         let ended = ended.then_some(Timestamp::UNIX_EPOCH);
         Machine {
@@ -91,6 +93,7 @@ mod tests {
             Wanted {
                 masters: 1,
                 workers: 2,
+                ..Wanted::default()
             },
             &machines,
         );
@@ -111,7 +114,7 @@ mod tests {
             let machines: Vec<_> =
                 ended.iter().zip(1..).map(|(&ended, n)| machine(Role::Worker, n, ended)).collect();
             let alive = ended.iter().filter(|&&ended| !ended).count();
-            let actions = plan(Wanted { masters: 0, workers }, &machines);
+            let actions = plan(Wanted { workers, ..Wanted::default() }, &machines);
             let starts = actions.iter().filter(|a| matches!(a, Action::Start { .. })).count();
             prop_assert!(starts == 0 || alive + starts == workers as usize);
             prop_assert!(starts == 0 || machines.len() + starts <= starts_max(workers) as usize);

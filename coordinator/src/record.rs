@@ -82,6 +82,8 @@ pub enum Role {
     Master,
     /// Serves the master.
     Worker,
+    /// One of nodes that are alike, while the master of the attempt is not decided.
+    Auto,
 }
 
 /// A node that enrolled, for the coordinator that takes the run over.

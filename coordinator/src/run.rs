@@ -11,6 +11,7 @@
 
 mod adopt;
 mod desired;
+mod elect;
 mod node;
 mod report;
 mod steps;
@@ -37,6 +38,8 @@ pub struct Spec {
     pub workers: u32,
     /// Workers that suffice to begin.
     pub min_workers: u32,
+    /// Whether all nodes are alike: each attempt chooses its master among them.
+    pub alike: bool,
     /// End of the run, whatever happens.
     pub deadline: Duration,
     /// Longest time to form.

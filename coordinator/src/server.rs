@@ -117,6 +117,12 @@ pub enum ServerError {
         /// Those it has.
         has: String,
     },
+    /// Nodes that are alike elect their master in Consul.
+    #[error(
+        "`{0}.master.role` is `auto`, and this coordinator has no Consul for its nodes to elect the master in: \
+         give it one (--consul), or write `role: fixed`"
+    )]
+    NoConsul(String),
     /// There is no such run here.
     #[error("there is no run {0} here")]
     NoSuchRun(RunId),
@@ -216,6 +222,9 @@ impl Server {
         let name = launch.job.name.as_str();
         let run = RunId::derive(name, &launch.request_id, &launch.job_json, &launch.commit)
             .map_err(|error| ServerError::BadJob(error.to_string()))?;
+        if launch.job.alike && !self.parts.cloud.has_consul() {
+            return Err(ServerError::NoConsul(name.to_owned()));
+        }
         let _one_at_a_time = self.launching.lock().await;
         if self.runs.read().await.contains_key(&run) {
             return Ok((run, false));

@@ -1,11 +1,11 @@
 //! Jobs that a team keeps in Consul's KV: one key for each job, `<prefix>/jobs/<job>`, whose value is a job file of that
 //! job alone.
 //!
-//! One key, because that is what compare-and-swap protects: a job changes whole or not at all, and a reader never sees
-//! half of it. Only what has been checked is written, and what is read is checked again by whoever reads it.
+//! One key, so that a reader never sees half of a job. Several jobs change at once, with compare-and-swap for each: all or
+//! none, as far as they fit in one transaction of Consul. Only what has been checked is written, and what is read is checked again by whoever reads it.
 
 use mayfly_configs::JobName;
-use mayfly_kit::consul::{Cas, Consul, ConsulError, ConsulSettings, SettingsError};
+use mayfly_kit::consul::{Cas, Consul, ConsulError, ConsulSettings, Put, SettingsError};
 
 /// Where they are, below the prefix.
 const FOLDER: &str = "jobs/";
@@ -74,13 +74,24 @@ impl SharedJobs {
         }))
     }
 
-    /// Writes one, if it still is what `was` says; false when somebody has changed it since.
+    /// Writes the jobs of one of [`parts`], if all of them still are as they were read; writes none, and returns false,
+    /// when somebody has changed one since.
     ///
     /// # Errors
     /// As [`SharedJobs::names`].
-    pub async fn put(&self, name: &JobName, text: &str, was: Option<&Kept>) -> Result<bool, ConsulError> {
-        let cas = was.map_or(Cas::New, |kept| Cas::Unchanged(kept.index));
-        let key = format!("{FOLDER}{name}");
-        self.consul.put(&key, text.as_bytes().to_vec(), cas).await
+    ///
+    /// [`parts`]: mayfly_kit::consul::parts
+    pub async fn put_all(&self, part: &[Put]) -> Result<bool, ConsulError> {
+        self.consul.put_all(part).await
+    }
+}
+
+/// What to write so that a job has this text, where `was` was read.
+#[must_use]
+pub fn put(name: &JobName, text: &str, was: Option<&Kept>) -> Put {
+    Put {
+        key: format!("{FOLDER}{name}"),
+        value: text.as_bytes().to_vec(),
+        cas: was.map_or(Cas::New, |kept| Cas::Unchanged(kept.index)),
     }
 }

@@ -17,6 +17,7 @@ mod presence;
 mod service;
 mod session;
 mod settings;
+mod txn;
 mod wire;
 
 pub use error::{ConsulError, ConsulFault};
@@ -26,6 +27,7 @@ pub use presence::Presence;
 pub use service::{Health, Kind, Service};
 pub use session::SessionId;
 pub use settings::{ConsulSettings, DEFAULT_PREFIX, SettingsError};
+pub use txn::{Put, parts};
 
 use std::sync::Arc;
 

@@ -70,7 +70,7 @@ string_id! {
     RunId
 }
 string_id! {
-    /// One machine of a run: `master-<n>` or `worker-<n>`, never used twice within a run.
+    /// One machine of a run: `master-<n>`, `worker-<n>`, or `node-<n>` where all are alike; never used twice within a run.
     NodeId
 }
 
@@ -114,13 +114,15 @@ impl FromStr for RunId {
 impl FromStr for NodeId {
     type Err = IdError;
     fn from_str(s: &str) -> Result<Self, IdError> {
-        let rest = s.strip_prefix("master-").or_else(|| s.strip_prefix("worker-"));
+        let rest = ["master-", "worker-", "node-"]
+            .iter()
+            .find_map(|kind| s.strip_prefix(kind));
         match rest {
             Some(rest) if is_number(rest) || is_instance(rest) => Ok(Self(s.to_owned())),
             _ => Err(IdError::new(
                 "node id",
                 s,
-                "a node id is master-<n> or worker-<n>, on AWS master-<instance> or worker-<instance>",
+                "a node id is master-<n>, worker-<n> or node-<n>, on AWS master-<instance> or worker-<instance>",
             )),
         }
     }
@@ -162,6 +164,12 @@ impl NodeId {
     #[must_use]
     pub fn worker(n: u32) -> Self {
         Self(format!("worker-{n}"))
+    }
+
+    /// The `n`-th node of a run whose nodes are alike.
+    #[must_use]
+    pub fn alike(n: u32) -> Self {
+        Self(format!("node-{n}"))
     }
 }
 

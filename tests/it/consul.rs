@@ -2,6 +2,7 @@
 
 mod acl;
 mod client;
+mod election;
 mod launch;
 mod liars;
 mod presence;

@@ -256,6 +256,18 @@ fn a_job_that_somebody_else_has_changed_is_not_written_over() {
 }
 
 #[test]
+fn more_jobs_than_consul_writes_at_once_go_in_parts_and_it_is_said() {
+    let team = Team::new();
+    let job = |n: usize| format!("j{n}: {{code: {{repo: https://localhost/x.git, entry: main.py}}}}\n");
+    team.write("jobs.yml", &(0..70).map(job).collect::<String>());
+    team.run(&["config", "push", "jobs.yml", "--yes"])
+        .exited(0)
+        .said("70 jobs are more than Consul writes at once: they go in 2 parts");
+    assert_eq!(team.keys().len(), 70);
+    team.run(&["config", "diff", "jobs.yml"]).exited(0);
+}
+
+#[test]
 fn a_job_of_consul_runs_to_its_receipt() {
     let _slot = slots::take();
     let team = Team::new();

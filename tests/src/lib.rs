@@ -17,6 +17,7 @@
 
 mod consul;
 pub mod ec2;
+mod cut;
 mod git_server;
 mod home;
 pub mod http;
@@ -33,6 +34,7 @@ pub mod wait;
 
 pub use consul::{Cluster, Consul};
 pub use ec2::Ec2;
+pub use cut::Cut;
 pub use git_server::GitServer;
 pub use home::Home;
 pub use job::Job;

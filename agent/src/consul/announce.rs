@@ -11,8 +11,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::TURN_MAX;
-use crate::config::{NodeConfig, RoleName};
+use crate::config::NodeConfig;
 use crate::engine::spark::{MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT};
+use crate::node::Role;
 use crate::run::ADMIN_PORT;
 use crate::sync::Report;
 
@@ -51,8 +52,9 @@ impl Announce {
     /// Until the node has ended and is taken out.
     pub(super) async fn run(mut self) {
         loop {
-            let Report { attempt, report } = self.report.borrow_and_update().clone();
-            let wanted = self.wanted(attempt, report.phase());
+            let now = self.report.borrow_and_update().clone();
+            let report = &now.report;
+            let wanted = self.wanted(&now);
             let stuck = self.admin.stuck();
             let (health, line) = if stuck.is_empty() {
                 (Health::Passing, report.status.clone())
@@ -61,7 +63,7 @@ impl Announce {
             };
             let wait = self.presence.turn(wanted.as_ref(), health, &line).await;
             self.pulse.status(self.presence.status());
-            if !self.pause(wait, attempt, report.phase).await {
+            if !self.pause(wait, &now).await {
                 break;
             }
         }
@@ -69,23 +71,31 @@ impl Announce {
     }
 
     /// Until the next turn is due, or there is news; false when the node has ended.
-    async fn pause(&mut self, wait: Duration, attempt: u32, phase: i32) -> bool {
+    async fn pause(&mut self, wait: Duration, told: &Report) -> bool {
         sleep(PAUSE).await;
-        let news = |next: &Report| next.attempt != attempt || next.report.phase != phase;
+        let shown = |report: &Report| (report.attempt, report.role, report.report.phase);
+        let news = |next: &Report| shown(next) != shown(told);
         tokio::select! {
             changed = self.report.wait_for(news) => changed.is_ok(),
             () = sleep(wait.saturating_sub(PAUSE)) => true,
         }
     }
 
-    /// What others shall see: nothing before there is an attempt, and nothing of a node that leaves.
-    fn wanted(&self, attempt: u32, phase: NodePhase) -> Option<Service> {
-        if attempt == 0 || phase == NodePhase::Leaving {
+    /// What others shall see: nothing before there is an attempt and the node has its role in it, and nothing of a node
+    /// that leaves.
+    fn wanted(&self, now: &Report) -> Option<Service> {
+        let Report {
+            attempt,
+            role,
+            report,
+        } = now;
+        if *attempt == 0 || report.phase() == NodePhase::Leaving {
             return None;
         }
-        let (kind, role, port, ui) = match self.config.role {
-            RoleName::Master => (Kind::Master, "master", MASTER_PORT, MASTER_UI_PORT),
-            RoleName::Worker => (Kind::Worker, "worker", WORKER_UI_PORT, WORKER_UI_PORT),
+        let (kind, role, port, ui) = match (*role)? {
+            Role::Master => (Kind::Master, "master", MASTER_PORT, MASTER_UI_PORT),
+            Role::Worker => (Kind::Worker, "worker", WORKER_UI_PORT, WORKER_UI_PORT),
+            Role::Auto => return None,
         };
         Some(Service {
             kind,

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Desired, Engine, Event, Failure, Job, JobEnd, Node, Stage};
+use super::{Desired, Engine, Event, Failure, Job, JobEnd, Node, Role, Stage};
 
 impl Node {
     pub(super) fn learn(&mut self, event: Event) {
         match event {
             Event::Desired { asked, desired } => self.wish(asked, desired),
             Event::Found(n, address) => self.found = Some((n, address)),
+            Event::Locked(n) => self.locked = Some(n),
             Event::Prepared(n) if self.is_now(n) => self.form(|prepared, _| *prepared = true),
             Event::EngineReady(n) if self.is_now(n) => self.form(|_, engine| *engine = Engine::Running),
             Event::EngineLost(n) if self.is_now(n) => self.form(|_, engine| *engine = Engine::Starting),
@@ -62,6 +63,11 @@ impl Node {
                     known.master_address
                 } else {
                     desired.master_address
+                },
+                role: if desired.role == Role::Auto {
+                    known.role
+                } else {
+                    desired.role
                 },
                 ..desired
             },

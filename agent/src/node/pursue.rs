@@ -86,7 +86,7 @@ impl Node {
     }
 
     fn may_commit(&self, wish: &Desired) -> bool {
-        self.role == Role::Master && wish.goal >= Goal::Commit && !wish.commit_nodes.is_empty()
+        self.role() == Role::Master && wish.goal >= Goal::Commit && !wish.commit_nodes.is_empty()
     }
 
     fn begin(&mut self, attempt: Attempt, effects: &mut Vec<Effect>) {
@@ -102,6 +102,7 @@ impl Node {
 
     /// The engine starts beside the preparation; the job after both. Nothing new starts after a failure.
     fn form_up(&mut self, wish: &Desired, effects: &mut Vec<Effect>) {
+        let role = self.role();
         let Stage::Forming { prepared, engine } = &mut self.stage else {
             return;
         };
@@ -112,18 +113,21 @@ impl Node {
             Some((n, found)) if *n == wish.attempt && wish.master_address.is_empty() => found,
             Some(_) | None => &wish.master_address,
         };
-        let start = match self.role {
-            Role::Master => *engine == Engine::None,
+        let none = *engine == Engine::None || self.started_as != role;
+        let start = match role {
+            Role::Master => none,
             // It runs with what Consul said, which was wrong or has changed.
-            Role::Worker => !address.is_empty() && (*engine == Engine::None || self.master != *address),
+            Role::Worker => !address.is_empty() && (none || self.master != *address),
+            Role::Auto => false,
         };
         if start {
             *engine = Engine::Starting;
+            self.started_as = role;
             self.master.clone_from(address);
             effects.push(Effect::StartEngine(wish.attempt, address.clone()));
         }
         let ready = *prepared && *engine == Engine::Running;
-        if ready && wish.goal == Goal::Work && self.role == Role::Master && self.job == Job::None {
+        if ready && wish.goal == Goal::Work && role == Role::Master && self.job == Job::None {
             self.job = Job::Running;
             effects.push(Effect::StartJob(wish.attempt));
         }

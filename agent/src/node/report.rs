@@ -17,8 +17,34 @@ impl Node {
     pub fn seeking(&self) -> Option<Attempt> {
         let wish = self.wish.as_ref()?;
         let forming = matches!(self.stage, Stage::Forming { .. }) && wish.goal < Goal::Collect;
-        let unnamed = self.role == Role::Worker && wish.master_address.is_empty();
+        let unnamed = self.role() == Role::Worker && wish.master_address.is_empty();
         (forming && unnamed).then_some(wish.attempt)
+    }
+
+    /// What it is in the attempt that is wanted.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match (self.role, &self.wish) {
+            (Role::Auto, Some(wish)) => wish.role,
+            (fixed, _) => fixed,
+        }
+    }
+
+    /// The attempt whose master it would be, or is, by election: it takes the lock of that attempt, and keeps it.
+    #[must_use]
+    pub fn standing_for(&self) -> Option<Attempt> {
+        let stands = self.role == Role::Auto && self.role() != Role::Worker;
+        let fit = self.failure.is_none() && !self.is_leaving();
+        let wish = self.wish.as_ref().filter(|_| stands && fit)?;
+        Some(wish.attempt)
+    }
+
+    /// The attempt that it claims to be the master of. One that was told so says it again: the coordinator may have been
+    /// started anew since.
+    #[must_use]
+    pub fn claims(&self) -> Option<Attempt> {
+        let told = self.role() == Role::Master;
+        self.standing_for().filter(|n| told || self.locked == Some(*n))
     }
 
     /// Its phase on the wire.
@@ -51,6 +77,9 @@ impl Node {
                 engine: Engine::Running,
             } => "preparing; the engine runs",
             Stage::Forming { prepared: false, .. } => "preparing",
+            Stage::Forming {
+                engine: Engine::None, ..
+            } if self.role() == Role::Auto => "waiting for the election of the master",
             Stage::Forming {
                 engine: Engine::None, ..
             } => "waiting for the master's address",

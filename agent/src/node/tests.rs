@@ -22,6 +22,7 @@ fn desired(n: u32, goal: Goal) -> Desired {
         lease: 20 * SECOND,
         deadline: 3600 * SECOND,
         save_results: true,
+        role: Role::Auto,
     }
 }
 
@@ -107,6 +108,89 @@ fn a_worker_waits_for_the_masters_address_and_never_works_or_commits() {
         "{effects:?}"
     );
     assert_eq!(node.phase(), mayfly_proto::v1::NodePhase::Collected);
+}
+
+/// What the coordinator answers before anything is decided.
+fn undecided(n: u32) -> Desired {
+    Desired {
+        master_address: String::new(),
+        ..desired(n, Goal::Form)
+    }
+}
+
+#[test]
+fn a_node_that_is_like_all_others_claims_the_lock_that_it_has_and_is_what_it_is_told() {
+    let one = Attempt::FIRST;
+    let mut events = vec![told(1, undecided(1)), Event::Prepared(one)];
+    let (node, effects) = run(Role::Auto, events.clone());
+    assert_eq!(
+        effects,
+        [Effect::Prepare(one)],
+        "an engine before the role is known"
+    );
+    assert_eq!((node.standing_for(), node.claims()), (Some(one), None));
+    assert_eq!(node.seeking(), None);
+
+    events.push(Event::Locked(one));
+    let (node, effects) = run(Role::Auto, events.clone());
+    assert_eq!((effects.len(), node.claims()), (1, Some(one)));
+
+    let as_role = |role| Desired { role, ..undecided(1) };
+    let mut master = events.clone();
+    master.extend([told(2, as_role(Role::Master)), told(3, undecided(1))]);
+    let (node, effects) = run(Role::Auto, master);
+    assert_eq!(effects[1..], [Effect::StartEngine(one, String::new())]);
+    assert_eq!(
+        (node.role(), node.claims()),
+        (Role::Master, Some(one)),
+        "a coordinator that was started anew took the role away"
+    );
+
+    events.push(told(2, as_role(Role::Worker)));
+    let (node, _) = run(Role::Auto, events);
+    assert_eq!((node.standing_for(), node.claims()), (None, None));
+    assert_eq!(node.seeking(), Some(one));
+}
+
+#[test]
+fn each_attempt_decides_anew_and_an_older_lock_is_no_claim() {
+    let (one, two) = (attempt(1), attempt(2));
+    let worker = Desired {
+        role: Role::Worker,
+        ..desired(1, Goal::Work)
+    };
+    let mut events = vec![
+        Event::Locked(one),
+        told(1, worker),
+        told(2, undecided(2)),
+        Event::Stopped(one),
+        Event::Locked(one),
+    ];
+    let (node, _) = run(Role::Auto, events.clone());
+    assert_eq!((node.standing_for(), node.claims()), (Some(two), None));
+    let master = Desired {
+        role: Role::Master,
+        ..undecided(2)
+    };
+    events.extend([Event::Locked(two), told(3, master)]);
+    let (node, effects) = run(Role::Auto, events);
+    assert_eq!(effects.last(), Some(&Effect::StartEngine(two, String::new())));
+    assert_eq!(node.claims(), Some(two));
+}
+
+#[test]
+fn a_node_of_one_role_stands_for_nothing_and_takes_no_other() {
+    for (role, other) in [(Role::Master, Role::Worker), (Role::Worker, Role::Master)] {
+        let wish = Desired {
+            role: other,
+            ..desired(1, Goal::Work)
+        };
+        let (node, _) = run(role, vec![Event::Locked(attempt(1)), told(1, wish)]);
+        assert_eq!(
+            (node.role(), node.standing_for(), node.claims()),
+            (role, None, None)
+        );
+    }
 }
 
 #[test]
@@ -313,6 +397,11 @@ fn goals() -> impl Strategy<Value = Goal> {
     ]
 }
 
+/// What a node that is like all others becomes in an attempt; each attempt decides once.
+fn elected(n: u32) -> Role {
+    if n % 2 == 0 { Role::Master } else { Role::Worker }
+}
+
 fn events() -> impl Strategy<Value = Event> {
     let n = || (1..4u32).prop_map(attempt);
     let failure = Failure {
@@ -321,12 +410,16 @@ fn events() -> impl Strategy<Value = Event> {
     };
     prop_oneof![
         4 => (1..4u32, goals(), any::<bool>(), any::<bool>(), 0..9u64).prop_map(|(n, goal, known, save, grace)| {
-            let wish = desired(n, goal);
+            // Nothing is known of a master before it is decided, nor is more wanted than to form.
+            let decided = known || goal > Goal::Form;
+            let role = if decided { elected(n) } else { Role::Auto };
+            let wish = Desired { role, ..desired(n, goal) };
             let master_address = if known { wish.master_address.clone() } else { String::new() };
             let grace = Duration::from_secs(grace);
             told(0, Desired { master_address, save_results: save, grace, lease: 900 * SECOND, ..wish })
         }),
         1 => (n(), 3..5u8).prop_map(|(n, host)| Event::Found(n, format!("127.0.0.{host}:7077"))),
+        1 => n().prop_map(Event::Locked),
         1 => n().prop_map(Event::Prepared),
         1 => n().prop_map(Event::EngineReady),
         1 => n().prop_map(Event::EngineLost),
@@ -406,7 +499,7 @@ impl World {
 
 proptest! {
     #[test]
-    fn no_sequence_breaks_the_rules(role in prop_oneof![Just(Role::Master), Just(Role::Worker)],
+    fn no_sequence_breaks_the_rules(role in prop_oneof![Just(Role::Master), Just(Role::Worker), Just(Role::Auto)],
                                     script in proptest::collection::vec(events(), 0..60)) {
         let (mut node, mut world) = (Node::new(role, 900 * SECOND), World::default());
         for event in script {

@@ -6,7 +6,7 @@ use mayfly_proto::v1;
 use mayfly_proto::{Attempt, NodeId};
 use tonic::Status;
 
-use crate::node::{Desired, Goal};
+use crate::node::{Desired, Goal, Role};
 
 /// A wire value into a checked one.
 ///
@@ -22,6 +22,12 @@ pub fn checked(wire: &v1::Desired) -> Result<Desired, Status> {
         v1::Goal::Commit => Goal::Commit,
         v1::Goal::Leave => Goal::Leave,
     };
+    // A coordinator of before knows no others than those that a node enrols as.
+    let role = match wire.role() {
+        v1::Role::Unspecified | v1::Role::Auto => Role::Auto,
+        v1::Role::Master => Role::Master,
+        v1::Role::Worker => Role::Worker,
+    };
     let nodes: Result<Vec<NodeId>, _> = wire.commit_nodes.iter().map(|node| node.parse()).collect();
     Ok(Desired {
         attempt: Attempt::try_from(wire.attempt).map_err(|_| bad("attempt"))?,
@@ -32,6 +38,7 @@ pub fn checked(wire: &v1::Desired) -> Result<Desired, Status> {
         lease: Duration::from_millis(wire.lease_ms),
         deadline: Duration::from_millis(wire.deadline_ms),
         save_results: wire.save_results,
+        role,
     })
 }
 

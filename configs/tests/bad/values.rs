@@ -148,3 +148,23 @@ fn rules_between_keys() {
     let shared = format!("defaults:\n  workers: {{min: 3}}\n{}", job("workers: {count: 2}"));
     refused("30 min of the defaults", &shared, 2, &["`workers.min` is 3"]);
 }
+
+#[test]
+fn the_masters_role() {
+    refused(
+        "no role",
+        &job("master: {role: aut}"),
+        3,
+        &["`master.role` is `aut`", "did you mean `auto`?"],
+    );
+    for (key, value) in [("cores", "2"), ("memory", "2GiB"), ("instance", "m7g.xlarge")] {
+        let text = job(&format!("master: {{role: auto, {key}: {value}}}"));
+        let names = format!("`master.{key}` is not what `workers.{key}` is");
+        refused("a master of another size", &text, 3, &[&names, "remove it"]);
+    }
+    let shared = format!(
+        "defaults:\n  master: {{cores: 3}}\n{}",
+        job("master: {role: auto}")
+    );
+    refused("the size of the defaults", &shared, 2, &["`master.cores`"]);
+}

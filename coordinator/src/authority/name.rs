@@ -71,7 +71,7 @@ impl FromStr for NodeName {
         let [run, "node", node, "role", role] = parts[..] else {
             return Err(NameError::Name);
         };
-        let role = [Role::Master, Role::Worker]
+        let role = [Role::Master, Role::Worker, Role::Auto]
             .into_iter()
             .find(|known| known.name() == role);
         Ok(Self {

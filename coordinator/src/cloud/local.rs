@@ -111,6 +111,7 @@ impl LocalCloud {
         let node = match role {
             Role::Master => NodeId::master(number),
             Role::Worker => NodeId::worker(number),
+            Role::Auto => NodeId::alike(number),
         };
         let index = u32::try_from(group.machines.len()).unwrap_or(u32::MAX);
         let folder = self.home.run(run);
@@ -173,10 +174,10 @@ impl Cloud for LocalCloud {
             match action {
                 Action::Start { role, number } => self.start(run, group, role, number).await?,
                 Action::GiveUp { role } => {
-                    let role = if role == Role::Master {
-                        "masters"
-                    } else {
-                        "workers"
+                    let role = match role {
+                        Role::Master => "masters",
+                        Role::Worker => "workers",
+                        Role::Auto => "nodes",
                     };
                     return Err(CloudError::Permanent(format!(
                         "{role} keep ending as soon as they are started; see agent.log in {}",
@@ -217,6 +218,10 @@ impl Cloud for LocalCloud {
             keeping: Duration::from_millis(500),
             releasing: Duration::from_millis(50),
         }
+    }
+
+    fn has_consul(&self) -> bool {
+        self.site.consul.is_some()
     }
 
     async fn release(&self, run: &RunId) -> Result<(), CloudError> {

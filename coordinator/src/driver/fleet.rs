@@ -35,10 +35,7 @@ impl Task {
             | Stage::Working { .. }
             | Stage::Collecting { .. }
             | Stage::Held { .. } => match run.wanted() {
-                Wanted {
-                    masters: 0,
-                    workers: 0,
-                } => Self::Idle,
+                none if none == Wanted::default() => Self::Idle,
                 wanted => Self::Keep(wanted, run.condemned(now), end),
             },
             Stage::Releasing { .. } | Stage::Closed => Self::Release,

@@ -128,6 +128,7 @@ fn role(role: Role) -> v1::Role {
     match role {
         Role::Master => v1::Role::Master,
         Role::Worker => v1::Role::Worker,
+        Role::Auto => v1::Role::Auto,
     }
 }
 

@@ -52,6 +52,7 @@ fn with_folder(home: &Home, record: &RunRecord) -> Vec<NodeId> {
 
 /// A node as the job orders it. Whoever was not released was lost.
 fn as_ordered(node: NodeId, record: &RunRecord) -> NodeUse {
+    // What is no master is sized as the workers are.
     let role = if node.as_str().starts_with("master-") {
         Role::Master
     } else {

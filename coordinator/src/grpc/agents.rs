@@ -80,6 +80,29 @@ fn wire(desired: Desired) -> v1::Desired {
         deadline_ms: millis(desired.deadline),
         sync_interval_ms: millis(desired.sync),
         save_results: desired.save_results,
+        role: role_on_wire(desired.role).into(),
+    }
+}
+
+/// A role as the protocol names it.
+pub(crate) fn role_on_wire(role: Role) -> v1::Role {
+    match role {
+        Role::Master => v1::Role::Master,
+        Role::Worker => v1::Role::Worker,
+        Role::Auto => v1::Role::Auto,
+    }
+}
+
+/// Whether the job runs on this node, as far as anybody knows.
+fn is_master(known: &Known) -> bool {
+    match known.session.role {
+        Role::Master => true,
+        Role::Worker => false,
+        Role::Auto => {
+            let view = known.entry.handle.view.borrow();
+            let mut masters = view.nodes.iter().filter(|node| node.role() == v1::Role::Master);
+            masters.any(|node| node.node_id == known.node.as_str())
+        }
     }
 }
 
@@ -186,7 +209,7 @@ impl AgentService for Agents {
                 return Err(Status::resource_exhausted("a batch may have 100,000 lines"));
             }
             if batch.stream == "job" {
-                if known.session.role != Role::Master {
+                if !is_master(&known) {
                     return Err(self.callers.not_for_workers(&caller, &known));
                 }
                 known.entry.handle.output.push(batch);

@@ -22,7 +22,10 @@ pub fn role(wire: i32) -> Result<Role, Status> {
     match v1::Role::try_from(wire) {
         Ok(v1::Role::Master) => Ok(Role::Master),
         Ok(v1::Role::Worker) => Ok(Role::Worker),
-        Ok(v1::Role::Unspecified) | Err(_) => Err(Status::invalid_argument("role must be MASTER or WORKER")),
+        Ok(v1::Role::Auto) => Ok(Role::Auto),
+        Ok(v1::Role::Unspecified) | Err(_) => {
+            Err(Status::invalid_argument("role must be MASTER, WORKER or AUTO"))
+        }
     }
 }
 
@@ -32,10 +35,10 @@ pub fn role(wire: i32) -> Result<Role, Status> {
 /// It is no name, or that of another role.
 pub fn node_id(machine_id: &str, role: Role) -> Result<NodeId, Status> {
     let id: NodeId = machine_id.parse().map_err(bad_id)?;
-    let prefix = if role == Role::Master {
-        "master-"
-    } else {
-        "worker-"
+    let prefix = match role {
+        Role::Master => "master-",
+        Role::Worker => "worker-",
+        Role::Auto => "node-",
     };
     if id.as_str().starts_with(prefix) {
         Ok(id)

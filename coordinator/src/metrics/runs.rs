@@ -87,6 +87,7 @@ pub(super) fn role_name(role: v1::Role) -> &'static str {
         v1::Role::Unspecified => "unknown",
         v1::Role::Master => "master",
         v1::Role::Worker => "worker",
+        v1::Role::Auto => "auto",
     }
 }
 
@@ -216,7 +217,12 @@ fn cpu_secs(view: &v1::RunView) -> f64 {
 }
 
 fn add_nodes(family: &mut Family, view: &v1::RunView) {
-    for role in [v1::Role::Master, v1::Role::Worker] {
+    for role in [v1::Role::Master, v1::Role::Worker, v1::Role::Auto] {
+        // Only nodes that are alike have no role, and only before it is decided.
+        let undecided = |node: &v1::NodeView| node.role() == v1::Role::Auto;
+        if role == v1::Role::Auto && !view.nodes.iter().any(undecided) {
+            continue;
+        }
         for state in ["there", "gone", "lost"] {
             let is = |node: &&v1::NodeView| {
                 let now = match (node.lost, node.gone) {

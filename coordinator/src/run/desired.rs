@@ -42,15 +42,19 @@ pub struct Desired {
     pub sync: Duration,
     /// Whether results are wanted, or only logs.
     pub save_results: bool,
+    /// What the node is in this attempt.
+    pub role: Role,
 }
 
 /// Machines wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// 0 or 1.
     pub masters: u32,
     /// Workers.
     pub workers: u32,
+    /// Those that are alike, in place of both: one of them is the master, the others are workers.
+    pub alike: u32,
 }
 
 impl Run {
@@ -77,6 +81,7 @@ impl Run {
             deadline: (self.spec.deadline + self.spec.timing.overtime).saturating_sub(now),
             sync: self.sync_interval(),
             save_results: self.saves_results(),
+            role: node.map_or(Role::Worker, |node| node.role),
         }
     }
 
@@ -84,20 +89,42 @@ impl Run {
     #[must_use]
     pub fn wanted(&self) -> Wanted {
         match self.stage {
-            Stage::Forming { .. } | Stage::Working { .. } => Wanted {
-                masters: 1,
-                workers: self.spec.workers,
-            },
+            Stage::Forming { .. } | Stage::Working { .. } => self.whole_fleet(),
             // Nobody new can help any more; those that are there are kept.
-            Stage::Collecting { .. } | Stage::Held { .. } => Wanted {
-                masters: u32::from(self.master().is_some()),
-                workers: u32::try_from(self.workers().count()).unwrap_or(u32::MAX),
-            },
-            Stage::Arming => self.wanted_while_arming(),
-            Stage::Accepted | Stage::Releasing { .. } | Stage::Closed => Wanted {
-                masters: 0,
-                workers: 0,
-            },
+            Stage::Collecting { .. } | Stage::Held { .. } => self.fleet_of_now(),
+            // The first attempt has no machine before its killer is armed; a later one keeps those it has.
+            Stage::Arming if self.attempt > Attempt::FIRST => self.whole_fleet(),
+            Stage::Arming | Stage::Accepted | Stage::Releasing { .. } | Stage::Closed => Wanted::default(),
+        }
+    }
+
+    fn whole_fleet(&self) -> Wanted {
+        let workers = self.spec.workers;
+        if self.spec.alike {
+            return Wanted {
+                alike: workers.saturating_add(1),
+                ..Wanted::default()
+            };
+        }
+        Wanted {
+            masters: 1,
+            workers,
+            alike: 0,
+        }
+    }
+
+    fn fleet_of_now(&self) -> Wanted {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        if self.spec.alike {
+            return Wanted {
+                alike: count(self.present().count()),
+                ..Wanted::default()
+            };
+        }
+        Wanted {
+            masters: u32::from(self.master().is_some()),
+            workers: count(self.workers().count()),
+            alike: 0,
         }
     }
 
@@ -115,21 +142,6 @@ impl Run {
             .collect()
     }
 
-    /// The first attempt has no machine before its killer is armed; a later one keeps those it has.
-    fn wanted_while_arming(&self) -> Wanted {
-        if self.attempt == Attempt::FIRST {
-            Wanted {
-                masters: 0,
-                workers: 0,
-            }
-        } else {
-            Wanted {
-                masters: 1,
-                workers: self.spec.workers,
-            }
-        }
-    }
-
     fn goal(&self, node: &Node) -> Goal {
         match &self.stage {
             Stage::Accepted | Stage::Arming | Stage::Forming { .. } => Goal::Form,
@@ -139,7 +151,7 @@ impl Run {
                 ..
             } => match node.role {
                 Role::Master => Goal::Commit,
-                Role::Worker => Goal::Collect,
+                Role::Worker | Role::Auto => Goal::Collect,
             },
             Stage::Collecting { .. } | Stage::Held { .. } => Goal::Collect,
             Stage::Releasing { .. } | Stage::Closed => Goal::Leave,

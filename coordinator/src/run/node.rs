@@ -9,12 +9,13 @@ use super::report::{NodePhase, Report};
 use crate::record::Role;
 
 impl Role {
-    /// `master` or `worker`.
+    /// `master`, `worker` or `auto`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Master => "master",
             Self::Worker => "worker",
+            Self::Auto => "auto",
         }
     }
 
@@ -23,7 +24,7 @@ impl Role {
     pub fn size(self, job: &Job) -> (u32, u64) {
         let machine = match self {
             Self::Master => &job.master,
-            Self::Worker => &job.workers.machine,
+            Self::Worker | Self::Auto => &job.workers.machine,
         };
         (machine.cores, machine.memory_bytes)
     }
@@ -34,7 +35,7 @@ impl Role {
 pub struct Node {
     /// Its id.
     pub id: NodeId,
-    /// What it is for.
+    /// What it is for, in the attempt of now where nodes are alike.
     pub role: Role,
     /// Where the fleet reaches it.
     pub address: String,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-use mayfly_proto::v1;
+use mayfly_proto::{Attempt, v1};
 use serde::{Deserialize, Serialize};
 
 /// How far a node is in its attempt.
@@ -93,6 +93,8 @@ pub struct Report {
     pub step_secs: BTreeMap<String, f64>,
     /// Port of its admin pages, if it serves any.
     pub admin_port: Option<NonZeroU16>,
+    /// Attempt that it is ready to be the master of.
+    pub claims: Option<Attempt>,
 }
 
 /// Lines and characters taken from a node at most.
@@ -116,6 +118,7 @@ impl Default for Report {
             collected: None,
             step_secs: BTreeMap::new(),
             admin_port: None,
+            claims: None,
         }
     }
 }
@@ -213,6 +216,7 @@ impl TryFrom<v1::NodeReport> for Report {
                 .map(|(k, v)| (text(k), v))
                 .collect(),
             admin_port: u16::try_from(wire.admin_port).ok().and_then(NonZeroU16::new),
+            claims: Attempt::try_from(wire.claims_attempt).ok(),
         })
     }
 }

@@ -51,7 +51,7 @@ impl Run {
         }
     }
 
-    fn enrolled(&mut self, now: Duration, node: Node) {
+    fn enrolled(&mut self, now: Duration, mut node: Node) {
         match self.stage {
             Stage::Closed => return,
             // A node nobody had seen: the fleet is not gone yet.
@@ -64,6 +64,7 @@ impl Run {
             | Stage::Held { .. }
             | Stage::Releasing { gone: false } => {}
         }
+        node.role = self.role_of_new(node.role);
         let known = self.nodes.entry(node.id.clone()).or_insert(node);
         known.heard = now;
     }
@@ -98,10 +99,11 @@ impl Run {
         node.results_files = node.results_files.max(report.results_files);
         let failed = report.phase == NodePhase::Failed;
         node.report = report;
-        if node.lost && node.role == Role::Worker && !failed {
+        if node.lost && node.role != Role::Master && !failed {
             node.lost = false;
             self.notice(format!("{id} is back"));
         }
+        self.claimed(id, effects);
     }
 
     fn machine_gone(&mut self, now: Duration, id: &NodeId) {
@@ -274,6 +276,7 @@ impl Run {
         if self.node_failed(now, effects) || self.master_missing(effects) {
             return;
         }
+        self.elect_in_time(now, since, effects);
         let ready = self.master().is_some_and(|master| {
             master.phase_in(self.attempt) == Some(NodePhase::Ready)
                 && master.report.alive_workers >= self.spec.min_workers
@@ -306,6 +309,7 @@ impl Run {
         );
         match (self.master(), self.notices.last()) {
             (None, Some(notice)) => format!("{head}, no master ({notice})"),
+            (None, None) if self.spec.alike => format!("{head}, no master chosen"),
             (None, None) => format!("{head}, no master enrolled"),
             (Some(_), Some(notice)) => format!("{head} ({notice})"),
             (Some(master), None) => format!("{head}; the master says: {}", master.report.status),
@@ -446,7 +450,7 @@ impl Run {
                 self.drop_node(&id, format!("{id} failed: {}", failure.message));
                 false
             }
-            (FailureKind::Infra, Role::Worker) => {
+            (FailureKind::Infra, Role::Worker | Role::Auto) => {
                 self.drop_node(&id, format!("{id} failed and is given up: {}", failure.message));
                 false
             }
@@ -495,6 +499,7 @@ impl Run {
 
     fn next_attempt(&mut self, now: Duration, reason: &str, effects: &mut Effects) {
         self.attempt = self.attempt.next();
+        self.open_election();
         self.notice(format!("attempt {} begins: {reason}", self.attempt));
         self.enter(now, Stage::Arming, effects);
         effects.push(Effect::Arm(self.attempt));

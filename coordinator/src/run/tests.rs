@@ -1,6 +1,9 @@
 //! No sequence of events reaches what must not be: a closed run with a live node, a success without a commit, an
 //! outcome that changes, a run that never ends.
 
+mod election;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mayfly_proto::{Attempt, NodeId};
@@ -16,6 +19,7 @@ fn spec() -> Spec {
     Spec {
         workers: 2,
         min_workers: 2,
+        alike: false,
         deadline: secs(600),
         form: secs(60),
         retries: 1,
@@ -34,10 +38,10 @@ fn spec() -> Spec {
 }
 
 fn node(id: &NodeId, now: Duration) -> Node {
-    let role = if id.as_str().starts_with("master") {
-        Role::Master
-    } else {
-        Role::Worker
+    let role = match id.as_str().split_once('-') {
+        Some(("master", _)) => Role::Master,
+        Some(("worker", _)) => Role::Worker,
+        _ => Role::Auto,
     };
     Node {
         id: id.clone(),
@@ -85,17 +89,24 @@ struct World {
     saved: Run,
     /// Who was told to commit in this attempt: a later coordinator does not take that back.
     told: Option<(NodeId, Attempt)>,
+    /// The master of each attempt, as its nodes were told.
+    masters: BTreeMap<Attempt, NodeId>,
 }
 
 impl World {
     fn new() -> Self {
+        Self::of(spec())
+    }
+
+    fn of(spec: Spec) -> Self {
         let mut world = Self {
-            run: Run::new(spec()),
+            run: Run::new(spec.clone()),
             now: Duration::ZERO,
             effects: Vec::new(),
             commit: None,
-            saved: Run::new(spec()),
+            saved: Run::new(spec),
             told: None,
+            masters: BTreeMap::new(),
         };
         world.apply(Event::Recorded);
         world
@@ -107,6 +118,19 @@ impl World {
         self.run = run;
         self.take(effects);
         self.check(before, attempt);
+        self.check_master();
+    }
+
+    /// Nodes that are alike never see two masters of one attempt.
+    fn check_master(&mut self) {
+        let attempt = self.run.attempt;
+        for (id, node) in self.run.nodes.iter().filter(|_| self.run.spec.alike) {
+            let told = self.run.desired(self.now, id).role;
+            if told == Role::Master && node.attempt == attempt {
+                let known = self.masters.entry(attempt).or_insert_with(|| id.clone());
+                assert_eq!(known, id, "two masters in attempt {attempt}");
+            }
+        }
     }
 
     fn take(&mut self, effects: Vec<Effect>) {
@@ -134,11 +158,12 @@ impl World {
             commit: self.commit.clone(),
             nodes: saved.nodes.into_values().collect(),
         };
-        let (run, effects) = Run::adopt(spec(), past, self.now);
+        let (run, effects) = Run::adopt(saved.spec, past, self.now);
         self.run = run;
         self.effects.retain(|effect| *effect == Effect::WriteReceipt);
         self.take(effects);
         self.check(before, attempt);
+        self.check_master();
     }
 
     fn check(&self, before: Option<Ended>, attempt: Attempt) {
@@ -205,6 +230,32 @@ impl World {
         ids
     }
 
+    /// Does what chance says, to one of these nodes.
+    fn make(&mut self, ids: &[NodeId], step: Move) {
+        match step {
+            Move::Wait(n) => {
+                self.now += secs(n);
+                self.apply(Event::Tick);
+            }
+            Move::Enrol(n) => self.enrol(&ids[n]),
+            Move::Say(n, phase) => self.say(&ids[n], PHASES[phase]),
+            Move::Gone(n) => self.apply(Event::MachineGone(ids[n].clone())),
+            Move::Cancel(fast) => {
+                self.apply(Event::CancelAsked(if fast {
+                    Cancel::Fast
+                } else {
+                    Cancel::Graceful
+                }));
+            }
+            Move::Armed => self.apply(Event::Armed(self.run.attempt)),
+            Move::CommitRead => self.apply(Event::CommitRead(self.commit.clone())),
+            Move::CloudFailed => self.apply(Event::CloudFailed("no capacity".into())),
+            Move::FleetGone => self.apply(Event::FleetGone),
+            Move::Receipt => self.apply(Event::ReceiptWritten),
+            Move::Restart => self.restart(),
+        }
+    }
+
     fn outcome(&self) -> Option<Outcome> {
         self.run.ended.as_ref().map(|ended| ended.outcome)
     }
@@ -241,10 +292,7 @@ fn a_good_run_is_committed_before_it_is_released() {
     let mut world = World::new();
     assert_eq!(
         world.run.wanted(),
-        Wanted {
-            masters: 0,
-            workers: 0
-        },
+        Wanted::default(),
         "no machine before its killer"
     );
     let (master, one, two) = world.form();
@@ -545,24 +593,7 @@ proptest! {
         let ids = [NodeId::master(1), NodeId::master(2), NodeId::worker(1), NodeId::worker(2), NodeId::worker(3)];
         let mut world = World::new();
         for step in moves {
-            match step {
-                Move::Wait(n) => {
-                    world.now += secs(n);
-                    world.apply(Event::Tick);
-                }
-                Move::Enrol(n) => world.enrol(&ids[n]),
-                Move::Say(n, phase) => world.say(&ids[n], PHASES[phase]),
-                Move::Gone(n) => world.apply(Event::MachineGone(ids[n].clone())),
-                Move::Cancel(fast) => {
-                    world.apply(Event::CancelAsked(if fast { Cancel::Fast } else { Cancel::Graceful }));
-                }
-                Move::Armed => world.apply(Event::Armed(world.run.attempt)),
-                Move::CommitRead => world.apply(Event::CommitRead(world.commit.clone())),
-                Move::CloudFailed => world.apply(Event::CloudFailed("no capacity".into())),
-                Move::FleetGone => world.apply(Event::FleetGone),
-                Move::Receipt => world.apply(Event::ReceiptWritten),
-                Move::Restart => world.restart(),
-            }
+            world.make(&ids, step);
         }
         world.settle();
         if world.commit.is_some() && world.outcome() != Some(Outcome::Succeeded) {

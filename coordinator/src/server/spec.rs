@@ -14,6 +14,7 @@ pub(super) fn run_spec(job: &Job, timing: Timing) -> Spec {
     Spec {
         workers: job.workers.count,
         min_workers: job.workers.min,
+        alike: job.alike,
         deadline: job.limits.deadline.as_duration(),
         form: job.limits.form.as_duration(),
         retries: job.limits.retries,

@@ -43,7 +43,7 @@ pub(super) struct Write<'a> {
 }
 
 impl Cas {
-    fn index(self) -> u64 {
+    pub(super) fn index(self) -> u64 {
         match self {
             Self::New => 0,
             Self::Unchanged(index) => index,
@@ -182,7 +182,7 @@ impl Consul {
         ))
     }
 
-    fn key_rule(&self, kind: &str, key: &str, policy: &str) -> String {
+    pub(super) fn key_rule(&self, kind: &str, key: &str, policy: &str) -> String {
         format!("{kind} \"{}/{key}\" {{ policy = \"{policy}\" }}", self.prefix)
     }
 

@@ -92,9 +92,11 @@ impl Presence {
     }
 
     async fn register(&mut self, service: &Service) -> Result<(), ConsulError> {
-        // What was registered under another id would stay.
+        // What was registered under another id would stay, and an id does not change its service.
         let other = match &self.shown {
-            Shown::Perhaps(known) | Shown::Registered(known) => known.name != service.name,
+            Shown::Perhaps(known) | Shown::Registered(known) => {
+                known.name != service.name || known.kind != service.kind
+            }
             Shown::Nothing => false,
         };
         if other {

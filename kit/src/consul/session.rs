@@ -1,4 +1,5 @@
-//! Sessions: what a lock belongs to. One that is not renewed ends, and its locks are free again after the lock's delay.
+//! Sessions: what a lock belongs to. One that is not renewed ends. Then the keys that it had locked are deleted, and may
+//! be locked again after the lock's delay.
 
 use super::error::{At, ConsulError};
 use super::{Consul, names};
@@ -44,7 +45,7 @@ impl Consul {
         self.wire.renew_session(&at, session.as_str()).await
     }
 
-    /// Ends it; its locks are free.
+    /// Ends it; the keys that it had locked are deleted.
     ///
     /// # Errors
     /// As [`Consul::create_session`].

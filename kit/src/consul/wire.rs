@@ -15,12 +15,15 @@ use consulrs::api::session::requests::{CreateSessionRequest, DeleteSessionReques
 use consulrs_reqwest::{Certificate, Client, Request, Response, redirect};
 use rustify::endpoint::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
+use rustify::errors::ClientError;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::error::{At, ConsulError, ConsulFault};
 use super::kv::{RawPair, Write};
 use super::service::{RawCheck, RawService};
 use super::settings::{ConsulSettings, SettingsError, base};
+use super::txn::RawPut;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +34,8 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 const SMALL_MAX: usize = 64 * 1024;
 /// A value of 512 KiB in base64, and what is around it.
 const VALUE_MAX: usize = 800 * 1024;
+/// What a transaction wrote, without the values.
+const TXN_MAX: usize = 128 * 1024;
 /// Names of keys.
 const LIST_MAX: usize = 512 * 1024;
 /// All instances of a service that answer a query.
@@ -53,6 +58,34 @@ struct Ask {
 struct Answer {
     index: u64,
     body: Vec<u8>,
+}
+
+/// `/v1/txn` of writes that compare, which consulrs lacks.
+struct WriteKeys(Vec<RawPut>);
+
+impl Endpoint for WriteKeys {
+    type Response = serde_json::Value;
+    const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
+    const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
+
+    fn path(&self) -> String {
+        "txn".into()
+    }
+
+    fn method(&self) -> RequestMethod {
+        RequestMethod::PUT
+    }
+
+    fn body(&self) -> Result<Option<Vec<u8>>, ClientError> {
+        let one = |put: &RawPut| {
+            let RawPut { key, value, cas } = put;
+            json!({ "KV": { "Verb": "cas", "Key": key, "Value": value, "Index": cas } })
+        };
+        let all: Vec<_> = self.0.iter().map(one).collect();
+        serde_json::to_vec(&all)
+            .map(Some)
+            .map_err(|e| ClientError::DataParseError { source: e.into() })
+    }
 }
 
 /// `/v1/health/service/:name`, which consulrs lacks.
@@ -153,6 +186,30 @@ impl Wire {
         };
         let answer = self.exchange(at, endpoint, self.ask(SMALL_MAX)).await?;
         answer.ok_or_else(|| at.not_consul("404"))?.parse(at)
+    }
+
+    /// All of them, or none: false when one of the conditions does not hold.
+    pub(super) async fn write_keys(&self, at: &At<'_>, puts: Vec<RawPut>) -> Result<bool, ConsulError> {
+        let answer = self.exchange(at, WriteKeys(puts), self.ask(TXN_MAX)).await;
+        let error = match answer {
+            Ok(answer) => {
+                let done: serde_json::Value = answer.ok_or_else(|| at.not_consul("404"))?.parse(at)?;
+                let whole = done.get("Errors").is_some_and(serde_json::Value::is_null);
+                return if whole {
+                    Ok(true)
+                } else {
+                    Err(at.not_consul("errors without a conflict"))
+                };
+            }
+            Err(error) => error,
+        };
+        match error.fault() {
+            ConsulFault::Refused { status: 409, said } if said.contains("Permission denied") => {
+                Err(at.status(403, said.as_bytes()))
+            }
+            ConsulFault::Refused { status: 409, said } if said.contains("index is stale") => Ok(false),
+            _ => Err(error),
+        }
     }
 
     pub(super) async fn delete_key(
@@ -258,7 +315,7 @@ impl Wire {
             name: Some(name.into()),
             ttl: Some(ttl.into()),
             lock_delay: Some(lock_delay.into()),
-            behavior: Some("release".into()),
+            behavior: Some("delete".into()),
             ..CreateSessionRequest::default()
         };
         #[derive(serde::Deserialize)]

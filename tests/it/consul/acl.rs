@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mayfly_kit::consul::{
-    Cas, Consul, ConsulError, ConsulFault, ConsulSettings, Health, Kind, Query, Service,
+    Cas, Consul, ConsulError, ConsulFault, ConsulSettings, Health, Kind, Put, Query, Service,
 };
 use mayfly_tests::wait::{self, secs};
 use mayfly_tests::{Cluster, Home, Job, Repo, Serve, programs, slots};
@@ -83,12 +83,34 @@ async fn each_policy_allows_what_it_is_for_and_nothing_else() {
         "key \"mayfly/jobs/daily.yml\"",
     );
     denied(node.get(key).await, "key \"mayfly/jobs/daily.yml\"");
-    denied(node.create_session("x").await, "session_prefix");
+    let session = node.create_session("a-abcdefgh-node-1").await.unwrap();
+    let lock = "runs/a-abcdefgh/master/1";
+    assert!(node.acquire(lock, b"node-1".to_vec(), &session).await.unwrap());
+    assert!(node.renew_session(&session).await.unwrap());
+    denied(
+        node.acquire(key, b"x".to_vec(), &session).await,
+        "key \"mayfly/jobs/daily.yml\"",
+    );
+    node.destroy_session(&session).await.unwrap();
+    assert_eq!(node.get(lock).await.unwrap(), None);
 
     may_register(&coordinator, Kind::Coordinator).await;
     may_not_register(&coordinator, Kind::Master, "mayfly-master").await;
     may_not_register(&coordinator, Kind::Worker, "mayfly-worker").await;
     denied(coordinator.put(key, b"x".to_vec(), Cas::New).await, "key");
+
+    for other in [&coordinator, &people] {
+        denied(other.create_session("x").await, "session_prefix");
+    }
+    let two = |cas| {
+        ["jobs/daily.yml", "runs/x"].map(|key| Put {
+            key: key.into(),
+            value: b"x".to_vec(),
+            cas,
+        })
+    };
+    denied(people.put_all(&two(Cas::New)).await, "key");
+    assert_eq!(people.get(key).await.unwrap(), None, "half of it is written");
 
     assert!(people.put(key, b"x".to_vec(), Cas::New).await.unwrap());
     let read = people.get(key).await.unwrap().unwrap();

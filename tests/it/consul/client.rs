@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use mayfly_kit::consul::{Cas, Consul, ConsulFault, ConsulSettings, Health, Kind, Query, Service};
+use mayfly_kit::consul::{Cas, Consul, ConsulFault, ConsulSettings, Health, Kind, Put, Query, Service};
 use mayfly_tests::Consul as Server;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -84,6 +84,45 @@ async fn values_as_large_as_consul_takes_and_no_larger() {
     assert!(matches!(error.fault(), ConsulFault::Unsendable { .. }), "{error}");
     assert!(consul.put("empty", Vec::new(), Cas::New).await.unwrap());
     assert_eq!(consul.get("empty").await.unwrap().unwrap().bytes, b"");
+}
+
+#[tokio::test]
+async fn several_keys_are_written_at_once_or_not_at_all() {
+    let server = Server::dev();
+    let consul = open(&server);
+    let put = |key: &str, value: &str, cas| Put {
+        key: key.into(),
+        value: value.into(),
+        cas,
+    };
+    let fresh = ["jobs/a", "jobs/b"].map(|key| put(key, "1", Cas::New));
+    assert!(consul.put_all(&fresh).await.unwrap());
+    assert!(!consul.put_all(&fresh).await.unwrap(), "they are there");
+    let index = consul.get("jobs/a").await.unwrap().unwrap().modify_index;
+    let was = Cas::Unchanged(index);
+    let stale = [
+        put("jobs/a", "2", was),
+        put("jobs/b", "2", Cas::New),
+        put("jobs/c", "2", Cas::New),
+    ];
+    assert!(!consul.put_all(&stale).await.unwrap());
+    assert_eq!(consul.list("jobs/").await.unwrap(), ["jobs/a", "jobs/b"]);
+    let right = [put("jobs/a", "\0é", was), put("jobs/c", "", Cas::New)];
+    assert!(consul.put_all(&right).await.unwrap());
+    assert_eq!(
+        consul.get("jobs/a").await.unwrap().unwrap().bytes,
+        "\0é".as_bytes()
+    );
+    assert_eq!(consul.get("jobs/c").await.unwrap().unwrap().bytes, b"");
+    // The most that goes at once goes.
+    let many: Vec<Put> = (0..64)
+        .map(|n| put(&format!("many/{n}"), &"x".repeat(5_000), Cas::New))
+        .collect();
+    assert_eq!(mayfly_kit::consul::parts(&many), [&many[..]]);
+    assert!(consul.put_all(&many).await.unwrap());
+    let bad = [put("a b", "1", Cas::New), put("c", "1", Cas::New)];
+    let error = consul.put_all(&bad).await.unwrap_err();
+    assert!(matches!(error.fault(), ConsulFault::Unsendable { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -242,8 +281,8 @@ async fn a_lock_belongs_to_one_session_at_a_time() {
     assert!(consul.acquire(lock, b"2".to_vec(), &two).await.unwrap());
     consul.destroy_session(&two).await.unwrap();
     assert!(!consul.renew_session(&two).await.unwrap());
-    let held = consul.get(lock).await.unwrap().unwrap();
-    assert_eq!((held.session, &held.bytes[..]), (None, &b"2"[..]));
+    // What a session had locked does not stay behind.
+    assert_eq!(consul.get(lock).await.unwrap(), None);
     // A session that has ended cannot take a lock.
     let taken = consul.acquire(lock, b"3".to_vec(), &two).await;
     assert!(!matches!(taken, Ok(true)), "{taken:?}");

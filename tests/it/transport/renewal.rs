@@ -220,6 +220,7 @@ fn heartbeat(
     let admin = Admin::new();
     let report = Report {
         attempt: 0,
+        role: None,
         report: NodeReport {
             phase: NodePhase::Preparing.into(),
             ..NodeReport::default()

@@ -80,6 +80,8 @@ impl Liar {
             (r.role, r.machine_id, r.join_token) = (Role::Master.into(), "master-9".into(), worker);
         };
         self.not_as("a master with a worker's token", Unauthenticated, as_master).await;
+        let alike = |r: &mut EnrollRequest| (r.role, r.machine_id) = (Role::Auto.into(), "node-1".into());
+        self.not_as("one that might become the master", Unauthenticated, alike).await;
         self.not_as("no role", InvalidArgument, |r| r.role = 0).await;
         self.not_as("a role of the future", InvalidArgument, |r| r.role = 99).await;
         self.not_as("a protocol that is none", Unimplemented, |r| r.protocol = 0).await;

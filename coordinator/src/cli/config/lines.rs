@@ -1,12 +1,16 @@
 //! Two texts line by line: what is gone, what is new, and a little of what is around it.
 
+use std::time::{Duration, Instant};
+
+use similar::{Algorithm, ChangeTag, capture_diff_slices_deadline, group_diff_ops};
+
 use crate::cli::plain;
 use crate::cli::view::Paint;
 
 /// Lines of the same that are shown around a difference.
 const CONTEXT: usize = 3;
-/// Most pairs of lines that are compared; larger texts are shown as wholly different.
-const PAIRS_MAX: usize = 4_000_000;
+/// How long the smallest difference is looked for; after that a larger one does.
+const TIME_MAX: Duration = Duration::from_secs(1);
 
 /// A line of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,80 +37,38 @@ impl Line<'_> {
 
 /// Compares two texts.
 pub(super) fn diff<'t>(was: &'t str, is: &'t str) -> Vec<Line<'t>> {
+    compare(was, is, CONTEXT)
+}
+
+fn compare<'t>(was: &'t str, is: &'t str, context: usize) -> Vec<Line<'t>> {
     let (was, is): (Vec<&str>, Vec<&str>) = (was.lines().collect(), is.lines().collect());
-    shorten(&all(&was, &is))
-}
-
-/// Every line, by the longest common subsequence.
-fn all<'t>(was: &[&'t str], is: &[&'t str]) -> Vec<Line<'t>> {
-    if was.len().saturating_mul(is.len()) > PAIRS_MAX {
-        let gone = was.iter().map(|line| Line::Gone(line));
-        return gone.chain(is.iter().map(|line| Line::New(line))).collect();
-    }
-    let common = common(was, is);
-    let (mut at_was, mut at_is, mut out) = (0, 0, Vec::new());
-    loop {
-        match (was.get(at_was), is.get(at_is)) {
-            (None, None) => return out,
-            (Some(old), Some(new)) if old == new => {
-                out.push(Line::Same(old));
-                (at_was, at_is) = (at_was + 1, at_is + 1);
-            }
-            (Some(old), new) if new.is_none() || common(at_was + 1, at_is) >= common(at_was, at_is + 1) => {
-                out.push(Line::Gone(old));
-                at_was += 1;
-            }
-            (_, Some(new)) => {
-                out.push(Line::New(new));
-                at_is += 1;
-            }
-            (Some(_), None) => return out,
+    let limit = Instant::now() + TIME_MAX;
+    let steps = capture_diff_slices_deadline(Algorithm::Myers, &was, &is, Some(limit));
+    let (mut out, mut told) = (Vec::new(), 0);
+    for step in group_diff_ops(steps, context).iter().flatten() {
+        let place = step.old_range();
+        // Of an insertion similar may name another place than where it stands in the list.
+        if !place.is_empty() {
+            skip(&mut out, place.start.saturating_sub(told));
+            told = place.end;
         }
-    }
-}
-
-/// How many lines the two texts have in common behind a line of each.
-fn common(was: &[&str], is: &[&str]) -> impl Fn(usize, usize) -> u32 {
-    let width = is.len() + 1;
-    let mut table = vec![0_u32; (was.len() + 1) * width];
-    for (row, old) in was.iter().enumerate().rev() {
-        for (column, new) in is.iter().enumerate().rev() {
-            let get = |row: usize, column: usize| table.get(row * width + column).copied().unwrap_or(0);
-            let best = if old == new {
-                get(row + 1, column + 1) + 1
-            } else {
-                get(row + 1, column).max(get(row, column + 1))
-            };
-            if let Some(cell) = table.get_mut(row * width + column) {
-                *cell = best;
+        out.extend(step.iter_changes(was.as_slice(), is.as_slice()).map(|change| {
+            let text = change.value();
+            match change.tag() {
+                ChangeTag::Equal => Line::Same(text),
+                ChangeTag::Delete => Line::Gone(text),
+                ChangeTag::Insert => Line::New(text),
             }
-        }
+        }));
     }
-    move |row, column| table.get(row * width + column).copied().unwrap_or(0)
-}
-
-/// Leaves out what is the same and far from a difference.
-fn shorten<'t>(lines: &[Line<'t>]) -> Vec<Line<'t>> {
-    let differs = |line: &Line<'_>| !matches!(line, Line::Same(_));
-    let near = |at: usize| {
-        let window = lines.get(at.saturating_sub(CONTEXT)..lines.len().min(at + CONTEXT + 1));
-        window.is_some_and(|window| window.iter().any(differs))
-    };
-    let (mut out, mut skipped) = (Vec::new(), 0);
-    for (at, line) in lines.iter().enumerate() {
-        if !near(at) {
-            skipped += 1;
-            continue;
-        }
-        if skipped > 0 {
-            out.push(Line::Skipped(std::mem::take(&mut skipped)));
-        }
-        out.push(*line);
-    }
-    if skipped > 0 {
-        out.push(Line::Skipped(skipped));
-    }
+    skip(&mut out, was.len().saturating_sub(told));
     out
+}
+
+fn skip(out: &mut Vec<Line<'_>>, count: usize) {
+    if count > 0 {
+        out.push(Line::Skipped(count));
+    }
 }
 
 #[cfg(test)]
@@ -138,7 +100,9 @@ mod tests {
         #[test]
         fn both_texts_are_in_the_comparison(was in "([abc]\\n){0,12}", is in "([abc]\\n){0,12}") {
             let (old, new): (Vec<&str>, Vec<&str>) = (was.lines().collect(), is.lines().collect());
-            let lines = all(&old, &new);
+            prop_assume!(was != is);
+            let lines = compare(&was, &is, 100);
+            prop_assert!(!lines.iter().any(|line| matches!(line, Line::Skipped(_))));
             let side = |keep: fn(&Line<'_>) -> bool| -> Vec<&str> {
                 lines
                     .iter()

@@ -3,12 +3,14 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
+use mayfly_kit::consul::{Put, parts};
+
 use super::changes::{self, Change};
 use crate::cli::consul::ConsulArgs;
 use crate::cli::failure::Failure;
 use crate::cli::out;
 use crate::cli::view::Paint;
-use crate::shared::SharedJobs;
+use crate::shared::{SharedJobs, put};
 
 /// Flags of `config push`.
 #[derive(Debug, clap::Args)]
@@ -65,22 +67,56 @@ async fn agreed(jobs: &SharedJobs, count: usize) -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
+/// All at once where Consul takes that much, otherwise part by part, each of them whole or not at all.
 async fn write(jobs: &SharedJobs, needed: &[&Change]) -> Result<(), Failure> {
-    for (at, change) in needed.iter().enumerate() {
-        let name = &change.job.name;
-        let written = jobs.put(name, &change.job.text, change.was.as_ref()).await;
+    let puts: Vec<Put> = needed
+        .iter()
+        .map(|change| put(&change.job.name, &change.job.text, change.was.as_ref()))
+        .collect();
+    let parts = parts(&puts);
+    if parts.len() > 1 {
+        out::note(&format!(
+            "{} jobs are more than Consul writes at once: they go in {} parts, each of them whole or not at all",
+            needed.len(),
+            parts.len()
+        ));
+    }
+    let mut left = needed;
+    for part in parts {
+        let written = jobs.put_all(part).await;
         if !matches!(written, Ok(true)) {
-            rest(needed.get(at..).unwrap_or_default());
+            rest(left);
         }
+        let (now, after) = left.split_at(part.len());
         if !written? {
-            return Err(Failure::infra(format!(
-                "somebody has changed {} in Consul meanwhile: look at `coordinator config diff` and push again",
-                jobs.key(name.as_str())
-            )));
+            return Err(overtaken(jobs, now).await);
         }
-        out::line(&format!("{name} is written"))?;
+        for change in now {
+            out::line(&format!("{} is written", change.job.name))?;
+        }
+        left = after;
     }
     Ok(())
+}
+
+/// Names the jobs that are not as they were compared.
+async fn overtaken(jobs: &SharedJobs, part: &[&Change]) -> Failure {
+    let mut keys = Vec::new();
+    for change in part {
+        // Where Consul does not answer any more, there is nothing to name.
+        let is = jobs.get(&change.job.name).await.ok();
+        if is.is_some_and(|is| is != change.was) {
+            keys.push(jobs.key(change.job.name.as_str()));
+        }
+    }
+    let what = if keys.is_empty() {
+        "one of these jobs".to_owned()
+    } else {
+        keys.join(", ")
+    };
+    Failure::infra(format!(
+        "somebody has changed {what} in Consul meanwhile: look at `coordinator config diff` and push again"
+    ))
 }
 
 fn rest(changes: &[&Change]) {

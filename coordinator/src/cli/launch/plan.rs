@@ -38,6 +38,16 @@ pub(crate) fn fleet(job: &Job) -> String {
         let plural = if cores == 1 { "" } else { "s" };
         format!("{cores} core{plural}, {}", display_size(memory))
     };
+    if job.alike {
+        let Machine {
+            cores, memory_bytes, ..
+        } = job.master;
+        let all = job.workers.count.saturating_add(1);
+        return format!(
+            "{all} nodes alike ({}), one of them the master",
+            size(cores, memory_bytes)
+        );
+    }
     let master = format!("1 master ({})", size(job.master.cores, job.master.memory_bytes));
     let workers = &job.workers;
     if workers.count == 0 {

@@ -19,7 +19,11 @@ const WIDTH_MIN: usize = 20;
 pub(crate) fn render(view: &RunView, width: usize, paint: Paint) -> Vec<String> {
     let width = width.max(WIDTH_MIN);
     let mut lines = vec![head(view, paint), phases(view, paint)];
-    for (role, name) in [(Role::Master, "master "), (Role::Worker, "workers")] {
+    for (role, name) in [
+        (Role::Master, "master "),
+        (Role::Worker, "workers"),
+        (Role::Auto, "alike  "),
+    ] {
         lines.extend(group(view, role, name));
     }
     let nodes: Vec<&NodeView> = of_attempt(view).collect();
@@ -101,10 +105,10 @@ fn phases(view: &RunView, paint: Paint) -> String {
 
 fn group(view: &RunView, role: Role, name: &str) -> Option<String> {
     let nodes: Vec<&NodeView> = of_attempt(view).filter(|n| n.role() == role && !n.lost).collect();
-    let wanted = if role == Role::Worker {
-        view.workers_wanted as usize
-    } else {
-        1
+    let wanted = match role {
+        Role::Worker => view.workers_wanted as usize,
+        Role::Master => 1,
+        Role::Auto | Role::Unspecified => nodes.len(),
     };
     if wanted == 0 && nodes.is_empty() {
         return None;

@@ -185,10 +185,7 @@ fn node_json(
     (folder, shared): (&Path, PathBuf),
     order: &Order,
 ) -> Value {
-    let machine = match role {
-        Role::Master => &order.job.master,
-        Role::Worker => &order.job.workers.machine,
-    };
+    let (cores, memory_bytes) = role.size(&order.job);
     json!({
         "run": order.run,
         "role": role.name(),
@@ -197,8 +194,8 @@ fn node_json(
         "fingerprint": order.fingerprint.map(|print| print.to_string()),
         "join_token": order.joining.token(role, Timestamp::now()),
         "address": address,
-        "cores": machine.cores,
-        "memory_bytes": machine.memory_bytes,
+        "cores": cores,
+        "memory_bytes": memory_bytes,
         "folder": folder,
         "shared": shared,
         "store": site.store,

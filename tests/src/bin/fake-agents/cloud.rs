@@ -64,6 +64,7 @@ impl Cloud for FakeCloud {
         let mut machines = self.machines();
         if machines.is_empty() {
             machines.extend((1..=wanted.masters).map(|n| machine(NodeId::master(n), Role::Master)));
+            // It has no Consul, and so no job whose nodes are alike.
             machines.extend((1..=wanted.workers).map(|n| machine(NodeId::worker(n), Role::Worker)));
         }
         Ok(())
