@@ -532,7 +532,11 @@ fn what_keeps_machines_from_coming_is_told_once_and_is_the_reason_at_the_end() {
     world.apply(Event::Tick);
     let ended = world.run.ended.unwrap();
     assert_eq!(ended.outcome, Outcome::InfraFailed);
-    assert!(ended.reason.contains("no m7g.large in us-east-1a"), "{}", ended.reason);
+    assert!(
+        ended.reason.contains("no m7g.large in us-east-1a"),
+        "{}",
+        ended.reason
+    );
 }
 
 proptest! {

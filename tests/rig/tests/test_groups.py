@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from conftest import Rig, code_of, error_of, until
+from conftest import LONG, Rig, code_of, error_of, until
 
 
 def test_a_second_group_of_a_name_is_refused_and_leaves_the_first_alone(rig: Rig) -> None:
@@ -49,12 +49,13 @@ def test_a_group_with_instances_is_deleted_only_by_force_and_only_when_they_are_
     rig.size(group, 2)
     rig.wait_members(group, 2)
     assert code_of(rig.groups.delete_auto_scaling_group, AutoScalingGroupName=group) == "ResourceInUse"
-    rig.call("POST", "settings", {"shutting_down_secs": 0.5})
+    rig.call("POST", "settings", {"shutting_down_secs": LONG})
     rig.groups.delete_auto_scaling_group(AutoScalingGroupName=group, ForceDelete=True)
     described = rig.described(group)
     assert described is not None
     assert described["Status"] == "Delete in progress"
     assert code_of(rig.groups.set_desired_capacity, AutoScalingGroupName=group, DesiredCapacity=0) == "ValidationError"
+    rig.later()
     until("the group to be gone", lambda: rig.described(group) is None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from conftest import REGION, Rig, until
+from conftest import LONG, REGION, Rig, until
 
 
 def launched(rig: Rig, **data: Any) -> tuple[str, str]:
@@ -42,10 +42,11 @@ def test_a_poweroff_ends_an_instance_that_is_set_to_terminate(rig: Rig) -> None:
 
 def test_a_spot_interruption_has_a_notice_and_then_takes_the_instance(rig: Rig) -> None:
     group, instance = launched(rig, InstanceMarketOptions={"MarketType": "spot"})
-    shown = rig.call("POST", f"machines/{instance}/interrupt", {"after_secs": 0.5})
+    shown = rig.call("POST", f"machines/{instance}/interrupt", {"after_secs": LONG})
     assert shown["notice"]["action"] == "terminate"
     assert shown["notice"]["time"].endswith("Z")
     assert shown["state"] == "running"
+    rig.later()
     until("its end", lambda: rig.call("GET", f"machines/{instance}")["state"] == "terminated")
     assert rig.instances([instance])[0]["StateReason"]["Code"] == "Server.SpotInstanceTermination"
     until("a replacement", lambda: rig.members(group) and rig.members(group)[0]["InstanceId"] != instance)

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from conftest import Rig, until
+from conftest import LONG, Rig, until
 
 from mayfly_rig.placement import split
 
@@ -83,7 +83,7 @@ def test_without_capacity_the_next_type_and_then_the_next_zone_is_taken(rig: Rig
 def test_a_partial_fleet_shows_why_and_is_completed_when_there_is_room(rig: Rig) -> None:
     _, subnets, _ = rig.network("a")
     rig.call("POST", "capacity", {"m5.large/us-east-1a": 3})
-    rig.call("POST", "settings", {"retry_secs": 600})
+    rig.call("POST", "settings", {"retry_secs": LONG})
     group = rig.group(rig.template(), subnets)
     rig.size(group, 5)
     until("3 members", lambda: len(rig.members(group)) == 3)
@@ -94,10 +94,10 @@ def test_a_partial_fleet_shows_why_and_is_completed_when_there_is_room(rig: Rig)
     assert failed["StatusMessage"].endswith("Launching EC2 instance failed.")
     # Many ticks have passed since.
     assert len(rig.activities(group, "Failed")) == 1
-    rig.call("POST", "clock", {"advance_secs": 601})
+    rig.later()
     until("another try", lambda: len(rig.activities(group, "Failed")) == 2)
     rig.call("POST", "capacity", {})
-    rig.call("POST", "clock", {"advance_secs": 601})
+    rig.later()
     rig.wait_members(group, 5)
 
 
