@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use mayfly_configs::AwsSettings;
 use mayfly_kit::admin::Admin;
 use mayfly_kit::consul::{Consul, ConsulSettings};
-use mayfly_kit::store::{Store, StoreConfig};
+use mayfly_kit::store::{Access, Store, StoreConfig};
 use mayfly_kit::tls::Fingerprint;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -129,8 +129,7 @@ pub async fn open_store_at(home: &Home, listen: SocketAddr) -> anyhow::Result<Op
         bucket: BUCKET.into(),
         prefix: String::new(),
         region: REGION.into(),
-        access_key: keys.access_key,
-        secret_key: keys.secret_key,
+        access: Access::keys(keys.access_key, keys.secret_key),
     };
     let store = Store::open(&config);
     store

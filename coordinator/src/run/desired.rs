@@ -98,8 +98,12 @@ impl Run {
         }
     }
 
+    /// A worker whose machine is being taken away is replaced while it is still there. A master is not: two of one
+    /// attempt would be one too many.
     fn whole_fleet(&self) -> Wanted {
-        let workers = self.spec.workers;
+        let going = self.workers().filter(|node| node.is_going()).count();
+        let going = u32::try_from(going).unwrap_or(u32::MAX);
+        let workers = self.spec.workers.saturating_add(going);
         if self.spec.alike {
             return Wanted {
                 alike: workers.saturating_add(1),

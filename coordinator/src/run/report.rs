@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use mayfly_proto::{Attempt, v1};
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,8 @@ pub struct Report {
     pub admin_port: Option<NonZeroU16>,
     /// Attempt that it is ready to be the master of.
     pub claims: Option<Attempt>,
+    /// What its machine had left when it is taken away (spot).
+    pub interrupted: Option<Duration>,
 }
 
 /// Lines and characters taken from a node at most.
@@ -119,6 +122,7 @@ impl Default for Report {
             step_secs: BTreeMap::new(),
             admin_port: None,
             claims: None,
+            interrupted: None,
         }
     }
 }
@@ -182,6 +186,12 @@ fn failure(wire: v1::NodeFailure) -> Failure {
     }
 }
 
+/// Nothing follows from a machine that may be taken away, nor from a notice that this version does not know.
+fn interruption(wire: v1::Notice) -> Option<Duration> {
+    let interrupted = wire.kind() == v1::NoticeKind::Interruption;
+    interrupted.then(|| Duration::from_millis(wire.remaining_ms))
+}
+
 impl TryFrom<v1::NodeReport> for Report {
     type Error = ReportError;
 
@@ -217,6 +227,7 @@ impl TryFrom<v1::NodeReport> for Report {
                 .collect(),
             admin_port: u16::try_from(wire.admin_port).ok().and_then(NonZeroU16::new),
             claims: Attempt::try_from(wire.claims_attempt).ok(),
+            interrupted: wire.notice.and_then(interruption),
         })
     }
 }
