@@ -9,8 +9,9 @@
 //!
 //! `tree` takes the plain part of YAML only. `older` turns files of the older system into that of ours. `keys` has the
 //! tables of keys. `read` has a reader per kind of value, `check` one function per block. `render` writes a block back as
-//! text, for `import` and `shared` (jobs that a team keeps in Consul). `settings` are those of `coordinator serve`. `names`, `git`, `s3`, `units`, `conf` and `env` hold the rules of single values; they
-//! know nothing of files. Checks do no I/O: only [`load`] and [`read_text`] do.
+//! text, for `import` and `shared` (jobs that a team keeps in Consul). `settings` are those of `coordinator serve`. `names`,
+//! `git`, `s3`, `units`, `conf` and `env` hold the rules of single values; they know nothing of files. `iam` renders the
+//! policies for AWS. Checks do no I/O: only [`load`] and [`read_text`] do.
 
 mod adhoc;
 mod check;
@@ -19,6 +20,7 @@ mod diag;
 mod env;
 mod file;
 mod git;
+mod iam;
 mod job;
 mod keys;
 mod merge;
@@ -42,6 +44,7 @@ pub use diag::{Diagnostic, Errors, MAX_ERRORS, Problem};
 pub use env::Lookup;
 pub use file::{MAX_FILE_BYTES, load, load_settings, read_text, text_of};
 pub use git::{GitUrl, Repo};
+pub use iam::{IamError, IamPlace, Policy};
 pub use job::{Chosen, Code, Engine, Env, Job, JobFile, Limits, Machine, OnFailure, Spark, Workers};
 pub use names::{GitRef, InstanceType, JobName, RelPath};
 pub use older::{Import, import};
