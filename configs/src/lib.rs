@@ -10,8 +10,8 @@
 //! `tree` takes the plain part of YAML only. `older` turns files of the older system into that of ours. `keys` has the
 //! tables of keys. `read` has a reader per kind of value, `check` one function per block. `render` writes a block back as
 //! text, for `import` and `shared` (jobs that a team keeps in Consul). `settings` are those of `coordinator serve`,
-//! `client` those of a person's commands. `names`, `git`, `s3`, `units`, `conf` and `env` hold the rules of single values; they
-//! know nothing of files. Checks do no I/O: only [`load`] and [`read_text`] do.
+//! `client` those of a person's commands. `names`, `git`, `s3`, `units`, `conf` and `env` hold the rules of single values;
+//! they know nothing of files. `iam` renders the policies for AWS. Checks do no I/O: only [`load`] and [`read_text`] do.
 
 mod adhoc;
 mod check;
