@@ -1,5 +1,10 @@
 //! The keys of an instance's role: the agent's own way to the store, and the job's.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, which clippy.toml does not count as such"
+)]
+
 use std::sync::{Arc, Mutex};
 
 use axum::Router;

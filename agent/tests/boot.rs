@@ -1,5 +1,10 @@
 //! The real `agent boot` on an instance whose metadata, coordinator and `poweroff` are ours.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, which clippy.toml does not count as such"
+)]
+
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -410,7 +415,7 @@ async fn a_spot_instance_that_is_taken_away_says_so_within_two_seconds() {
     machine.set("spot/instance-action", Some("{}"));
     machine.boot(60);
     machine.until("taken in", Machine::marked).await;
-    let heard = |machine: &Machine| machine.fake.heard.borrow().notice.clone();
+    let heard = |machine: &Machine| machine.fake.heard.borrow().notice;
     machine.set(
         "events/recommendations/rebalance",
         Some(r#"{"noticeTime":"2026-01-01T00:00:00Z"}"#),

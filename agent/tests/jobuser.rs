@@ -1,5 +1,10 @@
 //! A job that runs as a user of its own: what it may and what it may not. Needs root, and does nothing without.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, which clippy.toml does not count as such"
+)]
+
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;

@@ -222,7 +222,8 @@ impl Server {
         let name = launch.job.name.as_str();
         let run = RunId::derive(name, &launch.request_id, &launch.job_json, &launch.commit)
             .map_err(|error| ServerError::BadJob(error.to_string()))?;
-        if launch.job.alike && !self.parts.cloud.has_consul() {
+        let offered = self.offered(&launch.cloud)?;
+        if launch.job.alike && !offered.cloud.has_consul() {
             return Err(ServerError::NoConsul(name.to_owned()));
         }
         let _one_at_a_time = self.launching.lock().await;
@@ -236,7 +237,6 @@ impl Server {
         let Some(lock) = self.parts.home.lock(&run)? else {
             return Err(ServerError::Foreign(run));
         };
-        let offered = self.offered(&launch.cloud)?;
         let sizes = offered.cloud.check(&launch.job).await;
         let sizes = sizes.map_err(|error| ServerError::Impossible(error.to_string()))?;
         // What the record must not hold is kept where only this user reads it, before there is anything to adopt.

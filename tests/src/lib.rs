@@ -16,8 +16,8 @@
 )]
 
 mod consul;
-pub mod ec2;
 mod cut;
+pub mod ec2;
 mod git_server;
 mod home;
 pub mod http;
@@ -26,6 +26,7 @@ mod launch;
 pub mod procs;
 pub mod programs;
 pub mod prometheus;
+pub mod region;
 mod repo;
 mod run;
 pub mod serve;
@@ -33,8 +34,8 @@ pub mod slots;
 pub mod wait;
 
 pub use consul::{Cluster, Consul};
-pub use ec2::Ec2;
 pub use cut::Cut;
+pub use ec2::Ec2;
 pub use git_server::GitServer;
 pub use home::Home;
 pub use job::Job;

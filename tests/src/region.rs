@@ -53,7 +53,8 @@ impl Region {
         let (mut home, mut server) = (Home::new(), Home::new());
         home.set_environment(&environment);
         server.set_environment(&environment[..4]);
-        home.verb(&["network", "create", "--bucket", BUCKET, "--prefix", "team"]).exited(0);
+        home.verb(&["network", "create", "--bucket", BUCKET, "--prefix", "team"])
+            .exited(0);
         let ami = ec2.register_image("mayfly", "arm64");
         let config = settings_file(&server, &url, &ami);
         let serve = Serve::start_with(&server, &["--config", &config]);

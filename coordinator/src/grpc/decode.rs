@@ -34,7 +34,14 @@ pub fn role(wire: i32) -> Result<Role, Status> {
 /// # Errors
 /// It is no name, or that of another role.
 pub fn node_id(machine_id: &str, role: Role) -> Result<NodeId, Status> {
-    let id: NodeId = machine_id.parse().map_err(bad_id)?;
+    // A machine of AWS is named after its instance: it does not know what it is called here.
+    let named = if machine_id.starts_with("i-") {
+        let kind = if role == Role::Master { "master" } else { "worker" };
+        format!("{kind}-{machine_id}")
+    } else {
+        machine_id.to_owned()
+    };
+    let id: NodeId = named.parse().map_err(bad_id)?;
     let prefix = match role {
         Role::Master => "master-",
         Role::Worker => "worker-",
