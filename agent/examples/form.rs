@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use mayfly_agent::engine::{Context, Engine, Job, Role};
+use mayfly_agent::supervise::Keeper;
 use mayfly_agent::toolchain::{self, Request};
 use tokio::sync::mpsc;
 
@@ -17,10 +18,8 @@ const MEMORY: u64 = 2 << 30;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
-    let keeper = args
-        .next()
-        .context("name the agent's executable")?
-        .canonicalize()?;
+    let agent = args.next().context("name the agent's executable")?;
+    let keeper = Keeper::from(agent.canonicalize()?);
     let script = args.next().context("name a .py file")?.canonicalize()?;
     let request = Request {
         cache: toolchain::default_cache(),

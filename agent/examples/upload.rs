@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use mayfly_agent::upload::{self, Progress, Target};
-use mayfly_kit::store::{Store, StoreConfig};
+use mayfly_kit::store::{Access, Store, StoreConfig};
 use tokio::sync::watch;
 
 #[expect(clippy::print_stdout, reason = "this is what the program is for")]
@@ -18,8 +18,10 @@ fn main() -> anyhow::Result<()> {
         bucket: next()?,
         prefix: next()?,
         region: std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".into()),
-        access_key: std::env::var("AWS_ACCESS_KEY_ID").context("AWS_ACCESS_KEY_ID")?,
-        secret_key: std::env::var("AWS_SECRET_ACCESS_KEY").context("AWS_SECRET_ACCESS_KEY")?,
+        access: Access::Keys {
+            access_key: std::env::var("AWS_ACCESS_KEY_ID").context("AWS_ACCESS_KEY_ID")?,
+            secret_key: std::env::var("AWS_SECRET_ACCESS_KEY").context("AWS_SECRET_ACCESS_KEY")?,
+        },
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -21,7 +21,7 @@ use crate::identity::Session;
 use crate::logs::{Order as LogOrder, Tail};
 use crate::node::{Blame, Event, Failure, JobEnd};
 use crate::prepare::{Kind, PrepareError};
-use crate::supervise::{Child, Exit, Line};
+use crate::supervise::{Child, Exit, Keeper, Line};
 use crate::{environment, python};
 use prepare::Prepared;
 
@@ -40,8 +40,10 @@ pub struct Common {
     pub session: Session,
     /// The store.
     pub store: Store,
-    /// The agent's own executable.
-    pub keeper: PathBuf,
+    /// What the job finds in its environment to open the store with.
+    pub store_access: Vec<(&'static str, String)>,
+    /// Who starts programs.
+    pub keeper: Keeper,
     /// The results folder as the job sees it.
     pub results: PathBuf,
     /// Where lines go.
@@ -76,6 +78,8 @@ pub enum Order {
     Engine(String),
     /// Run the job.
     Job,
+    /// Let the engine move what this node holds to others.
+    Decommission,
     /// End everything; again with less grace when there is hurry.
     Stop(Duration),
 }
@@ -96,6 +100,7 @@ pub async fn run(common: Arc<Common>, attempt: Attempt, mut orders: mpsc::Receiv
             Next::Order(Some(Order::Prepare)) => running.prepare(),
             Next::Order(Some(Order::Engine(master))) => running.start_engine(master).await,
             Next::Order(Some(Order::Job)) => running.start_job().await,
+            Next::Order(Some(Order::Decommission)) => running.engine.iter().for_each(Engine::decommission),
             Next::Order(Some(Order::Stop(grace))) => break grace,
             Next::Order(None) => break Duration::ZERO,
             Next::Happened(happened) => running.turn(happened).await,
@@ -196,13 +201,7 @@ impl Running {
     }
 
     fn context(&self) -> engine::Context {
-        let Common {
-            config,
-            spec,
-            session,
-            results,
-            ..
-        } = &*self.common;
+        let Common { config, spec, .. } = &*self.common;
         engine::Context {
             toolchain: config.toolchain.clone(),
             keeper: self.common.keeper.clone(),
@@ -212,7 +211,7 @@ impl Running {
             folder: config.folder.clone(),
             secret: spec.engine_secret.clone(),
             conf: spec.spark_conf.clone().into_iter().collect(),
-            env: environment::of_job(config, spec, session, self.attempt, results),
+            env: environment::of_job(&self.common, self.attempt),
             python_bin: python::bin_folder(&config.folder),
             temporary: config.shared.join("tmp"),
             lines: self.common.lines.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::supervise::{Child, Exit, Spec, Stream};
+use crate::supervise::{Child, Exit, Keeper, Spec, Stream};
 
 /// Lines of output that are kept, the last ones.
 const KEPT_LINES: usize = 400;
@@ -82,7 +82,7 @@ impl Finished {
 impl Command {
     /// `program` with `args`, in `cwd`, with the environment that helpers may see.
     pub fn new<A: Into<OsString>>(
-        keeper: &Path,
+        keeper: &Keeper,
         program: impl Into<OsString>,
         args: impl IntoIterator<Item = A>,
         cwd: &Path,
@@ -104,7 +104,7 @@ impl Command {
                 args: args.into_iter().map(Into::into).collect(),
                 env,
                 cwd: cwd.into(),
-                keeper: keeper.into(),
+                keeper: keeper.clone(),
             },
         }
     }

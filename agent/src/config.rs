@@ -43,6 +43,13 @@ pub struct NodeConfig {
     /// Seconds that this node lives without a word from the coordinator, until the coordinator itself says how long.
     #[serde(default = "alone_secs")]
     pub alone_secs: u64,
+    /// Seconds until the end of the run, until the coordinator itself says when; `None` where the coordinator is as old
+    /// as the node.
+    #[serde(default)]
+    pub deadline_secs: Option<u64>,
+    /// Whom the job runs as; `None` for the agent's own user.
+    #[serde(default)]
+    pub job_user: Option<JobUser>,
 }
 
 /// Where machines boot before their coordinator does.
@@ -60,8 +67,9 @@ pub enum RoleName {
     Worker,
 }
 
+pub use crate::jobuser::JobUser;
 pub use mayfly_kit::consul::ConsulSettings;
-pub use mayfly_kit::store::StoreConfig;
+pub use mayfly_kit::store::{Access, StoreConfig};
 
 /// What `agent toolchain` found or installed on a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -123,6 +123,9 @@ impl Driver {
                     tasks.works.spawn(async move { Event::Stopped(attempt) });
                 }
             }
+            Effect::Decommission(attempt) => {
+                tasks.order(attempt, Order::Decommission);
+            }
             Effect::SetAside(attempt) => self.collector.set_aside(attempt).await,
             Effect::Collect(attempt, what) => {
                 tasks.works.abort_all();

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use tokio::sync::mpsc;
 
 use crate::config::Toolchain;
-use crate::supervise::Line;
+use crate::supervise::{Keeper, Line};
 
 pub mod cause;
 pub mod progress;
@@ -24,8 +24,8 @@ pub use spark::Engine;
 pub struct Context {
     /// What is installed here.
     pub toolchain: Toolchain,
-    /// The agent's own executable.
-    pub keeper: PathBuf,
+    /// Who starts programs.
+    pub keeper: Keeper,
     /// Address that the fleet reaches this node at; everything binds to it and to nothing else.
     pub address: IpAddr,
     /// Cores this node offers.

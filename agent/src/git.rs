@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::command::{Command, Finished};
 use crate::prepare::PrepareError;
+use crate::supervise::Keeper;
 
 /// Where the code is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +110,7 @@ pub async fn checkout(
     source: &Source,
     dest: &Path,
     limits: &Limits,
-    keeper: &Path,
+    keeper: &Keeper,
 ) -> Result<(), PrepareError> {
     let (from, commit, protocols) = match source {
         Source::Url { url, commit } => (checked_url(url)?, commit, "https:http:ssh"),
@@ -121,6 +122,7 @@ pub async fn checkout(
         )));
     }
     std::fs::create_dir_all(dest)
+        .and_then(|()| keeper.give(dest))
         .map_err(|error| PrepareError::infra(format!("create {}: {error}", dest.display())))?;
     let git = Git {
         dest,
@@ -165,7 +167,7 @@ pub async fn checkout(
 struct Git<'a> {
     dest: &'a Path,
     limits: &'a Limits,
-    keeper: &'a Path,
+    keeper: &'a Keeper,
     protocols: &'a str,
     deadline: Instant,
     /// For messages.

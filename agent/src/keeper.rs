@@ -20,6 +20,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::str::FromStr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -63,15 +64,39 @@ enum Event {
     NoneLeft,
 }
 
-/// Runs `program` until it ends and nothing of its tree is left; also writes the exit to `status`, if given, atomically.
+/// A user and a group by their numbers, as `1000:1000`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    uid: u32,
+    gid: u32,
+}
+
+impl FromStr for Ids {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let ids = text.split_once(':');
+        let ids = ids.and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
+        let (uid, gid) = ids.ok_or("write UID:GID, as 1000:1000")?;
+        Ok(Self { uid, gid })
+    }
+}
+
+/// Runs `program` as `user` until it ends and nothing of its tree is left; also writes the exit to `status`, if given,
+/// atomically.
 ///
 /// # Errors
 /// The program cannot be started, or this process cannot become a subreaper.
-pub fn run(status: Option<&Path>, program: &OsString, args: &[OsString]) -> io::Result<Exit> {
+pub fn run(
+    status: Option<&Path>,
+    user: Option<Ids>,
+    program: &OsString,
+    args: &[OsString],
+) -> io::Result<Exit> {
     nix::sys::prctl::set_child_subreaper(true)?;
     block_terminal_signals()?;
     let mut agent = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let child = match start(program, args) {
+    let child = match start(user, program, args) {
         Ok(child) => child,
         Err(error) => {
             tell(
@@ -110,12 +135,15 @@ fn block_terminal_signals() -> io::Result<()> {
     Ok(signals.thread_block()?)
 }
 
-fn start(program: &OsString, args: &[OsString]) -> io::Result<Pid> {
-    let child = Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .process_group(0)
-        .spawn()?;
+fn start(user: Option<Ids>, program: &OsString, args: &[OsString]) -> io::Result<Pid> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).process_group(0);
+    if let Some(Ids { uid, gid }) = user {
+        // No program that it finds makes it more than it is. What the keeper itself starts is this one program.
+        nix::sys::prctl::set_no_new_privs()?;
+        command.uid(uid).gid(gid);
+    }
+    let child = command.spawn()?;
     i32::try_from(child.id())
         .map(Pid::from_raw)
         .map_err(io::Error::other)

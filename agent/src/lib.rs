@@ -4,11 +4,17 @@
 //! [`driver`] the one task that owns it; [`attempt`] runs what one attempt needs, [`collect`] uploads what it left;
 //! [`sync`], [`logs`], [`usage`], [`written`] and [`consul`] are the loops beside it.
 //!
+//! On EC2: [`boot`] finds out who this machine is, and powers it off at the end; [`notice`] looks whether it is taken away;
+//! [`access`] gives the job its keys to the store; [`jobuser`] and [`guard`] keep the job apart from the agent and from the
+//! machine's metadata; [`watchdog`] tells the service manager that all is well.
+//!
 //! The side that executes: [`keeper`] owns one tree of processes and cannot leave any of it behind; [`supervise`] starts
 //! keepers and turns output into lines and ends into values; [`toolchain`] finds or installs Java, Python and Spark;
 //! [`git`] and [`python`] bring the job's code and its requirements; [`engine`] forms the cluster and submits the job.
 
+pub mod access;
 pub mod attempt;
+pub mod boot;
 pub mod collect;
 pub mod command;
 pub mod commit;
@@ -18,12 +24,15 @@ pub mod driver;
 pub mod engine;
 pub mod environment;
 pub mod git;
+pub mod guard;
 pub mod identity;
+pub mod jobuser;
 pub mod keeper;
 pub mod logs;
 pub mod metrics;
 pub mod namespace;
 pub mod node;
+pub mod notice;
 pub mod prepare;
 pub mod proctree;
 pub mod python;
@@ -33,4 +42,5 @@ pub mod sync;
 pub mod toolchain;
 pub mod upload;
 pub mod usage;
+pub mod watchdog;
 pub mod written;

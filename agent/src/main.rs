@@ -6,14 +6,22 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use mayfly_agent::boot::{self, Found};
 use mayfly_agent::config::NodeConfig;
+use mayfly_agent::guard;
+use mayfly_agent::keeper::Ids;
 use mayfly_agent::namespace;
 use mayfly_agent::node::Why;
 use mayfly_agent::run::Start;
 use mayfly_agent::supervise::become_subreaper;
 use mayfly_agent::toolchain::{self, Request, Step};
-use tokio::runtime::Builder;
+use mayfly_kit::imds::Imds;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::getuid;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -33,11 +41,25 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Is the node that the metadata of this EC2 instance describes, to its end, and then powers the machine off.
+    Boot {
+        #[command(flatten)]
+        boot: Booting,
+    },
+    /// The same without powering off (used by `agent boot` itself).
+    #[command(hide = true)]
+    BootNode {
+        #[command(flatten)]
+        boot: Booting,
+    },
     /// Owns one program's tree of processes (used by the agent itself).
     Keep {
         /// Where to write how it ended, as JSON.
         #[arg(long)]
         status: Option<PathBuf>,
+        /// Whom it runs as, by numbers: UID:GID.
+        #[arg(long)]
+        user: Option<Ids>,
         /// The program and its arguments.
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
@@ -56,36 +78,62 @@ enum Verb {
     },
 }
 
+#[derive(Args)]
+struct Booting {
+    /// Seconds from the start within which the node must be taken in.
+    #[arg(long, default_value_t = 300)]
+    within_secs: u32,
+    /// Log as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().verb {
         Verb::Run { config, json } => run(&config, json),
-        Verb::Keep { status, program } => keep(status.as_deref(), program),
+        Verb::Boot { boot } => boot_machine(&boot),
+        Verb::BootNode { boot } => boot_node(&boot),
+        Verb::Keep {
+            status,
+            user,
+            program,
+        } => keep(status.as_deref(), user, program),
         Verb::Toolchain { cache, spark, json } => find_toolchain(cache, spark, json),
     }
 }
 
-/// Everything up to the runtime happens on the one thread that there is then; a namespace cannot be entered later.
 fn run(config: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let config = NodeConfig::load(config)?;
-    let shared = config.folder.join("shared");
-    let private_results = namespace::mount_own(&shared, &config.shared)?;
-    let own = if private_results {
-        shared
+    let (private_results, own) = results(&config)?;
+    live(Start {
+        config,
+        private_results,
+        own,
+        spot: None,
+        marker: None,
+        json,
+    })
+}
+
+/// Whether the results folder is this node's own, and where it is. To be called while there is one thread: a namespace
+/// cannot be entered later.
+fn results(config: &NodeConfig) -> anyhow::Result<(bool, PathBuf)> {
+    let own = config.folder.join("shared");
+    Ok(if namespace::mount_own(&own, &config.shared)? {
+        (true, own)
     } else {
-        config.shared.clone()
-    };
+        (false, config.shared.clone())
+    })
+}
+
+fn live(start: Start) -> anyhow::Result<ExitCode> {
     become_subreaper().context("become a subreaper")?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("start the runtime")?;
-    let why = runtime.block_on(mayfly_agent::run::run(Start {
-        config,
-        private_results,
-        own,
-        json,
-    }))?;
+    let why = runtime.block_on(mayfly_agent::run::run(start))?;
     // A thread that still reads a file must not hold the machine up.
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(match why {
@@ -96,10 +144,68 @@ fn run(config: &Path, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn keep(status: Option<&Path>, mut program: Vec<OsString>) -> anyhow::Result<ExitCode> {
+fn boot_machine(boot: &Booting) -> anyhow::Result<ExitCode> {
+    let mut args = vec![
+        "boot-node".to_owned(),
+        format!("--within-secs={}", boot.within_secs),
+    ];
+    if boot.json {
+        args.push("--json".to_owned());
+    }
+    let within = Duration::from_secs(boot.within_secs.into());
+    one_thread()?.block_on(boot::supervise(&args, within))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stderr, reason = "there are no logs yet")]
+fn boot_node(boot: &Booting) -> anyhow::Result<ExitCode> {
+    // Nobody would power the machine off after it.
+    set_pdeathsig(Signal::SIGTERM).context("follow the outer process")?;
+    let began = Instant::now();
+    let until = began + Duration::from_secs(boot.within_secs.into());
+    let imds = Imds::from_environment()?;
+    let found = one_thread()?.block_on(boot::discover(&boot::site_file(), &imds, began, until))?;
+    let (config, spot) = match found {
+        Found::Node { config, spot } => (*config, spot),
+        Found::NotOurs(why) => {
+            eprintln!("{why}: nothing is done here, and the boot timer will power it off");
+            return Ok(ExitCode::from(boot::NOT_OURS));
+        }
+    };
+    close_metadata(&config, &imds)?;
+    // A machine of its own shares no disk with another node, whether it may mount or not.
+    let (_, own) = results(&config)?;
+    live(Start {
+        config,
+        private_results: true,
+        own,
+        spot: spot.then_some(imds),
+        marker: Some(boot::runtime_folder().join(boot::ENROLLED)),
+        json: boot.json,
+    })
+}
+
+/// Where jobs run as another user and there is a way to do it.
+#[expect(clippy::print_stderr, reason = "there are no logs yet")]
+fn close_metadata(config: &NodeConfig, imds: &Imds) -> anyhow::Result<()> {
+    let Some(user) = &config.job_user else {
+        return Ok(());
+    };
+    if getuid().is_root() && !guard::close(user.uid, imds.address())? {
+        eprintln!("there is no nft on this machine: jobs can reach its instance metadata");
+    }
+    Ok(())
+}
+
+fn one_thread() -> anyhow::Result<Runtime> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.context("start the runtime")
+}
+
+fn keep(status: Option<&Path>, user: Option<Ids>, mut program: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let args = program.split_off(1);
     let program = program.pop().unwrap_or_default();
-    let exit = mayfly_agent::keeper::run(status, &program, &args)?;
+    let exit = mayfly_agent::keeper::run(status, user, &program, &args)?;
     Ok(if exit.success() {
         ExitCode::SUCCESS
     } else {
@@ -114,17 +220,13 @@ fn find_toolchain(cache: Option<PathBuf>, spark: String, json: bool) -> anyhow::
     let request = Request {
         cache: cache.unwrap_or_else(toolchain::default_cache),
         spark,
-        keeper,
+        keeper: keeper.into(),
     };
     let show = |step: Step| match serde_json::to_string(&step) {
         Ok(line) if json => println!("{line}"),
         _ => println!("{}: {}", step.name, step.detail),
     };
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
-    let found = runtime.block_on(toolchain::ensure(&request, show))?;
+    let found = one_thread()?.block_on(toolchain::ensure(&request, show))?;
     if json {
         println!("{}", serde_json::to_string(&found)?);
     } else {

@@ -37,6 +37,8 @@ pub struct Metrics {
     pub sync_seconds: Histogram,
     /// Reports without an answer.
     pub sync_failures: Counter,
+    /// Questions to instance metadata about the machine's end that got no answer.
+    pub notice_failures: Counter,
 }
 
 impl Metrics {
@@ -46,6 +48,7 @@ impl Metrics {
         let metrics = Self {
             sync_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 13)),
             sync_failures: Counter::default(),
+            notice_failures: Counter::default(),
         };
         admin.register(|registry| {
             registry.register(
@@ -57,6 +60,11 @@ impl Metrics {
                 "mayfly_sync_failures",
                 "Reports that got no answer, or one that cannot be used",
                 metrics.sync_failures.clone(),
+            );
+            registry.register(
+                "mayfly_notice_failures",
+                "Questions to instance metadata about the machine's end that got no answer, or one that cannot be used",
+                metrics.notice_failures.clone(),
             );
         });
         metrics

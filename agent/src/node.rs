@@ -6,6 +6,7 @@
 //!    ▲                  prepare, engine          master only                                      master only
 //!    │ a higher attempt: stop everything, set the old results aside, begin again
 //!    └────────────────────────────────────────────────────────────────────────
+//! Forming, (job) ── the machine is about to be taken away ──▶ Stopping (master): what is there is uploaded at once
 //! any ── goal LEAVE, lease or deadline passed ──▶ Leaving (stop, last logs) ──▶ Gone
 //! ```
 //!
@@ -130,6 +131,8 @@ pub enum Event {
     Committed(Attempt),
     /// The last logs are in the store, or their time is up.
     Farewell,
+    /// The machine is about to be taken away.
+    Interrupted,
     /// A signal asks the program to end.
     Signal,
     /// Time has passed.
@@ -145,6 +148,8 @@ pub enum Effect {
     StartEngine(Attempt, String),
     /// Run the job.
     StartJob(Attempt),
+    /// Let the engine move what this worker holds to others, and give it nothing new.
+    Decommission(Attempt),
     /// End whatever runs for the attempt; again with less grace when there is hurry.
     Stop(Attempt, Duration),
     /// Move the results of a given-up attempt aside.
@@ -190,6 +195,7 @@ enum Stage {
     Forming {
         prepared: bool,
         engine: Engine,
+        decommissioned: bool,
     },
     /// The job and the engine are being ended.
     Stopping {
@@ -246,6 +252,8 @@ pub struct Node {
     found: Option<(Attempt, String)>,
     /// The master's address that the engine was started with.
     master: String,
+    /// Whether the machine is about to be taken away.
+    interrupted: bool,
     /// When the latest report that was answered had been sent.
     answered: Option<Duration>,
     lease_until: Duration,
@@ -265,9 +273,19 @@ impl Node {
             wish: None,
             found: None,
             master: String::new(),
+            interrupted: false,
             answered: None,
             lease_until,
             deadline_at: None,
+        }
+    }
+
+    /// The same, and gone by then (since boot), unless the coordinator says otherwise.
+    #[must_use]
+    pub fn until(self, deadline: Option<Duration>) -> Self {
+        Self {
+            deadline_at: deadline,
+            ..self
         }
     }
 
@@ -284,7 +302,7 @@ impl Node {
         self.lease_until
     }
 
-    /// When the run ends, whatever happens, since boot; `None` before the first answer.
+    /// When the run ends, whatever happens, since boot; `None` while nobody has said.
     #[must_use]
     pub fn deadline_at(&self) -> Option<Duration> {
         self.deadline_at

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::command::Command;
 use crate::prepare::PrepareError;
-use crate::supervise::{Line, Stream};
+use crate::supervise::{Keeper, Line, Stream};
 
 /// For all of it.
 const INSTALL_MAX: Duration = Duration::from_secs(15 * 60);
@@ -25,7 +25,7 @@ pub struct Request {
     /// Requirements file relative to `code`; empty for none.
     pub requirements: String,
     /// The agent's own executable.
-    pub keeper: PathBuf,
+    pub keeper: Keeper,
     /// Where pip's lines go.
     pub lines: mpsc::Sender<Line>,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use mayfly_kit::admin::Admin;
+use mayfly_kit::imds::Imds;
 use mayfly_kit::shutdown::{Level, Signals};
 use mayfly_kit::store::Store;
 use mayfly_kit::telemetry::{self, Options, Tee};
@@ -16,18 +17,21 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use crate::access;
 use crate::attempt::{Common, Facts};
 use crate::collect::Collector;
-use crate::config::{NodeConfig, RoleName};
+use crate::config::{Access, NodeConfig, RoleName};
 use crate::consul;
 use crate::driver::Driver;
 use crate::identity::{Door, Enrolled};
 use crate::logs::{self, Order as LogOrder, Place, Redactor, Tail, live};
 use crate::metrics::{Board, Metrics, Standing};
 use crate::node::{Node, Role, Why};
-use crate::supervise::{Line, Stream};
+use crate::notice::{Lookout, Notice};
+use crate::supervise::{Keeper, Line, Stream};
 use crate::sync::{Report, Sources, Sync};
 use crate::usage::{Sample, watch_usage};
+use crate::watchdog;
 use crate::written::{Written, watch_results};
 
 /// Port of the admin pages; every node has an address of its own.
@@ -45,6 +49,10 @@ pub struct Start {
     pub private_results: bool,
     /// Folder that [`NodeConfig::shared`] shows on this node.
     pub own: PathBuf,
+    /// Who says when the machine is taken away; `None` for one that is not lent.
+    pub spot: Option<Imds>,
+    /// Written once the node is taken in, for whoever watches over the boot.
+    pub marker: Option<PathBuf>,
     /// Log as JSON.
     pub json: bool,
 }
@@ -70,6 +78,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     loops.spawn(signals.count());
     let admin_port = serve_admin(&start.config, &admin, &mut loops).await;
 
+    loops.spawn(watchdog::feed(admin.clone()));
     let (logs, log_orders) = mpsc::channel(LOG_ORDERS);
     let (place, place_seen) = watch::channel(None);
     let (session, session_seen) = watch::channel(None);
@@ -80,9 +89,14 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         .consul
         .as_ref()
         .and_then(|consul| consul.token.clone());
-    let secrets: Vec<String> = [&start.config.store.secret_key, &start.config.join_token]
+    let of_store = match &start.config.store.access {
+        Access::Keys { secret_key, .. } => Some(secret_key.clone()),
+        // They come and go: whoever fetches them says so.
+        Access::InstanceProfile(_) => None,
+    };
+    let secrets: Vec<String> = [start.config.join_token.clone()]
         .into_iter()
-        .cloned()
+        .chain(of_store)
         .chain(of_consul)
         .collect();
     let keeping = logs::keep(logs::Parts {
@@ -107,6 +121,11 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         return Ok(Why::Signal);
     };
     drop(latch);
+    if let Some(marker) = &start.marker {
+        tokio::fs::write(marker, "")
+            .await
+            .with_context(|| format!("write {}", marker.display()))?;
+    }
     tracing::info!(run = %enrolled.session.run, node = %enrolled.session.node, "taken in");
     let Enrolled {
         session: known,
@@ -120,12 +139,24 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
             .context("the keeper of the logs has ended")?;
     }
     let store = Store::open(&start.config.store);
+    let store_access = access::of_job(&start.config.store.access, logs.clone(), &mut loops);
+    let store_access = store_access
+        .await
+        .context("serve the job's access to the store")?;
     place.send_replace(Some(Place {
         store: store.clone(),
         run: known.run.clone(),
         node: known.node.clone(),
     }));
     session.send_replace(Some(known.clone()));
+
+    let keeper = Keeper {
+        agent: std::env::current_exe().context("find the agent's executable")?,
+        user: start.config.job_user.clone(),
+    };
+    let folder = &start.config.folder;
+    let opened = keeper.open_folder(folder);
+    opened.with_context(|| format!("let the job's user into {}", folder.display()))?;
 
     let (usage, usage_seen) = watch::channel(Sample::default());
     let folder = start.config.folder.clone();
@@ -151,6 +182,17 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     };
     admin.collect(move || board.families());
     let (event_sender, events) = mpsc::channel(EVENTS);
+    let (notice, notice_seen) = watch::channel(Notice::None);
+    if let Some(imds) = start.spot {
+        let lookout = Lookout {
+            imds,
+            notice,
+            events: event_sender.clone(),
+            failures: metrics.notice_failures.clone(),
+            pulse: admin.watch("notice", Duration::from_secs(60)),
+        };
+        loops.spawn(lookout.run());
+    }
     loops.spawn(
         Sync {
             door,
@@ -161,6 +203,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
                 usage: usage_seen,
                 upload: progress_seen,
                 written: written_seen,
+                notice: notice_seen,
                 admin_port,
             },
             events: event_sender.clone(),
@@ -183,12 +226,14 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         RoleName::Master => Role::Master,
         RoleName::Worker => Role::Worker,
     };
+    let deadline = start.config.deadline_secs.map(Duration::from_secs);
     let first_lease = Duration::from_secs(start.config.alone_secs);
     let common = Common {
         spec,
         session: known,
         store,
-        keeper: std::env::current_exe().context("find the agent's executable")?,
+        store_access,
+        keeper,
         results: start.config.shared.join("results"),
         config: start.config,
         lines,
@@ -198,7 +243,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         events: event_sender,
     };
     let driver = Driver {
-        node: Node::new(role, boot.elapsed() + first_lease),
+        node: Node::new(role, boot.elapsed() + first_lease).until(deadline),
         boot,
         events,
         collector: Collector {

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::jobuser::JobUser;
 pub use crate::keeper::Exit;
 
 mod lines;
@@ -48,8 +49,23 @@ pub struct Spec {
     pub env: Vec<(OsString, OsString)>,
     /// Where it runs.
     pub cwd: PathBuf,
-    /// The agent's own executable, for `agent keep`.
-    pub keeper: PathBuf,
+    /// Who starts it.
+    pub keeper: Keeper,
+}
+
+/// How programs are started: by the agent's own executable, as `agent keep`, which starts them as a user.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    /// The agent's own executable.
+    pub agent: PathBuf,
+    /// The agent's own user, if `None`.
+    pub user: Option<JobUser>,
+}
+
+impl From<PathBuf> for Keeper {
+    fn from(agent: PathBuf) -> Self {
+        Self { agent, user: None }
+    }
 }
 
 /// A running program and everything it started. Dropping it kills all of that.
@@ -155,12 +171,22 @@ impl Child {
 }
 
 fn command(spec: &Spec, socket: std::os::unix::net::UnixStream) -> Command {
-    let mut command = Command::new(&spec.keeper);
-    command.arg("keep").arg("--").arg(&spec.program).args(&spec.args);
+    let mut command = Command::new(&spec.keeper.agent);
+    command.arg("keep");
+    if let Some(user) = &spec.keeper.user {
+        command.arg(format!("--user={}:{}", user.uid, user.gid));
+    }
+    command.arg("--").arg(&spec.program).args(&spec.args);
     command
         .env_clear()
         .envs(spec.env.iter().map(|(key, value)| (key, value)))
         .current_dir(&spec.cwd);
+    if let Some(user) = &spec.keeper.user {
+        command
+            .env("HOME", &user.home)
+            .env("USER", &user.name)
+            .env("LOGNAME", &user.name);
+    }
     command
         .stdin(Stdio::from(OwnedFd::from(socket)))
         .stdout(Stdio::piped())

@@ -18,6 +18,7 @@ use crate::attempt::Facts;
 use crate::identity::{Door, Session};
 use crate::metrics::Metrics;
 use crate::node::Event;
+use crate::notice::Notice;
 use crate::upload;
 use crate::usage::Sample;
 use crate::written::Written;
@@ -52,6 +53,8 @@ pub struct Sources {
     pub upload: watch::Receiver<upload::Progress>,
     /// The results folder.
     pub written: watch::Receiver<Written>,
+    /// What is known of the machine's end.
+    pub notice: watch::Receiver<Notice>,
     /// Where the admin pages are; 0 for none.
     pub admin_port: u16,
 }
@@ -81,6 +84,7 @@ impl Sources {
             results_files: written.files,
             success_markers: written.success_markers,
             admin_port: self.admin_port.into(),
+            notice: self.notice.borrow_and_update().wire(Instant::now()),
             collected: Some(Collected {
                 files,
                 bytes,
@@ -211,15 +215,22 @@ impl Sync {
         wait
     }
 
-    /// Until the next report is due, or the phase has changed.
+    /// Until the next report is due, or the phase has changed, or the machine's end is announced.
     async fn pause(&mut self, wait: Duration) {
         let due = Instant::now() + wait;
         let phase = self.sources.node.borrow().report.phase;
         let node = &mut self.sources.node;
         let news = async { node.wait_for(|next| next.report.phase != phase).await.is_ok() };
+        let notice = &mut self.sources.notice;
+        let noticed = async {
+            if notice.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
             changed = news => if !changed { tokio::time::sleep_until(due).await },
+            () = noticed => {}
             () = self.events.closed() => {}
         }
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Toolchain;
+use crate::supervise::Keeper;
 
 mod cds;
 mod java;
@@ -31,7 +32,7 @@ pub struct Request {
     /// Spark's version, as `4.0.5`.
     pub spark: String,
     /// The agent's own executable.
-    pub keeper: PathBuf,
+    pub keeper: Keeper,
 }
 
 /// Something that takes a while has begun.

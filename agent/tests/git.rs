@@ -132,7 +132,13 @@ fn limits() -> Limits {
 }
 
 async fn get(source: &Source, dest: &Path, limits: &Limits) -> Result<(), PrepareError> {
-    checkout(source, dest, limits, &PathBuf::from(env!("CARGO_BIN_EXE_agent"))).await
+    checkout(
+        source,
+        dest,
+        limits,
+        &PathBuf::from(env!("CARGO_BIN_EXE_agent")).into(),
+    )
+    .await
 }
 
 fn url(server: &Server, path: &str, commit: &str) -> Source {

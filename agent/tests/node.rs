@@ -12,7 +12,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mayfly_agent::config::{NodeConfig, RoleName, StoreConfig, Toolchain};
+use mayfly_agent::config::{Access, NodeConfig, RoleName, StoreConfig, Toolchain};
 use mayfly_kit::layout;
 use mayfly_kit::records::Manifest;
 use mayfly_kit::store::Store;
@@ -219,8 +219,7 @@ fn config(folder: &Path, server: &Server, coordinator: String, join_token: &str)
             bucket: "mayfly".into(),
             prefix: String::new(),
             region: "us-east-1".into(),
-            access_key: "test".into(),
-            secret_key: SECRET.into(),
+            access: Access::keys("test", SECRET),
         },
         toolchain: Toolchain {
             spark_home: folder.join("spark"),
@@ -232,6 +231,8 @@ fn config(folder: &Path, server: &Server, coordinator: String, join_token: &str)
         },
         consul: None,
         alone_secs: 120,
+        deadline_secs: None,
+        job_user: None,
     }
 }
 

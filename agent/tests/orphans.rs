@@ -17,7 +17,7 @@ async fn what_a_killed_keeper_leaves_is_found_and_killed() {
         args: vec!["-c".into(), script.into()],
         env: vec![("PATH".into(), std::env::var_os("PATH").unwrap_or_default())],
         cwd: "/".into(),
-        keeper: PathBuf::from(env!("CARGO_BIN_EXE_agent")),
+        keeper: PathBuf::from(env!("CARGO_BIN_EXE_agent")).into(),
     };
     let (tx, mut rx) = mpsc::channel(10);
     let other = Child::spawn(spec("exec sleep 1000"), tx.clone()).await.unwrap();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use mayfly_agent::command::Command;
 use mayfly_agent::prepare::Kind;
 use mayfly_agent::python::{self, bin_folder};
+use mayfly_agent::supervise::Keeper;
 use mayfly_agent::toolchain::{self, Request};
 use tokio::sync::mpsc;
 
@@ -14,7 +15,7 @@ fn request() -> Request {
     Request {
         cache: toolchain::default_cache(),
         spark: toolchain::SPARK_VERSION.into(),
-        keeper,
+        keeper: keeper.into(),
     }
 }
 
@@ -53,7 +54,7 @@ async fn requirements_are_installed_over_the_base_and_a_bad_one_is_named() {
     std::fs::create_dir(&code).unwrap();
     std::fs::write(code.join("bad.txt"), "--no-index\nno-such-package-of-ours==1\n").unwrap();
     let (lines, _kept) = mpsc::channel(1000);
-    let keeper = PathBuf::from(env!("CARGO_BIN_EXE_agent"));
+    let keeper = Keeper::from(PathBuf::from(env!("CARGO_BIN_EXE_agent")));
     let wants = |requirements: &str| python::Request {
         base: base.clone(),
         folder: folder.path().into(),

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use mayfly_agent::engine::{Context, Engine, Job, Role};
 use mayfly_agent::proctree::{Snapshot, kill_all};
+use mayfly_agent::supervise::Keeper;
 use mayfly_agent::supervise::{Exit, Line, Stream};
 use mayfly_agent::toolchain::{self, Request};
 use tokio::sync::mpsc;
@@ -29,8 +30,8 @@ struct Cluster {
     formed: Duration,
 }
 
-fn keeper() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_agent"))
+fn keeper() -> Keeper {
+    PathBuf::from(env!("CARGO_BIN_EXE_agent")).into()
 }
 
 /// `network` keeps the tests of this file apart: they run side by side.

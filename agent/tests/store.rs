@@ -10,7 +10,7 @@ use mayfly_agent::commit::{self, CommitError, Committed, Request};
 use mayfly_agent::upload::{self, Progress, Target, UploadError, Uploaded};
 use mayfly_kit::layout;
 use mayfly_kit::records::{Commit, Manifest, SCHEMA};
-use mayfly_kit::store::{Created, Replaced, Store, StoreConfig, StoreFault};
+use mayfly_kit::store::{Access, Created, Replaced, Store, StoreConfig, StoreFault};
 use mayfly_proto::{Attempt, NodeId, RunId};
 use mayfly_s3::{Config, Server};
 use tempfile::TempDir;
@@ -40,8 +40,7 @@ async fn rig() -> Rig {
         bucket: "mayfly".into(),
         prefix: "team/".into(),
         region: "eu-central-1".into(),
-        access_key: "test".into(),
-        secret_key: SECRET.into(),
+        access: Access::keys("test", SECRET),
     };
     let store = Store::open(&config);
     store.ensure_bucket().await.unwrap();
@@ -120,7 +119,7 @@ async fn errors_say_what_to_do() {
         change(&mut config);
         Store::open(&config)
     };
-    let denied = open(|c| c.secret_key = "wrong".into())
+    let denied = open(|c| c.access = Access::keys("test", "wrong"))
         .put("a", "x")
         .await
         .unwrap_err();

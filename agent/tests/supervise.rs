@@ -17,7 +17,7 @@ fn spec(script: &str) -> Spec {
         args: vec!["-c".into(), script.into()],
         env: vec![("PATH".into(), std::env::var_os("PATH").unwrap_or_default())],
         cwd: "/".into(),
-        keeper: PathBuf::from(env!("CARGO_BIN_EXE_agent")),
+        keeper: PathBuf::from(env!("CARGO_BIN_EXE_agent")).into(),
     }
 }
 

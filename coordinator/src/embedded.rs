@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use mayfly_kit::admin::Admin;
 use mayfly_kit::consul::{Consul, ConsulSettings};
-use mayfly_kit::store::{Store, StoreConfig};
+use mayfly_kit::store::{Access, Store, StoreConfig};
 use mayfly_kit::tls::Fingerprint;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -123,8 +123,7 @@ pub async fn open_store_at(home: &Home, listen: SocketAddr) -> anyhow::Result<Op
         bucket: BUCKET.into(),
         prefix: String::new(),
         region: REGION.into(),
-        access_key: keys.access_key,
-        secret_key: keys.secret_key,
+        access: Access::keys(keys.access_key, keys.secret_key),
     };
     let store = Store::open(&config);
     store

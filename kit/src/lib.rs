@@ -3,6 +3,7 @@
 //! * [`layout`]: where each thing of a run is in the store;
 //! * [`records`]: what agents write there for others to read;
 //! * [`store`]: the S3 client;
+//! * [`imds`]: instance metadata of EC2, and the keys of an instance's role;
 //! * [`tls`]: TLS and the way to a coordinator;
 //! * [`consul`]: the client of Consul;
 //! * [`telemetry`], [`shutdown`], [`backoff`], [`admin`]: logs, signals, waits between tries, HTTP for operators;
@@ -11,6 +12,7 @@
 pub mod admin;
 pub mod backoff;
 pub mod consul;
+pub mod imds;
 pub mod layout;
 pub mod records;
 pub mod scrape;

@@ -12,6 +12,8 @@ mod put;
 
 use serde::{Deserialize, Serialize};
 
+use crate::imds::InstanceProfile;
+
 pub use error::{StoreError, StoreFault};
 pub use get::Object;
 pub use multipart::{Multipart, PART_MAX_COUNT, Part};
@@ -21,7 +23,7 @@ pub use put::{Created, Replaced};
 pub const GET_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Where the store is and how to open it. No `Debug`: it holds a secret.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
     /// `http://host:port`; `None` for AWS itself.
@@ -32,10 +34,34 @@ pub struct StoreConfig {
     pub prefix: String,
     /// Region.
     pub region: String,
-    /// Access key id.
-    pub access_key: String,
-    /// Secret access key.
-    pub secret_key: String,
+    /// What it is opened with.
+    pub access: Access,
+}
+
+/// What a store is opened with. No `Debug`: it holds a secret.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Access {
+    /// Keys that last.
+    Keys {
+        /// Access key id.
+        access_key: String,
+        /// Secret access key.
+        secret_key: String,
+    },
+    /// The role of the EC2 instance that this program runs on. No file says so: whoever runs there finds out.
+    #[serde(skip)]
+    InstanceProfile(InstanceProfile),
+}
+
+impl Access {
+    /// Keys that last.
+    pub fn keys(access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
+        Self::Keys {
+            access_key: access_key.into(),
+            secret_key: secret_key.into(),
+        }
+    }
 }
 
 /// A bucket and a prefix. Cloning is cheap; all clones share one connection pool.

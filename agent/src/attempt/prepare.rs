@@ -25,7 +25,7 @@ pub(super) struct Prepared {
 /// Clones and installs. A worker without requirements needs neither: Spark sends it what it runs.
 pub(super) async fn prepare(common: Arc<Common>) -> Result<Prepared, PrepareError> {
     let Common { config, spec, .. } = &*common;
-    make_results(&common.results).await?;
+    make_results(&common).await?;
     let wanted = spec.code.clone().unwrap_or_default();
     let code = config.folder.join("code");
     if config.role == RoleName::Worker && wanted.requirements.is_empty() {
@@ -53,8 +53,10 @@ pub(super) async fn prepare(common: Arc<Common>) -> Result<Prepared, PrepareErro
     Ok(Prepared { code, python })
 }
 
-async fn make_results(results: &Path) -> Result<(), PrepareError> {
+async fn make_results(common: &Common) -> Result<(), PrepareError> {
+    let results = &common.results;
     let made = tokio::fs::create_dir_all(results).await;
+    let made = made.and_then(|()| common.keeper.give(results));
     made.map_err(|e| PrepareError::infra(format!("create the results folder {}: {e}", results.display())))
 }
 

@@ -77,6 +77,7 @@ pub struct Engine {
     role: Role,
     classes: Classes,
     status: watch::Receiver<Status>,
+    decommission: watch::Sender<bool>,
     stop: watch::Sender<Option<Duration>>,
     tasks: JoinSet<()>,
 }
@@ -98,19 +99,24 @@ impl Engine {
     pub fn start_with(context: Context, role: Role, classes: Classes) -> io::Result<Self> {
         for folder in [paths::work, paths::local, paths::events, paths::recovery] {
             std::fs::create_dir_all(folder(&context.folder))?;
+            context.keeper.give(&folder(&context.folder))?;
         }
         std::fs::create_dir_all(&context.temporary)?;
+        context.keeper.give(&context.temporary)?;
         conf::private_folder(&paths::conf(&context.folder))?;
+        context.keeper.show(&paths::conf(&context.folder))?;
         let (report, status) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(None);
+        let (decommission, leaving) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        tasks.spawn(daemon::Daemon::new(&context, &role, &classes)?.run(report, stopped));
+        tasks.spawn(daemon::Daemon::new(&context, &role, &classes)?.run(report, stopped, leaving));
         Ok(Self {
             context,
             role,
             classes,
             status,
             stop,
+            decommission,
             tasks,
         })
     }
@@ -125,6 +131,12 @@ impl Engine {
     #[must_use]
     pub fn role(&self) -> &Role {
         &self.role
+    }
+
+    /// Has a Worker hand its shuffle files and blocks to others and take no more tasks; what it runs may end. It is not
+    /// started again after that.
+    pub fn decommission(&self) {
+        self.decommission.send_replace(true);
     }
 
     /// Ends the daemon and all executors: TERM, `grace`, KILL.

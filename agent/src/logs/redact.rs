@@ -23,33 +23,26 @@ impl Redactor {
     /// Knows these secrets, also in base64 and percent-encoded.
     #[must_use]
     pub fn new(known: &[String]) -> Self {
-        let mut secrets: Vec<String> = Vec::new();
-        for secret in known.iter().filter(|s| s.len() >= SECRET_MIN) {
-            let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-            // What base64 makes of the end depends on what follows, so the last group is left off.
-            let base64 = BASE64.encode(secret.as_bytes());
-            let stable = base64.get(..secret.len() / 3 * 4).unwrap_or_default().to_owned();
-            secrets.extend([secret.clone(), encoded, stable]);
-        }
-        secrets.retain(|s| s.len() >= SECRET_MIN);
-        secrets.sort_by_key(|s| std::cmp::Reverse(s.len()));
-        secrets.dedup();
-        let longest = secrets.first().map_or(0, String::len).max(64);
-        Self {
-            secrets,
-            longest,
+        let mut redactor = Self {
+            secrets: Vec::new(),
+            longest: 64,
             held: HashMap::new(),
-        }
+        };
+        known.iter().for_each(|secret| redactor.learn(secret));
+        redactor
     }
 
     /// Learns one more secret.
     pub fn learn(&mut self, secret: &str) {
-        let known: Vec<String> = self.secrets.iter().cloned().chain([secret.to_owned()]).collect();
-        let held = std::mem::take(&mut self.held);
-        *self = Self {
-            held,
-            ..Self::new(&known)
-        };
+        if secret.len() < SECRET_MIN {
+            return;
+        }
+        self.secrets.extend(forms(secret));
+        self.secrets.retain(|s| s.len() >= SECRET_MIN);
+        self.secrets
+            .sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        self.secrets.dedup();
+        self.longest = self.secrets.first().map_or(0, String::len).max(64);
     }
 
     /// The lines that may be kept now, without secrets.
@@ -133,6 +126,15 @@ fn mask_userinfo(text: &str) -> String {
     clean + rest
 }
 
+/// As it is, percent-encoded, and in base64.
+fn forms(secret: &str) -> [String; 3] {
+    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    // What base64 makes of the end depends on what follows, so the last group is left off.
+    let base64 = BASE64.encode(secret.as_bytes());
+    let stable = base64.get(..secret.len() / 3 * 4).unwrap_or_default().to_owned();
+    [secret.to_owned(), encoded, stable]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +145,14 @@ mod tests {
         Redactor::new(&[SECRET.into()])
             .take(Stream::Job, text.into())
             .concat()
+    }
+
+    #[test]
+    fn learning_the_same_again_and_again_keeps_it_once() {
+        let mut redactor = Redactor::new(&["sesame-open-up".into()]);
+        let once = redactor.secrets.len();
+        (0..50).for_each(|_| redactor.learn("sesame-open-up"));
+        assert_eq!(redactor.secrets.len(), once);
     }
 
     #[test]

@@ -21,6 +21,7 @@ impl Node {
             Event::Committed(n) if self.is_now(n) && self.stage == Stage::Committing => {
                 self.stage = Stage::Committed;
             }
+            Event::Interrupted => self.interrupted = true,
             Event::Farewell => {
                 if let Stage::Parting { done, .. } = &mut self.stage {
                     *done = true;
@@ -71,7 +72,7 @@ impl Node {
     }
 
     fn form(&mut self, change: impl FnOnce(&mut bool, &mut Engine)) {
-        if let Stage::Forming { prepared, engine } = &mut self.stage {
+        if let Stage::Forming { prepared, engine, .. } = &mut self.stage {
             change(prepared, engine);
         }
     }

@@ -43,13 +43,15 @@ impl Node {
 
     fn advance(&mut self, wish: &Desired, effects: &mut Vec<Effect>) {
         let may_commit = self.may_commit(wish);
+        // A job cannot outlive its driver's machine: what it wrote is saved while there is time.
+        let salvage = self.interrupted && self.role == Role::Master;
         match &mut self.stage {
             Stage::Waiting => self.begin(wish.attempt, effects),
             Stage::Resetting { ended: true } => {
                 effects.extend(self.attempt.map(Effect::SetAside));
                 self.begin(wish.attempt, effects);
             }
-            Stage::Forming { .. } if wish.goal >= Goal::Collect => {
+            Stage::Forming { .. } if wish.goal >= Goal::Collect || salvage => {
                 self.stage = Stage::Stopping {
                     grace: wish.grace,
                     ended: false,
@@ -96,16 +98,30 @@ impl Node {
         self.stage = Stage::Forming {
             prepared: false,
             engine: Engine::None,
+            decommissioned: false,
         };
         effects.push(Effect::Prepare(attempt));
     }
 
     /// The engine starts beside the preparation; the job after both. Nothing new starts after a failure.
     fn form_up(&mut self, wish: &Desired, effects: &mut Vec<Effect>) {
-        let Stage::Forming { prepared, engine } = &mut self.stage else {
+        let Stage::Forming {
+            prepared,
+            engine,
+            decommissioned,
+        } = &mut self.stage
+        else {
             return;
         };
         if self.failure.is_some() || wish.goal >= Goal::Collect {
+            return;
+        }
+        if self.interrupted {
+            // Only a worker is still here.
+            if *engine == Engine::Running && !*decommissioned {
+                *decommissioned = true;
+                effects.push(Effect::Decommission(wish.attempt));
+            }
             return;
         }
         let address = match &self.found {

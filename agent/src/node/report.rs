@@ -27,7 +27,7 @@ impl Node {
         match &self.stage {
             Stage::Waiting | Stage::Forming { .. } if self.failure.is_some() => NodePhase::Failed,
             Stage::Waiting | Stage::Resetting { .. } => NodePhase::Preparing,
-            Stage::Forming { prepared, engine } => match self.job {
+            Stage::Forming { prepared, engine, .. } => match self.job {
                 Job::Running => NodePhase::Working,
                 Job::Ended(_) => NodePhase::Ended,
                 Job::None if *prepared && *engine == Engine::Running => NodePhase::Ready,
@@ -49,6 +49,7 @@ impl Node {
             Stage::Forming {
                 prepared: false,
                 engine: Engine::Running,
+                ..
             } => "preparing; the engine runs",
             Stage::Forming { prepared: false, .. } => "preparing",
             Stage::Forming {

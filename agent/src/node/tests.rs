@@ -303,6 +303,66 @@ fn the_master_of_another_attempt_is_not_taken() {
     assert!(started.contains(&Effect::StartEngine(Attempt::FIRST, String::new())));
 }
 
+#[test]
+fn a_worker_that_is_taken_away_hands_over_once_and_goes_on() {
+    let one = Attempt::FIRST;
+    let (node, effects) = run(
+        Role::Worker,
+        vec![
+            told(1, desired(1, Goal::Work)),
+            Event::Interrupted,
+            Event::Prepared(one),
+            Event::EngineReady(one),
+            Event::Tick,
+            Event::EngineLost(one),
+            Event::EngineReady(one),
+        ],
+    );
+    let engine = Effect::StartEngine(one, NAMED.into());
+    assert_eq!(effects, [Effect::Prepare(one), engine, Effect::Decommission(one)]);
+    assert_eq!(node.phase(), mayfly_proto::v1::NodePhase::Ready);
+}
+
+#[test]
+fn a_master_that_is_taken_away_ends_its_job_and_saves_what_there_is() {
+    let one = Attempt::FIRST;
+    let (node, effects) = run(
+        Role::Master,
+        vec![
+            told(1, desired(1, Goal::Work)),
+            Event::Prepared(one),
+            Event::EngineReady(one),
+            Event::Interrupted,
+            Event::JobExited(one, JobEnd::default()),
+            Event::Stopped(one),
+            Event::Uploaded(one),
+        ],
+    );
+    assert_eq!(
+        effects,
+        [
+            Effect::Prepare(one),
+            Effect::StartEngine(one, NAMED.into()),
+            Effect::StartJob(one),
+            Effect::Stop(one, 5 * SECOND),
+            Effect::Collect(one, What::All),
+        ]
+    );
+    assert_eq!(node.phase(), mayfly_proto::v1::NodePhase::Collected);
+    assert!(node.job().stopped);
+}
+
+#[test]
+fn a_node_that_knows_its_deadline_keeps_it_without_an_answer() {
+    let node = Node::new(Role::Worker, 900 * SECOND).until(Some(10 * SECOND));
+    let (node, effects) = node.step(9 * SECOND, Event::Tick);
+    assert_eq!((effects.len(), node.wakes_at()), (0, 10 * SECOND));
+    let (node, effects) = node.step(10 * SECOND, Event::Tick);
+    assert_eq!(effects, [Effect::Farewell]);
+    let (_, effects) = node.step(10 * SECOND, Event::Farewell);
+    assert_eq!(effects, [Effect::Exit(Why::DeadlinePassed)]);
+}
+
 fn goals() -> impl Strategy<Value = Goal> {
     prop_oneof![
         Just(Goal::Form),
@@ -335,6 +395,7 @@ fn events() -> impl Strategy<Value = Event> {
         2 => n().prop_map(Event::Stopped),
         1 => n().prop_map(Event::Uploaded),
         1 => n().prop_map(Event::Committed),
+        1 => Just(Event::Interrupted),
         1 => Just(Event::Farewell),
         1 => Just(Event::Tick),
         1 => Just(Event::Signal),
@@ -394,6 +455,7 @@ impl World {
             }
             Effect::StartEngine(n, address) => self.engine(*n, address),
             Effect::StartJob(n) => self.once("job", *n),
+            Effect::Decommission(n) => self.once("decommission", *n),
             Effect::Collect(n, _) => assert!(!self.running.contains(&n.number()), "collected while it runs"),
             Effect::WriteCommit(n, ..) => self.once("commit", *n),
             Effect::SetAside(n) => assert!(!self.running.contains(&n.number())),

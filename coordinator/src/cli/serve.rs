@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mayfly_configs::{AdHoc, Given, SETTINGS_DEFAULTS, Settings, StoreSettings, ad_hoc, load_settings};
 use mayfly_kit::consul::Consul;
 use mayfly_kit::shutdown::{self, Signals};
-use mayfly_kit::store::StoreConfig;
+use mayfly_kit::store::{Access, StoreConfig};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -158,8 +158,10 @@ fn store_config(store: &StoreSettings) -> Result<StoreConfig, Failure> {
         bucket: store.bucket.clone(),
         prefix: storage::key_prefix(&store.prefix),
         region: store.region.clone(),
-        access_key: secret::read("the access key of the store", &store.access_key_file)?,
-        secret_key: secret::read("the secret key of the store", &store.secret_key_file)?,
+        access: Access::Keys {
+            access_key: secret::read("the access key of the store", &store.access_key_file)?,
+            secret_key: secret::read("the secret key of the store", &store.secret_key_file)?,
+        },
     })
 }
 

@@ -1,7 +1,7 @@
 //! Which store a command reads: the one that the environment names, else the embedded one of the home.
 
 use mayfly_configs::S3Prefix;
-use mayfly_kit::store::StoreConfig;
+use mayfly_kit::store::{Access, StoreConfig};
 
 use super::failure::Failure;
 
@@ -42,8 +42,7 @@ fn parse(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<StoreConfig
         region: variable("AWS_REGION")
             .or_else(|| variable("AWS_DEFAULT_REGION"))
             .unwrap_or_else(|| "us-east-1".to_owned()),
-        access_key: key("AWS_ACCESS_KEY_ID")?,
-        secret_key: key("AWS_SECRET_ACCESS_KEY")?,
+        access: Access::keys(key("AWS_ACCESS_KEY_ID")?, key("AWS_SECRET_ACCESS_KEY")?),
     }))
 }
 

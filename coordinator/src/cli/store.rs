@@ -41,21 +41,20 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let (signals, mut level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(signals.count());
-    let open = embedded::open_store_at(&Home::open(home)?, listen.or_free()).await?;
+    let home = Home::open(home)?;
+    let open = embedded::open_store_at(&home, listen.or_free()).await?;
+    let keys = home.keys()?;
     let endpoint = open.config.endpoint.clone().unwrap_or_default();
     let folder = open.folder.clone().unwrap_or_default();
     if *json {
         out::json(&json!({
             "schema": SCHEMA, "endpoint": endpoint, "bucket": open.store.bucket(), "folder": folder,
-            "access_key": open.config.access_key, "secret_key": open.config.secret_key,
+            "access_key": keys.access_key, "secret_key": keys.secret_key,
         }))?;
     } else {
         out::line(&format!("export AWS_ENDPOINT_URL={}", endpoint))?;
-        out::line(&format!("export AWS_ACCESS_KEY_ID={}", open.config.access_key))?;
-        out::line(&format!(
-            "export AWS_SECRET_ACCESS_KEY={}",
-            open.config.secret_key
-        ))?;
+        out::line(&format!("export AWS_ACCESS_KEY_ID={}", keys.access_key))?;
+        out::line(&format!("export AWS_SECRET_ACCESS_KEY={}", keys.secret_key))?;
         out::line(&format!("export AWS_REGION={}", open.config.region))?;
         out::line(&format!(
             "# {} is the folder {}",

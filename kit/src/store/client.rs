@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Config, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig,
-    retry::RetryConfig, timeout::TimeoutConfig,
+    BehaviorVersion, Config, Credentials, Region, SharedCredentialsProvider, SharedHttpClient,
+    StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
 };
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-use super::StoreConfig;
+use super::{Access, StoreConfig};
 
 /// Tries of one request, the first included.
 const TRIES: u32 = 5;
@@ -24,17 +24,10 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(120);
 const STALL_GRACE: Duration = Duration::from_secs(20);
 
 pub(super) fn build(config: &StoreConfig) -> Client {
-    let credentials = Credentials::new(
-        config.access_key.as_str(),
-        config.secret_key.as_str(),
-        None,
-        None,
-        "mayfly",
-    );
     let builder = Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(config.region.clone()))
-        .credentials_provider(credentials)
+        .credentials_provider(credentials(&config.access))
         .http_client(http(config.endpoint.as_deref()))
         .retry_config(
             RetryConfig::standard()
@@ -52,6 +45,19 @@ pub(super) fn build(config: &StoreConfig) -> Client {
         None => builder,
     };
     Client::from_conf(config.build())
+}
+
+fn credentials(access: &Access) -> SharedCredentialsProvider {
+    match access {
+        Access::Keys {
+            access_key,
+            secret_key,
+        } => {
+            let (id, secret) = (access_key.as_str(), secret_key.as_str());
+            SharedCredentialsProvider::new(Credentials::new(id, secret, None, None, "mayfly"))
+        }
+        Access::InstanceProfile(profile) => SharedCredentialsProvider::new(profile.clone()),
+    }
 }
 
 pub(super) fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use mayfly_agent::config::{ConsulSettings, NodeConfig, RoleName, StoreConfig, Toolchain};
+use mayfly_agent::config::{Access, ConsulSettings, NodeConfig, RoleName, StoreConfig, Toolchain};
 use mayfly_proto::v1::agent_service_server::{AgentService, AgentServiceServer};
 use mayfly_proto::v1::{
     Code, Desired, EnrollReply, EnrollRequest, Goal, LogBatch, NodeSpec, PushLogsReply, SyncReply,
@@ -195,8 +195,7 @@ fn config(folder: &Path, consul: &Consul, coordinator: String, code: String) -> 
             bucket: "mayfly".into(),
             prefix: String::new(),
             region: "us-east-1".into(),
-            access_key: "test".into(),
-            secret_key: "secret-of-this-test".into(),
+            access: Access::keys("test", "secret-of-this-test"),
         },
         toolchain: Toolchain {
             spark_home: folder.join("spark"),
@@ -208,6 +207,8 @@ fn config(folder: &Path, consul: &Consul, coordinator: String, code: String) -> 
         },
         consul: Some(ConsulSettings::at(consul.url())),
         alone_secs: 120,
+        deadline_secs: None,
+        job_user: None,
     }
 }
 

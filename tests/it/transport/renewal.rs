@@ -11,6 +11,7 @@ use mayfly_agent::attempt::Facts;
 use mayfly_agent::identity::{Door, Session};
 use mayfly_agent::metrics::Metrics;
 use mayfly_agent::node::Event;
+use mayfly_agent::notice::Notice;
 use mayfly_agent::sync::{Report, Sources, Sync};
 use mayfly_agent::upload;
 use mayfly_agent::usage::Sample;
@@ -147,7 +148,7 @@ impl Rig {
             "memory_bytes": 1 << 30,
             "folder": self.dir.path(),
             "shared": self.dir.path(),
-            "store": { "endpoint": null, "bucket": "b", "prefix": "", "region": "r", "access_key": "", "secret_key": "" },
+            "store": { "endpoint": null, "bucket": "b", "prefix": "", "region": "r", "access": { "keys": { "access_key": "", "secret_key": "" } } },
             "toolchain": {
                 "spark_home": "/", "spark_version": "4.0.5", "scala_version": "2.13", "java": "/", "python": "/",
                 "cds_archive": null,
@@ -209,6 +210,7 @@ fn heartbeat(
             usage: watch::channel(Sample::default()).1,
             upload: watch::channel(upload::Progress::default()).1,
             written: watch::channel(Written::default()).1,
+            notice: watch::channel(Notice::None).1,
             admin_port: 0,
         },
         events,

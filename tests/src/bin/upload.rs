@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use mayfly_agent::upload::{self, Progress, Target};
-use mayfly_kit::store::{Store, StoreConfig};
+use mayfly_kit::store::{Access, Store, StoreConfig};
 use tokio::sync::watch;
 
 /// Two threads for the tasks, as in the agent.
@@ -22,8 +22,7 @@ async fn main() -> anyhow::Result<()> {
         bucket: variable("MAYFLY_BUCKET")?,
         prefix: String::new(),
         region: variable("AWS_REGION")?,
-        access_key: variable("AWS_ACCESS_KEY_ID")?,
-        secret_key: variable("AWS_SECRET_ACCESS_KEY")?,
+        access: Access::keys(variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?),
     });
     let target = Target {
         store,

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::super::{Context, Job};
 use super::{DRIVER_UI_PORT, paths};
+use crate::supervise::Keeper;
 
 const MIB: u64 = 1024 * 1024;
 /// Of a node's memory: the Master's or Worker's JVM and the agent.
@@ -70,6 +71,8 @@ pub fn daemon(context: &Context) -> Properties {
             paths::recovery(&context.folder).display().to_string(),
         ),
         ("spark.ui.showConsoleProgress", "false".into()),
+        // A Worker whose machine is taken away is told so by a signal.
+        ("spark.decommission.enabled", "true".into()),
     ]);
     properties.extend(collect(authentication(context)));
     properties
@@ -116,6 +119,11 @@ pub fn driver(context: &Context, job: &Job, master: &str, executor_options: &str
         // Found on each node's own PATH: environments are at different places.
         ("spark.pyspark.python", "python3".into()),
         ("spark.pyspark.driver.python", job.python.display().to_string()),
+        // What an executor holds moves to others before its machine is taken away; without such an end this does nothing.
+        ("spark.decommission.enabled", "true".into()),
+        ("spark.storage.decommission.enabled", "true".into()),
+        ("spark.storage.decommission.rddBlocks.enabled", "true".into()),
+        ("spark.storage.decommission.shuffleBlocks.enabled", "true".into()),
         ("spark.eventLog.compress", "true".into()),
         ("spark.eventLog.compression.codec", "zstd".into()),
         ("spark.eventLog.rolling.enabled", "false".into()),
@@ -192,11 +200,11 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
         .create(path)
 }
 
-/// Writes a file that only this user can read, and nobody can change.
+/// Writes a file that only this user, and the job's, can read, and nobody can change.
 ///
 /// # Errors
 /// What the system says.
-pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub fn write_private(keeper: &Keeper, path: &Path, text: &str) -> io::Result<()> {
     let part = path.with_extension("part");
     let _ = std::fs::remove_file(&part);
     let mut file = std::fs::OpenOptions::new()
@@ -205,6 +213,7 @@ pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
         .mode(0o400)
         .open(&part)?;
     file.write_all(text.as_bytes())?;
+    keeper.show(&part)?;
     std::fs::rename(part, path)
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -47,8 +49,12 @@ impl Daemon {
     pub(super) fn new(context: &Context, role: &Role, classes: &Classes) -> io::Result<Self> {
         let folder = paths::conf(&context.folder);
         let properties = folder.join("daemon.properties");
-        write_private(&properties, &conf::render(&conf::daemon(context)))?;
-        write_private(&jvm::logging(context), jvm::LOGGING)?;
+        write_private(
+            &context.keeper,
+            &properties,
+            &conf::render(&conf::daemon(context)),
+        )?;
+        write_private(&context.keeper, &jvm::logging(context), jvm::LOGGING)?;
         let (name, class, port, master) = match role {
             Role::Master => (
                 "spark-master",
@@ -110,6 +116,7 @@ impl Daemon {
         mut self,
         report: watch::Sender<Status>,
         mut stop: watch::Receiver<Option<Duration>>,
+        mut leaving: watch::Receiver<bool>,
     ) {
         report.send_replace(self.status.clone());
         loop {
@@ -123,6 +130,11 @@ impl Daemon {
             let end = tokio::select! {
                 exit = child.wait() => End::Died(exit),
                 () = self.attend(&child, port, &report) => End::Lost,
+                () = decommissioned(&mut leaving) => {
+                    signal_end(&child);
+                    // Whether it ends before it is told to is its own affair now.
+                    End::Told(told(&mut stop).await)
+                }
                 grace = told(&mut stop) => End::Told(grace),
             };
             self.status.ready = false;
@@ -246,6 +258,22 @@ fn role_args(context: &Context, role: &Role) -> Vec<OsString> {
             paths::work(&context.folder).into(),
             format!("spark://{master}").into(),
         ],
+    }
+}
+
+/// Spark's own sign for a machine that is about to go. A Master knows none, and is not told.
+fn signal_end(worker: &Child) {
+    if let Ok(pid) = i32::try_from(worker.pid()) {
+        tracing::info!("the Worker hands over what it holds");
+        // It may have died by itself.
+        let _gone = kill(Pid::from_raw(pid), Signal::SIGPWR);
+    }
+}
+
+/// Waits for the order to decommission; a dropped engine gives none.
+async fn decommissioned(leaving: &mut watch::Receiver<bool>) {
+    if leaving.wait_for(|leaving| *leaving).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn submit(context: &Context, classes: &Classes, job: &Job) -> R
         &value("spark.driver.extraJavaOptions"),
     );
     let file = paths::conf(&context.folder).join("driver.properties");
-    write_private(&file, &conf::render(&properties))
+    write_private(&context.keeper, &file, &conf::render(&properties))
         .map_err(|error| PrepareError::infra(format!("write {}: {error}", file.display())))?;
     args.extend([
         "org.apache.spark.deploy.SparkSubmit".into(),
