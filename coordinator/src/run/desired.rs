@@ -84,10 +84,7 @@ impl Run {
     #[must_use]
     pub fn wanted(&self) -> Wanted {
         match self.stage {
-            Stage::Forming { .. } | Stage::Working { .. } => Wanted {
-                masters: 1,
-                workers: self.spec.workers,
-            },
+            Stage::Forming { .. } | Stage::Working { .. } => self.wanted_fleet(),
             // Nobody new can help any more; those that are there are kept.
             Stage::Collecting { .. } | Stage::Held { .. } => Wanted {
                 masters: u32::from(self.master().is_some()),
@@ -123,10 +120,18 @@ impl Run {
                 workers: 0,
             }
         } else {
-            Wanted {
-                masters: 1,
-                workers: self.spec.workers,
-            }
+            self.wanted_fleet()
+        }
+    }
+
+    /// A worker whose machine is being taken away is replaced while it is still there. A master is not: two of one
+    /// attempt would be one too many.
+    fn wanted_fleet(&self) -> Wanted {
+        let going = self.workers().filter(|node| node.is_going()).count();
+        let going = u32::try_from(going).unwrap_or(u32::MAX);
+        Wanted {
+            masters: 1,
+            workers: self.spec.workers.saturating_add(going),
         }
     }
 

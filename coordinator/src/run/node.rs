@@ -69,6 +69,12 @@ impl Node {
         !self.lost && self.gone_at.is_none()
     }
 
+    /// Whether it takes part, but not for long: its machine is being taken away.
+    #[must_use]
+    pub fn is_going(&self) -> bool {
+        self.is_present() && self.report.interrupted.is_some()
+    }
+
     /// Its phase, if its last report is about `attempt`.
     pub(super) fn phase_in(&self, attempt: Attempt) -> Option<NodePhase> {
         (self.attempt == attempt).then_some(self.report.phase)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use mayfly_proto::v1;
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,8 @@ pub struct Report {
     pub step_secs: BTreeMap<String, f64>,
     /// Port of its admin pages, if it serves any.
     pub admin_port: Option<NonZeroU16>,
+    /// What its machine had left when it is taken away (spot).
+    pub interrupted: Option<Duration>,
 }
 
 /// Lines and characters taken from a node at most.
@@ -116,6 +119,7 @@ impl Default for Report {
             collected: None,
             step_secs: BTreeMap::new(),
             admin_port: None,
+            interrupted: None,
         }
     }
 }
@@ -179,6 +183,12 @@ fn failure(wire: v1::NodeFailure) -> Failure {
     }
 }
 
+/// Nothing follows from a machine that may be taken away, nor from a notice that this version does not know.
+fn interruption(wire: v1::Notice) -> Option<Duration> {
+    let interrupted = wire.kind() == v1::NoticeKind::Interruption;
+    interrupted.then(|| Duration::from_millis(wire.remaining_ms))
+}
+
 impl TryFrom<v1::NodeReport> for Report {
     type Error = ReportError;
 
@@ -213,6 +223,7 @@ impl TryFrom<v1::NodeReport> for Report {
                 .map(|(k, v)| (text(k), v))
                 .collect(),
             admin_port: u16::try_from(wire.admin_port).ok().and_then(NonZeroU16::new),
+            interrupted: wire.notice.and_then(interruption),
         })
     }
 }

@@ -88,10 +88,18 @@ impl Run {
         }
         node.results_files = node.results_files.max(report.results_files);
         let failed = report.phase == NodePhase::Failed;
+        let known = node.report.interrupted;
+        let left = report.interrupted.filter(|_| known.is_none());
         node.report = report;
         if node.lost && node.role == Role::Worker && !failed {
             node.lost = false;
             self.notice(format!("{id} is back"));
+        }
+        if let Some(left) = left {
+            let secs = left.as_secs();
+            self.notice(format!(
+                "{id} is being taken away, in {secs} s: its spot instance is interrupted"
+            ));
         }
     }
 
@@ -248,7 +256,7 @@ impl Run {
     }
 
     fn forming(&mut self, now: Duration, since: Duration, effects: &mut Effects) {
-        if self.node_failed(now, effects) || self.master_missing(effects) {
+        if self.node_failed(now, effects) || self.master_missing(effects) || self.master_goes(now, effects) {
             return;
         }
         let ready = self.master().is_some_and(|master| {
@@ -290,7 +298,7 @@ impl Run {
     }
 
     fn working(&mut self, now: Duration, no_workers_since: Option<Duration>, effects: &mut Effects) {
-        if self.node_failed(now, effects) || self.master_missing(effects) {
+        if self.node_failed(now, effects) || self.master_missing(effects) || self.master_goes(now, effects) {
             return;
         }
         let ended = self
@@ -455,6 +463,36 @@ impl Run {
             .rfind(|notice| notice.starts_with(id.as_str()));
         let reason = why.cloned().unwrap_or_else(|| format!("{id} was lost"));
         self.give_up(reason, effects);
+        true
+    }
+
+    /// Whether the master's machine is being taken away while its job is not done. It ends the job and saves what there is
+    /// by itself; when it has, or cannot, the attempt is given up. A job that had ended before is collected as ever.
+    fn master_goes(&mut self, now: Duration, effects: &mut Effects) -> bool {
+        let attempt = self.attempt;
+        let Some(master) = self
+            .master()
+            .filter(|node| node.is_going() && node.attempt == attempt)
+        else {
+            return false;
+        };
+        if master.report.job.as_ref().is_some_and(|end| !end.stopped) {
+            return false;
+        }
+        let id = master.id.clone();
+        let saved = matches!(
+            master.report.phase,
+            NodePhase::Collected | NodePhase::Committed | NodePhase::Failed | NodePhase::Leaving
+        );
+        if saved {
+            self.drop_node(
+                &id,
+                format!("{id} was taken away: its spot instance is interrupted"),
+            );
+            self.master_missing(effects);
+        } else {
+            self.check_deadline(now, effects);
+        }
         true
     }
 

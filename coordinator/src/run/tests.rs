@@ -477,6 +477,113 @@ fn what_a_lost_worker_may_have_held_is_known_to_the_next_coordinator() {
     );
 }
 
+fn taken_away(phase: NodePhase) -> Box<Report> {
+    Box::new(Report {
+        interrupted: Some(secs(120)),
+        ..report(phase)
+    })
+}
+
+#[test]
+fn a_worker_that_is_taken_away_is_replaced_while_it_is_still_there() {
+    let mut world = World::new();
+    let (_, one, _) = world.form();
+    world.apply(Event::Reported(
+        one.clone(),
+        Attempt::FIRST,
+        taken_away(NodePhase::Ready),
+    ));
+    assert_eq!(world.run.wanted().workers, 3);
+    assert_eq!(
+        (world.run.phase(), world.run.attempt),
+        (PhaseName::Working, Attempt::FIRST)
+    );
+    assert!(
+        world.run.notices.iter().any(|notice| notice.contains("in 120 s")),
+        "{:?}",
+        world.run.notices
+    );
+    let third = NodeId::worker(3);
+    world.enrol(&third);
+    assert_eq!(world.run.wanted().workers, 3);
+    world.apply(Event::MachineGone(one));
+    assert_eq!(world.run.wanted().workers, 2);
+    world.settle();
+}
+
+#[test]
+fn a_master_that_is_taken_away_saves_what_there_is_before_the_next_attempt() {
+    let mut world = World::new();
+    let (master, ..) = world.form();
+    let mut stopped = taken_away(NodePhase::Collecting);
+    stopped.job = Some(JobEnd {
+        signal: Some(15),
+        stopped: true,
+        ..JobEnd::default()
+    });
+    for phase in [NodePhase::Working, NodePhase::Collecting] {
+        stopped.phase = phase;
+        world.apply(Event::Reported(master.clone(), Attempt::FIRST, stopped.clone()));
+        assert_eq!(
+            (world.run.phase(), world.outcome()),
+            (PhaseName::Working, None),
+            "{phase:?}"
+        );
+    }
+    stopped.phase = NodePhase::Collected;
+    world.apply(Event::Reported(master.clone(), Attempt::FIRST, stopped));
+    world.apply(Event::CommitRead(None));
+    assert_eq!(
+        (world.run.attempt.number(), world.run.phase()),
+        (2, PhaseName::Arming)
+    );
+    assert_eq!(world.run.desired(world.now, &master).goal, Goal::Leave);
+    assert!(
+        world
+            .run
+            .notices
+            .iter()
+            .any(|notice| notice.contains("was taken away"))
+    );
+    world.settle();
+}
+
+#[test]
+fn a_job_that_ended_before_its_master_is_taken_away_is_still_committed() {
+    let mut world = World::new();
+    let (master, one, two) = world.form();
+    world.apply(Event::Reported(
+        master.clone(),
+        Attempt::FIRST,
+        taken_away(NodePhase::Ended),
+    ));
+    world.say(&one, NodePhase::Collected);
+    world.say(&two, NodePhase::Collected);
+    let mut collected = taken_away(NodePhase::Ended);
+    collected.phase = NodePhase::Collected;
+    world.apply(Event::Reported(master.clone(), Attempt::FIRST, collected));
+    assert_eq!(world.run.desired(world.now, &master).goal, Goal::Commit);
+    world.say(&master, NodePhase::Committed);
+    assert_eq!(world.outcome(), Some(Outcome::Succeeded));
+    world.settle();
+}
+
+#[test]
+fn a_notice_that_is_not_known_is_none() {
+    let with = |kind: i32| {
+        let wire = mayfly_proto::v1::NodeReport {
+            phase: mayfly_proto::v1::NodePhase::Ready.into(),
+            notice: Some(mayfly_proto::v1::Notice {
+                kind,
+                remaining_ms: 90_000,
+            }),
+            ..mayfly_proto::v1::NodeReport::default()
+        };
+        Report::try_from(wire).unwrap().interrupted
+    };
+    assert_eq!([0, 1, 2, 99].map(with), [None, None, Some(secs(90)), None]);
+}
+
 const PHASES: [NodePhase; 9] = [
     NodePhase::Preparing,
     NodePhase::Ready,
@@ -494,6 +601,7 @@ enum Move {
     Wait(u64),
     Enrol(usize),
     Say(usize, usize),
+    TakenAway(usize, usize),
     Gone(usize),
     Cancel(bool),
     Armed,
@@ -509,6 +617,7 @@ fn moves() -> impl Strategy<Value = Move> {
         4 => (0u64..30).prop_map(Move::Wait),
         4 => (0usize..5).prop_map(Move::Enrol),
         16 => (0usize..5, 0..PHASES.len()).prop_map(|(node, phase)| Move::Say(node, phase)),
+        2 => (0usize..5, 0..PHASES.len()).prop_map(|(node, phase)| Move::TakenAway(node, phase)),
         1 => (0usize..5).prop_map(Move::Gone),
         1 => any::<bool>().prop_map(Move::Cancel),
         3 => Just(Move::Armed),
@@ -533,6 +642,11 @@ proptest! {
                 }
                 Move::Enrol(n) => world.enrol(&ids[n]),
                 Move::Say(n, phase) => world.say(&ids[n], PHASES[phase]),
+                Move::TakenAway(n, phase) if PHASES[phase] == NodePhase::Committed => world.say(&ids[n], PHASES[phase]),
+                Move::TakenAway(n, phase) => {
+                    let report = taken_away(PHASES[phase]);
+                    world.apply(Event::Reported(ids[n].clone(), world.run.attempt, report));
+                }
                 Move::Gone(n) => world.apply(Event::MachineGone(ids[n].clone())),
                 Move::Cancel(fast) => {
                     world.apply(Event::CancelAsked(if fast { Cancel::Fast } else { Cancel::Graceful }));
