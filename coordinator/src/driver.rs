@@ -56,7 +56,12 @@ pub enum Message {
     /// An effect is done.
     Done(Event),
     /// What the cloud says of the machines.
-    Machines(Sight),
+    Looked {
+        /// What was seen.
+        sight: Sight,
+        /// Whether every group was gone by then: before that, that no machine is seen proves nothing.
+        released: bool,
+    },
 }
 
 /// A node speaks of an attempt that has not begun.
@@ -226,7 +231,7 @@ impl Driver {
             Message::Cancel(level) => self.apply(Event::CancelAsked(level)),
             Message::Extend(from_now) => self.apply(Event::Extended(self.now() + from_now)),
             Message::Done(event) => self.apply(event),
-            Message::Machines(sight) => self.take_sight(sight),
+            Message::Looked { sight, released } => self.take_sight(sight, released),
         }
     }
 
@@ -241,7 +246,7 @@ impl Driver {
         Ok(self.run.desired(self.now(), id))
     }
 
-    fn take_sight(&mut self, sight: Sight) {
+    fn take_sight(&mut self, sight: Sight, released: bool) {
         let Sight { machines, trouble } = sight;
         if let Some(trouble) = trouble {
             self.apply(Event::Troubled(trouble));
@@ -260,7 +265,7 @@ impl Driver {
             self.apply(Event::OverBudget(reason));
         }
         let releasing = matches!(self.run.stage, Stage::Releasing { gone: false });
-        if releasing && self.machines.iter().all(|machine| machine.ended.is_some()) {
+        if releasing && released && self.machines.iter().all(|machine| machine.ended.is_some()) {
             self.apply(Event::FleetGone);
         }
     }

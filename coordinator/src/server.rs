@@ -226,6 +226,11 @@ impl Server {
         if launch.job.alike && !offered.cloud.has_consul() {
             return Err(ServerError::NoConsul(name.to_owned()));
         }
+        if self.runs.read().await.contains_key(&run) {
+            return Ok((run, false));
+        }
+        let sizes = offered.cloud.check(&launch.job).await;
+        let sizes = sizes.map_err(|error| ServerError::Impossible(error.to_string()))?;
         let _one_at_a_time = self.launching.lock().await;
         if self.runs.read().await.contains_key(&run) {
             return Ok((run, false));
@@ -237,8 +242,6 @@ impl Server {
         let Some(lock) = self.parts.home.lock(&run)? else {
             return Err(ServerError::Foreign(run));
         };
-        let sizes = offered.cloud.check(&launch.job).await;
-        let sizes = sizes.map_err(|error| ServerError::Impossible(error.to_string()))?;
         // What the record must not hold is kept where only this user reads it, before there is anything to adopt.
         self.keep_request(&run, &launch)?;
         let record = self.record(&run, &launch, offered.name);

@@ -73,6 +73,19 @@ impl Region {
         self.serve.launch(&self.home, job, &flags)
     }
 
+    /// Whether AWS has nothing of any run.
+    ///
+    /// # Panics
+    /// The rig is gone.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        let left = self.ec2.rig("GET", "leftovers", &Value::Null);
+        let kinds = left.as_object().expect("kinds of things");
+        kinds
+            .values()
+            .all(|kind| kind.as_array().is_none_or(Vec::is_empty))
+    }
+
     /// The receipt of the newest run.
     ///
     /// # Panics
@@ -88,10 +101,11 @@ impl Region {
     /// # Panics
     /// Something is.
     pub fn assert_nothing_left(&self) {
-        let left = self.ec2.rig("GET", "leftovers", &Value::Null);
-        let empty = |kind: &Value| kind.as_array().is_none_or(Vec::is_empty);
-        let kinds = left.as_object().expect("kinds of things");
-        assert!(kinds.values().all(empty), "left over: {left:#}");
+        assert!(
+            self.is_clear(),
+            "left over: {:#}",
+            self.ec2.rig("GET", "leftovers", &Value::Null)
+        );
         for row in self.bill() {
             assert!(!row["ended"].is_null(), "an instance never ended: {row}");
         }
@@ -104,8 +118,7 @@ impl Region {
     #[must_use]
     pub fn bill(&self) -> Vec<Value> {
         let bill = self.ec2.rig("GET", "bill", &Value::Null);
-        let rows = bill.as_array().or_else(|| bill["instances"].as_array());
-        rows.expect("a list").clone()
+        bill["instances"].as_array().expect("a list").clone()
     }
 }
 

@@ -108,7 +108,10 @@ async fn round(
         }
     }
     match context.cloud.observe(run).await {
-        Ok(sight) => outbox.send(Message::Machines(sight)).await,
+        Ok(sight) => {
+            let released = *task == Task::Release;
+            outbox.send(Message::Looked { sight, released }).await
+        }
         Err(error) => {
             tracing::warn!(%run, %error, "cannot look at the machines; trying again");
             Ok(())

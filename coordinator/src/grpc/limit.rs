@@ -10,10 +10,13 @@ use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::NamedService;
 
 const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// A cloud is asked what it has before a run is made, and may ask for patience.
+const LAUNCH_LIMIT: Duration = Duration::from_secs(120);
+const LAUNCH: &str = "/mayfly.v1.RunService/Launch";
 /// Its answer comes when the node has no more to say: it is as long as the job. It has limits of its own.
 const ENDLESS: &str = "/mayfly.v1.AgentService/PushLogs";
 
-/// A service whose calls take no longer than [`CALL_LIMIT`].
+/// A service whose calls take no longer than [`CALL_LIMIT`], but for a launch.
 #[derive(Clone)]
 pub(super) struct Limited<S>(S);
 
@@ -41,15 +44,20 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let endless = request.uri().path() == ENDLESS;
+        let path = request.uri().path();
+        let endless = path == ENDLESS;
+        let limit = if path == LAUNCH { LAUNCH_LIMIT } else { CALL_LIMIT };
         let answer = self.0.call(request);
         if endless {
             return Box::pin(answer);
         }
         Box::pin(async move {
-            match tokio::time::timeout(CALL_LIMIT, answer).await {
+            match tokio::time::timeout(limit, answer).await {
                 Ok(answered) => answered,
-                Err(_) => Ok(Status::deadline_exceeded("the call took more than 10 s").into_http()),
+                Err(_) => {
+                    let text = format!("the call took more than {} s", limit.as_secs());
+                    Ok(Status::deadline_exceeded(text).into_http())
+                }
             }
         })
     }

@@ -10,7 +10,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from . import describe, ec2, groups, launch, network, reconcile, schedule, templates
+from . import buckets, describe, ec2, groups, launch, network, reconcile, schedule, templates
 from .app import App
 from .world import WORLD
 
@@ -27,7 +27,7 @@ class Handler(MotoRequestHandler):
 def serve(port: int, settings: dict[str, Any]) -> BaseWSGIServer:
     """Starts everything; returns when the port is bound."""
     WORLD.settings.update(settings)
-    for part in (templates, launch, ec2, network, describe, groups, schedule):
+    for part in (buckets, templates, launch, ec2, network, describe, groups, schedule):
         part.install()
     server = make_server(
         "127.0.0.1", port, App(DomainDispatcherApplication(create_backend_app)), threaded=True, request_handler=Handler

@@ -84,7 +84,8 @@ impl AwsSite {
             ))
         })?;
         let (master, workers) = (names(&job.master.instance), names(&job.workers.machine.instance));
-        let all: Vec<String> = master.iter().chain(&workers).cloned().collect();
+        let mut all = master.clone();
+        all.extend(workers.iter().filter(|kind| !master.contains(kind)).cloned());
         let offers = offers(&self.account, &all).await.map_err(permanent)?;
         let of = |kinds: &[String]| -> Vec<Offer> {
             offers
