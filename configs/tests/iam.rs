@@ -1,4 +1,5 @@
 //! What the policies allow, call by call; and that each of their statements and conditions has its reason among the calls.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "iam/calls.rs"]
 mod calls;

@@ -459,7 +459,11 @@ fn goals() -> impl Strategy<Value = Goal> {
 
 /// What a node that is like all others becomes in an attempt; each attempt decides once.
 fn elected(n: u32) -> Role {
-    if n % 2 == 0 { Role::Master } else { Role::Worker }
+    if n.is_multiple_of(2) {
+        Role::Master
+    } else {
+        Role::Worker
+    }
 }
 
 fn events() -> impl Strategy<Value = Event> {

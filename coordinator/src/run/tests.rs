@@ -240,7 +240,7 @@ impl World {
             Move::Enrol(n) => self.enrol(&ids[n]),
             Move::Say(n, phase) => self.say(&ids[n], PHASES[phase]),
             Move::TakenAway(n, phase) if PHASES[phase] == NodePhase::Committed => {
-                self.say(&ids[n], PHASES[phase])
+                self.say(&ids[n], PHASES[phase]);
             }
             Move::TakenAway(n, phase) => {
                 let report = taken_away(PHASES[phase]);

@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn types_of_two_architectures_have_none_in_common() {
         let (arm, intel) = (offer("m7g", 1, &["arm64"]), offer("m7i", 1, &["x86_64"]));
-        assert_eq!(architecture(&[arm.clone()]).as_deref(), Some("arm64"));
+        assert_eq!(architecture(std::slice::from_ref(&arm)).as_deref(), Some("arm64"));
         assert_eq!(architecture(&[arm, intel]), None);
         let old = offer("t1", 1, &["i386", "x86_64"]);
         assert_eq!(architecture(&[old]).as_deref(), Some("x86_64"));
