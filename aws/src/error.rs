@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// Kinds of failure, as far as they ask for different answers.
@@ -219,7 +218,7 @@ where
         .and_then(|service| service.message())
         .map(ToOwned::to_owned);
     let named = code.as_deref().and_then(Kind::of_code);
-    let said = message.unwrap_or_else(|| DisplayErrorContext(&error).to_string());
+    let said = message.unwrap_or_else(|| chain(&error));
     let kind = match named {
         Some(kind) => kind,
         None if service.is_some() => Kind::Transient,
@@ -233,6 +232,22 @@ where
         code,
         said,
     }
+}
+
+/// An error with its causes, as one sentence.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let part = cause.to_string();
+        // Some errors repeat their cause.
+        if !text.ends_with(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        next = cause.source();
+    }
+    text
 }
 
 /// Whether it went well or what was named is not there.

@@ -37,15 +37,23 @@ pub struct Parts {
     pub role: Option<String>,
 }
 
+impl Parts {
+    /// Of a network that is not there.
+    #[must_use]
+    pub fn none(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Everything in the region that has the tag of this network.
 ///
 /// # Errors
 /// AWS refuses or does not answer.
 pub async fn find(account: &Account, name: &str) -> Result<Parts, AwsError> {
-    let mut parts = Parts {
-        name: name.to_owned(),
-        ..Parts::default()
-    };
+    let mut parts = Parts::none(name);
     vpc(account, &mut parts).await?;
     subnets(account, &mut parts).await?;
     gateway(account, &mut parts).await?;

@@ -189,6 +189,10 @@ async fn destroy(flags: &Destroy) -> Result<u8, Failure> {
     let left = network::destroy(&account, &flags.which.name, progress)
         .await
         .map_err(refused)?;
+    if left == Parts::none(&flags.which.name) && !flags.which.json {
+        out::line(&format!("nothing is left of the network {}", flags.which.name))?;
+        return Ok(0);
+    }
     show(&flags.which, &left)
 }
 
