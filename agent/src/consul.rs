@@ -11,6 +11,7 @@ mod search;
 use std::time::Duration;
 
 use mayfly_kit::admin::Admin;
+use mayfly_kit::backoff::Policy;
 use mayfly_kit::consul::Consul;
 use mayfly_proto::{Attempt, NodeId};
 use tokio::sync::{mpsc, watch};
@@ -25,6 +26,12 @@ use crate::sync::Report;
 const FAREWELL_MAX: Duration = Duration::from_millis(500);
 /// A turn of a loop is a few requests with bounds of their own, or a query that blocks.
 const TURN_MAX: Duration = Duration::from_secs(90);
+/// Between two tries of a loop: Consul may be away for as long as it likes.
+const RETRY: Policy = Policy {
+    base: Duration::from_millis(500),
+    cap: Duration::from_secs(5),
+    budget: Duration::MAX,
+};
 
 /// What the loops are told.
 pub struct Sources {

@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use mayfly_kit::admin::Loop;
-use mayfly_kit::backoff::{Backoff, Policy, jitter};
+use mayfly_kit::backoff::{Backoff, jitter};
 use mayfly_kit::consul::{Consul, ConsulError, SessionId};
 use mayfly_proto::{Attempt, NodeId, RunId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use super::TURN_MAX;
+use super::{RETRY, TURN_MAX};
 use crate::config::NodeConfig;
 use crate::node::Event;
 
@@ -22,11 +22,6 @@ const RENEW_EVERY: Duration = Duration::from_secs(3);
 const TAKEN: Duration = Duration::from_secs(1);
 /// How long giving the lock back may take; Consul takes it back by itself.
 const RETURN_MAX: Duration = Duration::from_millis(400);
-const RETRY: Policy = Policy {
-    base: Duration::from_millis(500),
-    cap: Duration::from_secs(5),
-    budget: Duration::MAX,
-};
 
 pub(super) struct Elect {
     consul: Consul,

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use mayfly_kit::admin::Loop;
-use mayfly_kit::backoff::{Backoff, Policy, jitter};
+use mayfly_kit::backoff::{Backoff, jitter};
 use mayfly_kit::consul::{Consul, Found, Kind, Query};
 use mayfly_proto::{Attempt, RunId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use super::RETRY;
 use crate::config::NodeConfig;
 use crate::node::Event;
 
@@ -17,11 +18,6 @@ use crate::node::Event;
 const WAIT: Duration = Duration::from_secs(30);
 /// Between two queries, however fast the answers come.
 const PAUSE: Duration = Duration::from_millis(250);
-const RETRY: Policy = Policy {
-    base: Duration::from_millis(500),
-    cap: Duration::from_secs(5),
-    budget: Duration::MAX,
-};
 
 pub(super) struct Search {
     consul: Consul,

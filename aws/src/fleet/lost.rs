@@ -6,19 +6,19 @@ use aws_sdk_autoscaling::types::Filter as GroupFilter;
 use jiff::Timestamp;
 use mayfly_proto::RunId;
 
-use super::machines::{filter, instance, terminate};
-use super::{Fleet, Instance, State};
+use super::machines::{filter, instance};
+use super::{Fleet, State};
 use crate::Account;
 use crate::error::{AwsError, failed};
 use crate::tags;
 
 /// What kind of thing it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LostKind {
     /// A machine.
-    Machine(Instance),
-    /// A group, with how many machines it wants.
-    Group(u32),
+    Machine,
+    /// A group.
+    Group,
     /// A launch template.
     Template,
 }
@@ -28,26 +28,20 @@ pub enum LostKind {
 pub struct Lost {
     /// The run.
     pub run: RunId,
-    /// AWS's name or id of it.
-    pub id: String,
     /// What it is.
     pub kind: LostKind,
     /// The end of its run; `None` where the tag is missing or makes no sense.
     pub deadline: Option<Timestamp>,
-    /// Where its run's record is, as the tag says.
-    pub store: Option<String>,
 }
 
 type Tags = BTreeMap<String, String>;
 
-fn lost(id: &str, kind: LostKind, tags: &Tags) -> Option<Lost> {
+fn lost(kind: LostKind, tags: &Tags) -> Option<Lost> {
     let run = tags.get(tags::RUN)?.parse().ok()?;
     Some(Lost {
         run,
-        id: id.to_owned(),
         kind,
         deadline: tags.get(tags::DEADLINE).and_then(|text| text.parse().ok()),
-        store: tags.get(tags::STORE).cloned(),
     })
 }
 
@@ -81,12 +75,9 @@ async fn machines(account: &Account) -> Result<Vec<Lost>, AwsError> {
         for reservation in page.reservations.unwrap_or_default() {
             for described in reservation.instances.unwrap_or_default() {
                 let tags = ec2_tags(described.tags.as_deref());
-                let Some(machine) = instance(&described).filter(|machine| machine.state != State::Ended)
-                else {
-                    continue;
-                };
-                let id = machine.id.clone();
-                found.extend(lost(&id, LostKind::Machine(machine), &tags));
+                if instance(&described).is_some_and(|machine| machine.state != State::Ended) {
+                    found.extend(lost(LostKind::Machine, &tags));
+                }
             }
         }
     }
@@ -112,12 +103,7 @@ async fn groups(account: &Account) -> Result<Vec<Lost>, AwsError> {
                 Some((tag.key.clone()?, tag.value.clone()?))
             };
             let tags: Tags = group.tags.unwrap_or_default().iter().filter_map(pair).collect();
-            let desired = group
-                .desired_capacity
-                .and_then(|n| u32::try_from(n).ok())
-                .unwrap_or(0);
-            let name = group.auto_scaling_group_name.unwrap_or_default();
-            found.extend(lost(&name, LostKind::Group(desired), &tags));
+            found.extend(lost(LostKind::Group, &tags));
         }
     }
     Ok(found)
@@ -135,8 +121,7 @@ async fn templates(account: &Account) -> Result<Vec<Lost>, AwsError> {
         let page = page.map_err(|error| failed("list the launch templates of the region", error))?;
         for template in page.launch_templates.unwrap_or_default() {
             let tags = ec2_tags(template.tags.as_deref());
-            let name = template.launch_template_name.unwrap_or_default();
-            found.extend(lost(&name, LostKind::Template, &tags));
+            found.extend(lost(LostKind::Template, &tags));
         }
     }
     Ok(found)
@@ -154,5 +139,5 @@ pub async fn clear(account: &Account, run: &RunId) -> Result<(), AwsError> {
         .await?
         .into_iter()
         .filter(|machine| machine.state == State::Up);
-    terminate(account, up.map(|machine| machine.id).collect()).await
+    fleet.terminate(up.map(|machine| machine.id).collect()).await
 }

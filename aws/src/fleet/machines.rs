@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use std::net::IpAddr;
 
 use super::Fleet;
-use crate::error::{AwsError, failed};
+use crate::error::{AwsError, failed, gone};
 use crate::tags::{self, Group};
 
 /// Most machines in one answer (Amazon EC2 API reference, DescribeInstances).
@@ -119,26 +119,17 @@ impl Fleet {
         Ok(machines)
     }
 
-    /// Ends machines that no group keeps any more.
+    /// Ends machines that no group keeps any more, a thousand with one call.
     ///
     /// # Errors
     /// AWS refuses or does not answer.
     pub async fn terminate(&self, ids: Vec<String>) -> Result<(), AwsError> {
-        terminate(&self.account, ids).await
+        for some in ids.chunks(PAGE.unsigned_abs() as usize) {
+            let asked = self.account.ec2.terminate_instances();
+            let ended = asked.set_instance_ids(Some(some.to_vec())).send().await;
+            let ended = ended.map_err(|error| failed(format!("end {} machines", some.len()), error));
+            gone(ended)?;
+        }
+        Ok(())
     }
-}
-
-/// Ends machines, a thousand with one call.
-pub(super) async fn terminate(account: &crate::Account, ids: Vec<String>) -> Result<(), AwsError> {
-    for some in ids.chunks(PAGE.unsigned_abs() as usize) {
-        let ended = account
-            .ec2
-            .terminate_instances()
-            .set_instance_ids(Some(some.to_vec()))
-            .send()
-            .await;
-        let ended = ended.map_err(|error| failed(format!("end {} machines", some.len()), error));
-        crate::error::gone(ended)?;
-    }
-    Ok(())
 }

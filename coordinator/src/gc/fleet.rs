@@ -90,12 +90,12 @@ pub async fn look(account: &Account) -> Result<Vec<LeftFleet>, AwsError> {
     let mut found = Vec::new();
     for (run, things) in runs {
         let lease = Fleet::new(account.clone(), run.clone()).lease().await?;
-        let of = |wanted: fn(&LostKind) -> bool| things.iter().filter(|lost| wanted(&lost.kind)).count();
+        let of = |kind| things.iter().filter(|lost| lost.kind == kind).count();
         let deadline = things.iter().filter_map(|lost| lost.deadline).max();
         found.push(LeftFleet {
-            machines: of(|kind| matches!(kind, LostKind::Machine(_))),
-            groups: of(|kind| matches!(kind, LostKind::Group(_))),
-            templates: of(|kind| matches!(kind, LostKind::Template)),
+            machines: of(LostKind::Machine),
+            groups: of(LostKind::Group),
+            templates: of(LostKind::Template),
             region: account.region().to_owned(),
             verdict: verdict(deadline, lease, Timestamp::now()),
             run,

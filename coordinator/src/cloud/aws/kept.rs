@@ -51,7 +51,7 @@ pub(super) struct Kept {
     /// Since when a machine that was seen is not listed.
     absent: BTreeMap<String, Instant>,
     /// Members of groups that no listing of machines has shown yet.
-    unlisted: BTreeMap<String, Group>,
+    unlisted: BTreeSet<String>,
     trouble: Option<String>,
     /// Since when no group is there, once released.
     ungrouped: Option<Instant>,
@@ -72,7 +72,7 @@ impl Kept {
             machines: BTreeMap::new(),
             ending: BTreeSet::new(),
             absent: BTreeMap::new(),
-            unlisted: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
             trouble: None,
             ungrouped: None,
         }
@@ -141,7 +141,7 @@ impl Kept {
     async fn keep_group(&mut self, group: Group, wanted: u32, state: &GroupState) -> Result<(), CloudError> {
         for member in &state.members {
             if !self.machines.contains_key(member) {
-                self.unlisted.insert(member.clone(), group);
+                self.unlisted.insert(member.clone());
             }
         }
         let members = u32::try_from(state.members.len()).unwrap_or(u32::MAX);
@@ -225,7 +225,7 @@ impl Kept {
             self.take(instance, now);
         }
         let here: BTreeSet<&str> = listed.iter().map(|instance| instance.id.as_str()).collect();
-        self.unlisted.retain(|id, _| !here.contains(id.as_str()));
+        self.unlisted.retain(|id| !here.contains(id.as_str()));
         self.absent.retain(|id, _| !here.contains(id.as_str()));
         for machine in self
             .machines
@@ -272,7 +272,7 @@ impl Kept {
             .filter(up)
             .map(|machine| machine.id.clone())
             .collect();
-        let left: Vec<String> = left.into_iter().chain(self.unlisted.keys().cloned()).collect();
+        let left: Vec<String> = left.into_iter().chain(self.unlisted.iter().cloned()).collect();
         if !left.is_empty() {
             self.fleet.terminate(left).await.map_err(cloud_error)?;
         }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use mayfly_aws::Account;
 use mayfly_aws::catalog::{Image, Offer, Prices, find_image, is_standard, offers, prices, vcpus};
 use mayfly_aws::network::{self, Network, Subnet};
-use mayfly_aws::{Account, AwsError};
 use mayfly_configs::{InstanceType, Job};
 use mayfly_kit::consul::ConsulSettings;
 
@@ -73,10 +73,9 @@ fn names<T: ToString>(kinds: &[T]) -> Vec<String> {
 impl AwsSite {
     /// Looks up all that a launch of this job needs. Nothing is made.
     pub(super) async fn plan(&self, job: &Job) -> Result<Plan, CloudError> {
-        let permanent = |error: AwsError| cloud_error(error);
         let parts = network::find(&self.account, &self.network)
             .await
-            .map_err(permanent)?;
+            .map_err(cloud_error)?;
         let network = parts.complete().map_err(|error| {
             refuse(format!(
                 "{error}; `coordinator network create {}` makes it",
@@ -86,7 +85,7 @@ impl AwsSite {
         let (master, workers) = (names(&job.master.instance), names(&job.workers.machine.instance));
         let mut all = master.clone();
         all.extend(workers.iter().filter(|kind| !master.contains(kind)).cloned());
-        let offers = offers(&self.account, &all).await.map_err(permanent)?;
+        let offers = offers(&self.account, &all).await.map_err(cloud_error)?;
         let of = |kinds: &[String]| -> Vec<Offer> {
             offers
                 .iter()
@@ -106,7 +105,7 @@ impl AwsSite {
             &architecture,
             &job.spark.version,
         );
-        let image = image.await.map_err(permanent)?;
+        let image = image.await.map_err(cloud_error)?;
         if !image.architecture.is_empty() && image.architecture != architecture {
             return Err(refuse(format!(
                 "the image {} is for {}, and {} have {architecture}",
@@ -125,7 +124,7 @@ impl AwsSite {
         }
         self.check_quota(job, &offers).await?;
         let spot = job.master.spot || job.workers.machine.spot;
-        let prices = prices(&self.account, &all, spot).await.map_err(permanent)?;
+        let prices = prices(&self.account, &all, spot).await.map_err(cloud_error)?;
         Ok(Plan {
             prices,
             network,
