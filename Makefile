@@ -11,7 +11,7 @@ ifeq ($(shell pkg-config --exists openssl 2>/dev/null && echo yes),yes)
 export OPENSSL_NO_VENDOR := 1
 endif
 
-.PHONY: quickstart test build local bench check image-check image-test needs clean
+.PHONY: quickstart test test-long simulate chaos build local bench check image-check image-test needs clean
 
 needs:
 	@scripts/needs
@@ -26,10 +26,31 @@ local: needs
 quickstart: local
 	scripts/quickstart $(RELEASE)
 
+# Tests of whole runs wait more than they compute: four of them for a core (tests/src/slots.rs bounds their clusters).
+test: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
 test: needs
+	scripts/needs-engines
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
 	cd tests/rig && $$(python3 ../../bench/tools.py rig) -m pytest
+
+# What takes minutes each: every way to fail, advice against measured runs, engines whose master dies, 10,000 machines.
+test-long: needs
+	$(CARGO) build --workspace --bins
+	$(CARGO) test -p mayfly-tests --test it -- --ignored --test-threads 1
+
+# Worlds of the simulation: docs/reliability.md.
+SEEDS := 10000
+
+simulate: needs
+	$(CARGO) run -p mayfly-sim -- --seeds $(SEEDS)
+
+# Real programs, each run with one thing that goes wrong: docs/reliability.md. CASES=server/record.save for some of them.
+CASES :=
+
+chaos: needs
+	$(CARGO) build --workspace --bins
+	target/debug/chaos $(CASES)
 
 bench: local
 	scripts/bench $(RELEASE)
@@ -42,8 +63,9 @@ check: needs
 image-check:
 	packer/check
 
-image-test: build
-	packer/test $(RELEASE)
+# PROGRAMS=target/debug saves a release build.
+image-test: $(if $(PROGRAMS),,build)
+	packer/test $(or $(PROGRAMS),$(RELEASE))
 
 clean:
 	cargo clean

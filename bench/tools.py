@@ -1,7 +1,7 @@
 """Installs what we are compared with, or tested with, once, into a cache: the AWS command line, Consul, Prometheus.
 
-`python3 bench/tools.py consul` prints where the program is, `… prometheus` the folder of `prometheus` and `promtool`, `… rig`
-a Python that has what the EC2 rig of the tests runs on: the tests that need real ones get them from here.
+`python3 bench/tools.py consul` prints where the program is, `… prometheus` the folder of `prometheus` and `promtool`,
+`… chromium` that of `chromium` and `chromedriver`, `… rig` a Python that has what the EC2 rig of the tests runs on: the tests that need real ones get them from here.
 """
 
 import contextlib
@@ -69,6 +69,21 @@ def prometheus() -> Path:
 def prometheus_consul() -> Path:
     """The same of Debian 11, where Prometheus is built with Consul's discovery."""
     return _debian("bullseye", "prometheus", PROMETHEUS_CONSUL, ["prometheus", "promtool"])
+
+
+def chromium() -> Path:
+    """The folder of the programs `chromium` and `chromedriver`: the system's, which root installs where they are missing."""
+    for _ in range(2):
+        found = [shutil.which(name) for name in ("chromium", "chromedriver")]
+        if all(found) and Path(found[0]).parent == Path(found[1]).parent:
+            return Path(found[0]).parent
+        if os.geteuid() != 0 or not shutil.which("apt-get"):
+            raise BenchError("chromium and chromedriver are missing: apt-get install chromium chromium-driver")
+        with _locked(cache() / "chromium.lock"):
+            _run(["apt-get", "-q", "update"])
+            packages = ["chromium", "chromium-driver", "fonts-dejavu-core"]
+            _run(["apt-get", "-q", "-y", "--no-install-recommends", "install"] + packages)
+    raise BenchError("chromium and chromedriver are not where apt-get puts programs")
 
 
 def _debian(suite: str, package: str, version: str, programs: list) -> Path:
@@ -141,6 +156,7 @@ def _run(command, stdout=os.devnull, **kwargs):
 
 if __name__ == "__main__":
     known = {"consul": consul, "prometheus": prometheus, "prometheus-consul": prometheus_consul, "rig": rig}
+    known["chromium"] = chromium
     if len(sys.argv) != 2 or sys.argv[1] not in known:
         sys.exit(f"usage: python3 bench/tools.py {'|'.join(known)}")
     try:

@@ -72,7 +72,7 @@ class Pins(unittest.TestCase):
 
 
 class Metadata(http.server.BaseHTTPRequestHandler):
-    """IMDSv2 with one tag; its clock is `server.now`."""
+    """IMDSv2 with the tags of a run's deadline and of a server; its clock is `server.now`."""
 
     def date_time_string(self, timestamp=None):
         return format_datetime(self.server.now, usegmt=True)
@@ -91,6 +91,8 @@ class Metadata(http.server.BaseHTTPRequestHandler):
             self.answer(401, "")
         elif self.path == "/latest/meta-data/tags/instance/mayfly:deadline" and self.server.tag:
             self.answer(200, self.server.tag)
+        elif self.path == "/latest/meta-data/tags/instance/mayfly:control" and self.server.control:
+            self.answer(200, self.server.control)
         else:
             self.answer(404, "<html>404 - Not Found</html>")
 
@@ -100,7 +102,7 @@ class Metadata(http.server.BaseHTTPRequestHandler):
 
 def metadata(tag, now):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
-    server.tag, server.now = tag, now
+    server.tag, server.control, server.now = tag, None, now
     return server
 
 
@@ -120,12 +122,12 @@ class PastDeadline(unittest.TestCase):
     def deadline(self, seconds):
         self.server.tag = (self.server.now + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def past(self):
+    def past(self, script=HERE / "bin/past-deadline"):
         own = {
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:%d" % self.server.server_address[1],
             "RUNTIME_DIRECTORY": str(self.kept),
         }
-        done = subprocess.run([HERE / "bin/past-deadline"], env=os.environ | own, capture_output=True, text=True, timeout=30)
+        done = subprocess.run([script], env=os.environ | own, capture_output=True, text=True, timeout=30)
         self.assertIn(done.returncode, (0, 1), done.stderr)
         return done.returncode == 0
 
@@ -152,6 +154,33 @@ class PastDeadline(unittest.TestCase):
         self.past()
         self.deadline(60)
         self.assertFalse(self.past())
+
+    def aged(self):
+        """The same script on a machine that has been up for longer than any run."""
+        script = self.kept / "aged"
+        text = (HERE / "bin/past-deadline").read_text()
+        old = "uptime_secs=$(cut -d . -f 1 /proc/uptime)"
+        self.assertIn(old, text)
+        script.write_text(text.replace(old, "uptime_secs=$((8 * 86400))"))
+        script.chmod(0o755)
+        return script
+
+    def test_a_machine_without_a_deadline_that_outlives_every_run_is_past(self):
+        self.assertTrue(self.past(self.aged()))
+        self.server.control = "../x"
+        self.assertTrue(self.past(self.aged()))
+
+    def test_the_server_of_a_team_is_left_alone_however_old_it_is(self):
+        self.server.control = "default"
+        self.assertFalse(self.past(self.aged()))
+        # Also when its metadata fails later.
+        self.server.control = None
+        self.assertFalse(self.past(self.aged()))
+
+    def test_a_deadline_goes_before_the_tag_of_a_server(self):
+        self.server.control = "default"
+        self.deadline(-240)
+        self.assertTrue(self.past())
 
     def test_no_deadline_or_an_odd_one_is_not_past(self):
         for tag in [None, "", "tomorrow", "2020-01-01", "2020-01-01T00:00:00+01:00", "$(touch x)", "2020-13-01T00:00:00Z"]:

@@ -1,10 +1,10 @@
 //! What the job opens the store with.
 //!
-//! Keys that last are put into its environment. Those of an instance's role are not: they end while the job runs, and the
-//! metadata that has them is closed to the job, for it has more than a job needs. So the agent serves them on loopback, as ECS
-//! does for its containers, which every AWS SDK understands: the environment names the place and a token of this agent's
-//! own. They are the node's keys, with what the node's role permits; a session that permits less takes a call to STS, which
-//! nothing here makes yet.
+//! Keys that last are put into its environment. Those of an instance's role are not: they may do more than a job needs, and
+//! the metadata that has them is closed to the job. The agent takes a session for it that is kept to this run
+//! ([`mayfly_kit::sts`]), and serves its keys on loopback, as ECS does for its containers, which every AWS SDK understands:
+//! the environment names the place and a token of this agent's own. Where there is no session the job has no keys, and never
+//! the node's.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,13 +16,14 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router, routing};
 use data_encoding::HEXLOWER;
 use jiff::{SignedDuration, Timestamp};
-use mayfly_kit::imds::{InstanceProfile, SessionKeys};
+use mayfly_kit::imds::SessionKeys;
+use mayfly_kit::sts::RunSession;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
-use crate::config::Access;
+use crate::config::{Access, NodeConfig};
 use crate::logs::Order as LogOrder;
 
 /// Variables of the job's environment.
@@ -33,11 +34,11 @@ pub type Variables = Vec<(&'static str, String)>;
 /// # Errors
 /// There is no port, or no randomness.
 pub async fn of_job(
-    access: &Access,
+    config: &NodeConfig,
     logs: mpsc::Sender<LogOrder>,
     loops: &mut JoinSet<()>,
 ) -> io::Result<Variables> {
-    match access {
+    match &config.store.access {
         Access::Keys {
             access_key,
             secret_key,
@@ -45,12 +46,26 @@ pub async fn of_job(
             ("AWS_ACCESS_KEY_ID", access_key.clone()),
             ("AWS_SECRET_ACCESS_KEY", secret_key.clone()),
         ]),
-        Access::InstanceProfile(profile) => serve(profile.clone(), logs, loops).await,
+        // Of a person's command, never of a node.
+        Access::Chain(_) => Ok(Vec::new()),
+        Access::InstanceProfile(profile) => {
+            let Some(role) = &config.job_role else {
+                tracing::warn!("the network has no role of jobs: this job has no keys");
+                return Ok(vec![no_metadata()]);
+            };
+            let session = RunSession::new(role, &config.run, &config.store.region, profile.clone());
+            serve(session, logs, loops).await
+        }
     }
 }
 
+/// The job's SDKs need not try what is closed to them.
+fn no_metadata() -> (&'static str, String) {
+    ("AWS_EC2_METADATA_DISABLED", "true".to_owned())
+}
+
 struct Counter {
-    profile: InstanceProfile,
+    session: RunSession,
     token: String,
     logs: mpsc::Sender<LogOrder>,
     /// The access key whose secrets the keeper of the logs knows.
@@ -58,7 +73,7 @@ struct Counter {
 }
 
 async fn serve(
-    profile: InstanceProfile,
+    session: RunSession,
     logs: mpsc::Sender<LogOrder>,
     loops: &mut JoinSet<()>,
 ) -> io::Result<Variables> {
@@ -70,7 +85,7 @@ async fn serve(
     // A job that prints its environment shows nothing that opens anything.
     let _ = logs.send(LogOrder::Learn(token.clone())).await;
     let counter = Counter {
-        profile,
+        session,
         token: token.clone(),
         logs,
         told: Mutex::default(),
@@ -87,7 +102,7 @@ async fn serve(
             format!("http://{address}/keys"),
         ),
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN", token),
-        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        no_metadata(),
     ])
 }
 
@@ -111,7 +126,7 @@ async fn hand_out(State(counter): State<Arc<Counter>>, headers: HeaderMap) -> Re
     if shown.is_none_or(|shown| shown != counter.token.as_str()) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    let keys = match counter.profile.keys().await {
+    let keys = match counter.session.keys().await {
         Ok(keys) => keys,
         Err(error) => {
             let cause: &dyn std::error::Error = &error;

@@ -2,21 +2,24 @@
 //! ending the task's work is ending the attempt.
 
 mod prepare;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mayfly_kit::crash::{self, Point};
 use mayfly_kit::store::Store;
 use mayfly_proto::Attempt;
+use mayfly_proto::engine::{Definition, Peer};
 use mayfly_proto::v1::{EngineReport, NodeSpec, Progress};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::config::NodeConfig;
-use crate::engine::{self, Engine, cause, progress};
+use crate::engine::{self, Engine, Python, cause};
 use crate::identity::Session;
 use crate::logs::{Order as LogOrder, Tail};
 use crate::node::{Blame, Event, Failure, JobEnd, Role};
@@ -24,6 +27,7 @@ use crate::prepare::{Kind, PrepareError};
 use crate::supervise::{Child, Exit, Keeper, Line};
 use crate::{environment, python};
 use prepare::Prepared;
+use steps::Steps;
 
 /// Last lines of the job that are reported with its end.
 const LAST_LINES: usize = 20;
@@ -36,6 +40,8 @@ pub struct Common {
     pub config: NodeConfig,
     /// What the coordinator said at enrolment.
     pub spec: NodeSpec,
+    /// The engine that it names.
+    pub definition: Arc<Definition>,
     /// Who we are.
     pub session: Session,
     /// The store.
@@ -76,8 +82,8 @@ pub enum Order {
     Prepare,
     /// Start the engine as what this node is in the attempt; the address is the master's.
     Engine(Role, String),
-    /// Run the job.
-    Job,
+    /// Run the job; these are the workers, where the engine wants to know them.
+    Job(Vec<Peer>),
     /// Let the engine move what this node holds to others.
     Decommission,
     /// End everything; again with less grace when there is hurry.
@@ -99,7 +105,7 @@ pub async fn run(common: Arc<Common>, attempt: Attempt, mut orders: mpsc::Receiv
         match next {
             Next::Order(Some(Order::Prepare)) => running.prepare(),
             Next::Order(Some(Order::Engine(role, master))) => running.start_engine(role, master).await,
-            Next::Order(Some(Order::Job)) => running.start_job().await,
+            Next::Order(Some(Order::Job(workers))) => running.start_job(workers).await,
             Next::Order(Some(Order::Decommission)) => running.engine.iter().for_each(Engine::decommission),
             Next::Order(Some(Order::Stop(grace))) => break grace,
             Next::Order(None) => break Duration::ZERO,
@@ -127,11 +133,14 @@ struct Running {
     attempt: Attempt,
     preparing: JoinSet<Result<Prepared, PrepareError>>,
     prepared: Option<Prepared>,
+    /// For the engine, which may want it before it starts.
+    python: watch::Sender<Option<Python>>,
     engine: Option<Engine>,
     status: Option<watch::Receiver<engine::Status>>,
     engine_began: Instant,
     engine_ready: bool,
     job: Option<Child>,
+    steps: Steps,
     progress: JoinSet<()>,
     progress_seen: Option<watch::Receiver<Progress>>,
 }
@@ -143,11 +152,13 @@ impl Running {
             attempt,
             preparing: JoinSet::new(),
             prepared: None,
+            python: watch::Sender::new(None),
             engine: None,
             status: None,
             engine_began: Instant::now(),
             engine_ready: false,
             job: None,
+            steps: Steps::default(),
             progress: JoinSet::new(),
             progress_seen: None,
         }
@@ -186,7 +197,10 @@ impl Running {
             Role::Master => engine::Role::Master,
             Role::Worker | Role::Auto => engine::Role::Worker { master },
         };
-        match Engine::start(self.context(), role) {
+        crash::before(Point::EngineStart);
+        let started = Engine::start(self.context(), role, self.python.subscribe());
+        crash::after(Point::EngineStart);
+        match started {
             Ok(engine) => {
                 self.status = Some(engine.status());
                 self.engine = Some(engine);
@@ -215,10 +229,31 @@ impl Running {
             python_bin: python::bin_folder(&config.folder),
             temporary: config.shared.join("tmp"),
             lines: self.common.lines.clone(),
+            fleet: engine::Fleet {
+                definition: Arc::clone(&self.common.definition),
+                node: self.common.session.node.to_string(),
+                run: self.common.session.run.to_string(),
+                attempt: self.attempt.number(),
+                workers: spec.workers,
+                min_workers: spec.min_workers,
+                worker_cores: spec.worker_cores,
+                worker_memory_bytes: spec.worker_memory_bytes,
+                results: self.common.results.clone(),
+                code: config.folder.join("code").join(path_of(spec)),
+            },
         }
     }
 
-    async fn start_job(&mut self) {
+    async fn start_job(&mut self, workers: Vec<Peer>) {
+        let code = self.common.spec.code.clone().unwrap_or_default();
+        self.steps = Steps::of(&code, workers);
+        self.start_step().await;
+    }
+
+    async fn start_step(&mut self) {
+        let Some(step) = self.steps.begin() else {
+            return;
+        };
         let (Some(engine), Some(prepared)) = (&self.engine, &self.prepared) else {
             return;
         };
@@ -227,19 +262,23 @@ impl Running {
         let job = engine::Job {
             code: prepared.code.clone(),
             path: code.path,
-            entry: code.entry,
-            class: code.class,
-            args: code.args,
-            python: prepared.python.clone(),
+            entry: step.entry,
+            class: step.class,
+            args: step.args,
+            command: step.command,
+            python: prepared.python.program.clone(),
             env: BTreeMap::new(),
             worker_cores: spec.worker_cores,
             worker_memory_bytes: spec.worker_memory_bytes,
+            workers: self.steps.workers(),
         };
-        match engine.submit(&job).await {
+        match crash::around(Point::JobStart, engine.submit(&job)).await {
             Ok(child) => {
                 let (report, seen) = watch::channel(Progress::default());
-                self.progress.spawn(progress::follow(engine.driver_ui(), report));
-                self.progress_seen = Some(seen);
+                if let Some(following) = engine.follow(report) {
+                    self.progress.spawn(following);
+                    self.progress_seen = Some(seen);
+                }
                 self.job = Some(child);
             }
             Err(error) => self.failed(error).await,
@@ -259,6 +298,7 @@ impl Running {
     async fn turn(&mut self, happened: Happened) {
         match happened {
             Happened::Prepared(Ok(Ok(prepared))) => {
+                self.python.send_replace(Some(prepared.python.clone()));
                 self.prepared = Some(prepared);
                 self.tell(Event::Prepared(self.attempt)).await;
             }
@@ -273,7 +313,11 @@ impl Running {
             }
             Happened::JobEnded(exit) => {
                 self.job = None;
-                self.job_ended(exit).await;
+                if self.steps.ended(exit) {
+                    self.start_step().await;
+                } else {
+                    self.job_ended(exit).await;
+                }
             }
         }
     }
@@ -307,7 +351,9 @@ impl Running {
         }
     }
 
-    async fn job_ended(&mut self, exit: Exit) {
+    /// The job's end is that of the first step that failed, else of the last one.
+    async fn job_ended(&mut self, last: Exit) {
+        let exit = self.steps.failed().unwrap_or(last);
         self.progress_seen = None;
         self.progress.abort_all();
         // Its last lines may still be on their way to the logs.
@@ -330,6 +376,7 @@ impl Running {
             cause,
             last_lines,
             stopped: false,
+            steps: self.steps.done(),
         };
         self.tell(Event::JobExited(self.attempt, end)).await;
     }
@@ -338,6 +385,7 @@ impl Running {
     async fn stop(mut self, grace: Duration, orders: &mut mpsc::Receiver<Order>) {
         self.preparing.shutdown().await;
         if let Some(job) = self.job.take() {
+            crash::before(Point::JobStop);
             let exit = {
                 let stopping = job.stop(grace);
                 tokio::pin!(stopping);
@@ -350,6 +398,8 @@ impl Running {
                     }
                 }
             };
+            crash::after(Point::JobStop);
+            self.steps.ended(exit);
             self.job_ended(exit).await;
         }
         self.progress.shutdown().await;
@@ -363,6 +413,14 @@ impl Running {
         orders.close();
         self.tell(Event::Stopped(self.attempt)).await;
     }
+}
+
+/// The folder inside the clone that the job runs in.
+fn path_of(spec: &NodeSpec) -> &str {
+    spec.code.as_ref().map_or("", |code| match code.path.as_str() {
+        "." => "",
+        path => path,
+    })
 }
 
 /// The next value of a channel; never, without one or after its sender has gone.

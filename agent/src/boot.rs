@@ -16,6 +16,7 @@
 //!   last word.
 //! * The outer process passes signals on; the end that follows from them is an end like any other.
 
+mod control;
 mod facts;
 mod machine;
 mod power;
@@ -39,10 +40,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::{Access, NodeConfig, StoreConfig};
 use crate::jobuser::{JobUser, UserError};
+pub use control::Control;
 use facts::Facts;
 use machine::Offer;
 use site::Site;
-use tags::{TagError, Tags};
+use tags::{Purpose, TagError, Tags};
 use userdata::UserData;
 
 /// Written once a node is taken in.
@@ -83,7 +85,11 @@ pub enum Found {
         config: Box<NodeConfig>,
         /// Whether the machine may be taken away at any time.
         spot: bool,
+        /// Opens the package of the run's coordinator, which is to live on this machine.
+        package_key: Option<String>,
     },
+    /// The server of a team.
+    Control(Box<Control>),
     /// Somebody started the image for something else; why we think so.
     NotOurs(String),
 }
@@ -96,10 +102,17 @@ pub async fn discover(site: &Path, imds: &Imds, began: Instant, until: Instant) 
     let site = Site::load(site)?;
     let facts = Imds::patiently(until, || Facts::read(imds)).await?;
     let tags_until = began + until.saturating_duration_since(began) / TAGS_SHARE;
-    let tags = match Imds::patiently(tags_until.min(until), || Tags::read(imds)).await {
-        Ok(tags) => tags,
+    let purpose = match Imds::patiently(tags_until.min(until), || Purpose::read(imds)).await {
+        Ok(purpose) => purpose,
         Err(error @ TagError::NotOurs { .. }) => return Ok(Found::NotOurs(error.to_string())),
-        Err(_) => Imds::patiently(until, || Tags::read(imds)).await?,
+        Err(_) => Imds::patiently(until, || Purpose::read(imds)).await?,
+    };
+    let tags = match purpose {
+        Purpose::Node(tags) => tags,
+        Purpose::Control(tags) => {
+            let found = Imds::patiently(until, || control::Settings::read(imds)).await?;
+            return Ok(Found::Control(Box::new(Control::new(site, facts, tags, found))));
+        }
     };
     let user_data = Imds::patiently(until, || UserData::read(imds)).await?;
     let left = facts
@@ -107,6 +120,7 @@ pub async fn discover(site: &Path, imds: &Imds, began: Instant, until: Instant) 
         .ok_or(BootError::DeadlinePassed(tags.deadline))?;
     let patience = until.saturating_duration_since(Instant::now());
     let spot = facts.spot;
+    let package_key = user_data.package_key.clone();
     let job_user = site.job_user.as_deref().map(JobUser::named).transpose()?;
     let config = NodeConfig {
         deadline_secs: Some(left.as_secs()),
@@ -117,6 +131,7 @@ pub async fn discover(site: &Path, imds: &Imds, began: Instant, until: Instant) 
     Ok(Found::Node {
         config: Box::new(config),
         spot,
+        package_key,
     })
 }
 
@@ -149,6 +164,7 @@ fn config(
         },
         toolchain: site.toolchain,
         consul: user_data.consul.or(site.consul),
+        job_role: user_data.job_role,
         alone_secs: 0,
         deadline_secs: None,
         job_user: None,

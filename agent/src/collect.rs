@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mayfly_kit::backoff::{Backoff, Policy, jitter};
+pub use mayfly_kit::error::chain;
 use mayfly_kit::layout;
 use mayfly_kit::records::{Manifest, SCHEMA};
 use mayfly_proto::Attempt;
@@ -14,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 use crate::attempt::Common;
 use crate::commit::{self, CommitError, Committed, Request};
 use crate::config::RoleName;
-use crate::engine::spark::paths;
+use crate::engine;
 use crate::logs::Order as LogOrder;
 use crate::node::{Blame, Event, Failure, JobEnd, What};
 use crate::upload::{self, Progress, Target, Uploaded};
@@ -55,7 +56,7 @@ impl Collector {
         let run = &self.common.session.run;
         let uncounted = watch::Sender::new(Progress::default());
         self.folder(
-            &paths::events(&self.common.config.folder),
+            &engine::events(&self.common.config.folder),
             layout::events(run, attempt),
             false,
             &uncounted,
@@ -121,20 +122,20 @@ impl Collector {
             nodes,
             exit_code: end.exit_code,
             cause: end.cause,
+            steps: end.steps,
         };
         match patiently(|| commit::commit(&self.common.store, &request)).await {
             Ok(Committed::Ours) => Event::Committed(attempt),
-            Ok(Committed::Lost(other)) => {
-                let message =
-                    format!("the run was committed already, by attempt {other} or with other files");
-                Event::Failed(
-                    attempt,
-                    Failure {
-                        blame: Blame::Infra,
-                        message,
-                    },
-                )
-            }
+            Ok(Committed::Lost(other)) => not_committed(
+                attempt,
+                format!("the run was committed already, by attempt {other} or with other files"),
+            ),
+            Ok(Committed::GivenUp) => not_committed(
+                attempt,
+                format!(
+                    "attempt {attempt} was given up before it could commit: nobody could reach its master"
+                ),
+            ),
             Err(error) => Event::Failed(attempt, failure(&error)),
         }
     }
@@ -151,7 +152,7 @@ impl Collector {
         if !self.private_results && self.common.config.role != RoleName::Master {
             return;
         }
-        let events = paths::events(&self.common.config.folder);
+        let events = engine::events(&self.common.config.folder);
         for (from, name) in [(&self.results, "results"), (&events, "events")] {
             let made = tokio::fs::create_dir_all(&aside).await;
             let moved = match made {
@@ -197,6 +198,11 @@ where
     }
 }
 
+fn not_committed(attempt: Attempt, message: String) -> Event {
+    let blame = Blame::Infra;
+    Event::Failed(attempt, Failure { blame, message })
+}
+
 fn failure(error: &CommitError) -> Failure {
     Failure {
         blame: blame(error.is_jobs_doing()),
@@ -206,16 +212,4 @@ fn failure(error: &CommitError) -> Failure {
 
 fn blame(jobs_doing: bool) -> Blame {
     if jobs_doing { Blame::Job } else { Blame::Infra }
-}
-
-/// An error and all its causes in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }

@@ -47,6 +47,9 @@ pub struct NodeConfig {
     /// as the node.
     #[serde(default)]
     pub deadline_secs: Option<u64>,
+    /// What the job gets its keys from where the node's are those of its machine; without it the job has none.
+    #[serde(default)]
+    pub job_role: Option<JobRole>,
     /// Whom the job runs as; `None` for the agent's own user.
     #[serde(default)]
     pub job_user: Option<JobUser>,
@@ -72,6 +75,7 @@ pub enum RoleName {
 pub use crate::jobuser::JobUser;
 pub use mayfly_kit::consul::ConsulSettings;
 pub use mayfly_kit::store::{Access, StoreConfig};
+pub use mayfly_kit::sts::JobRole;
 
 /// What `agent toolchain` found or installed on a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

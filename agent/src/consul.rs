@@ -8,11 +8,13 @@ mod announce;
 mod elect;
 mod search;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mayfly_kit::admin::Admin;
 use mayfly_kit::backoff::Policy;
 use mayfly_kit::consul::Consul;
+use mayfly_proto::engine::Definition;
 use mayfly_proto::{Attempt, NodeId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -35,6 +37,8 @@ const RETRY: Policy = Policy {
 
 /// What the loops are told.
 pub struct Sources {
+    /// What the engine is.
+    pub definition: Arc<Definition>,
     /// Phase and attempt; its end is the node's.
     pub node: watch::Receiver<Report>,
     /// The attempt whose master is looked for.
@@ -68,6 +72,7 @@ pub fn start(config: &NodeConfig, node: &NodeId, sources: Sources) -> Loops {
         }
     };
     let Sources {
+        definition,
         node: report,
         seeking,
         standing_for,
@@ -84,7 +89,7 @@ pub fn start(config: &NodeConfig, node: &NodeId, sources: Sources) -> Loops {
         let search = search::Search::new(consul.clone(), config, seeking, events, pulse);
         loops.0.spawn(search.run());
     }
-    let announce = announce::Announce::new(consul, config, node, report, admin);
+    let announce = announce::Announce::new(consul, config, node, definition, report, admin);
     loops.0.spawn(announce.run());
     loops
 }

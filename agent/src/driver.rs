@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mayfly_kit::admin::{Latch, Loop};
+use mayfly_kit::crash::{self, Point};
 use mayfly_kit::shutdown::Level;
 use mayfly_proto::Attempt;
 use mayfly_proto::v1::{NodePhase, NodeReport};
@@ -116,7 +117,7 @@ impl Driver {
                 tasks.order(attempt, Order::Engine(self.node.role(), master));
             }
             Effect::StartJob(attempt) => {
-                tasks.order(attempt, Order::Job);
+                tasks.order(attempt, Order::Job(self.node.workers()));
             }
             Effect::Stop(attempt, grace) => {
                 tasks.works.abort_all();
@@ -128,7 +129,9 @@ impl Driver {
             Effect::Decommission(attempt) => {
                 tasks.order(attempt, Order::Decommission);
             }
-            Effect::SetAside(attempt) => self.collector.set_aside(attempt).await,
+            Effect::SetAside(attempt) => {
+                crash::around(Point::ResultsAside, self.collector.set_aside(attempt)).await;
+            }
             Effect::Collect(attempt, what) => {
                 tasks.works.abort_all();
                 let is_master = self.node.role() == Role::Master;

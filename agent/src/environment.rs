@@ -1,10 +1,17 @@
 //! What a job finds in its environment beside what every program needs.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use mayfly_proto::Attempt;
 
 use crate::attempt::Common;
+
+/// Where inputs are, at the same path on every node.
+#[must_use]
+pub fn inputs(common: &Common) -> PathBuf {
+    common.config.shared.join("inputs")
+}
 
 /// The job's own variables, and ours over them: a job cannot pretend to be another run.
 #[must_use]
@@ -17,6 +24,7 @@ pub fn of_job(common: &Common, attempt: Attempt) -> BTreeMap<String, String> {
         ("MAYFLY_ATTEMPT", attempt.to_string()),
         ("MAYFLY_NODE", common.session.node.to_string()),
         ("MAYFLY_RESULTS", common.results.display().to_string()),
+        ("MAYFLY_INPUTS", inputs(common).display().to_string()),
         ("MAYFLY_STORE", root.trim_end_matches('/').to_owned()),
         ("AWS_REGION", store.region.clone()),
         ("AWS_DEFAULT_REGION", store.region.clone()),

@@ -3,11 +3,15 @@
 //! Nothing of the machine's or the user's Git configuration applies, no hook or filter runs, no submodule is followed, only
 //! https, http and ssh are spoken (a bundle of ours: a file), and everything has a limit.
 
+mod url;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+use self::url::redact;
 use crate::command::{Command, Finished};
 use crate::prepare::PrepareError;
 use crate::supervise::Keeper;
@@ -38,6 +42,8 @@ pub struct Limits {
     pub total: Duration,
     /// Largest size of the clone, with its work tree.
     pub bytes: u64,
+    /// Most files and folders of the commit.
+    pub entries: u64,
     /// Tries of a fetch, as long as the failure may pass.
     pub tries: u32,
     /// Pause after the first failed try; doubled after each.
@@ -49,6 +55,7 @@ impl Default for Limits {
         Self {
             total: Duration::from_secs(300),
             bytes: 10 << 30,
+            entries: 1_000_000,
             tries: 5,
             pause: Duration::from_secs(1),
         }
@@ -113,7 +120,7 @@ pub async fn checkout(
     keeper: &Keeper,
 ) -> Result<(), PrepareError> {
     let (from, commit, protocols) = match source {
-        Source::Url { url, commit } => (checked_url(url)?, commit, "https:http:ssh"),
+        Source::Url { url, commit } => (url::checked(url)?, commit, "https:http:ssh"),
         Source::Bundle { file, commit } => (file.display().to_string(), commit, "file"),
     };
     if !matches!(commit.len(), 40 | 64) || !commit.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -140,6 +147,7 @@ pub async fn checkout(
     git.must(&["init", "--quiet", "--template=", format], "create a repository")
         .await?;
     git.fetch(source, &from, commit).await?;
+    git.count(commit).await?;
     git.must(
         &[
             "checkout",
@@ -236,6 +244,31 @@ impl Git<'_> {
         )))
     }
 
+    /// Folders of a commit may be the same ones again and again: some bytes then stand for more files than Git has memory
+    /// for when it checks them out.
+    async fn count(&self, commit: &str) -> Result<(), PrepareError> {
+        let (too_many, mut seen) = (Notify::new(), 0);
+        let listing = self.command(&["ls-tree", "-r", "-t", "--name-only", commit]);
+        let listing = listing.run(self.left(), |_| {
+            seen += 1;
+            if seen > self.limits.entries {
+                too_many.notify_one();
+            }
+        });
+        let done = tokio::select! {
+            () = too_many.notified() => None,
+            done = listing => Some(self.ended(done)?),
+        };
+        match done {
+            Some(done) if !done.success() => Err(self.failure("list the files", &done, false)),
+            Some(_) if seen <= self.limits.entries => Ok(()),
+            Some(_) | None => Err(PrepareError::job(format!(
+                "commit {commit} of {} has more than {} files and folders",
+                self.from, self.limits.entries
+            ))),
+        }
+    }
+
     async fn must(&self, args: &[&str], what: &str) -> Result<Finished, PrepareError> {
         let done = self.run(args).await?;
         if done.success() {
@@ -263,8 +296,24 @@ impl Git<'_> {
 
     /// Runs Git within what is left of the time, and ends it when the folder grows too large.
     async fn run(&self, args: &[&str]) -> Result<Finished, PrepareError> {
+        let done = tokio::select! {
+            done = self.command(args).run(self.left(), |_| {}) => done,
+            () = self.too_large() => return Err(self.size_error()),
+        };
+        // What came between two looks.
+        if self.bytes().await > self.limits.bytes {
+            return Err(self.size_error());
+        }
+        self.ended(done)
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let settings = SETTINGS.iter().flat_map(|setting| ["-c", setting]);
-        let command = Command::new(
+        Command::new(
             self.keeper,
             "git",
             settings.chain(args.iter().copied()),
@@ -281,16 +330,12 @@ impl Git<'_> {
             "GIT_SSH_COMMAND",
             "ssh -oBatchMode=yes -oConnectTimeout=15 -oStrictHostKeyChecking=yes",
         )
-        .env("LC_ALL", "C");
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let done = tokio::select! {
-            done = command.run(left, |_| {}) => done.map_err(|error| PrepareError::infra(format!("run git: {error}")))?,
-            () = self.too_large() => return Err(self.size_error()),
-        };
-        // What came between two looks.
-        if self.bytes().await > self.limits.bytes {
-            return Err(self.size_error());
-        }
+        .env("LC_ALL", "C")
+    }
+
+    /// By itself, whatever its exit code.
+    fn ended(&self, done: std::io::Result<Finished>) -> Result<Finished, PrepareError> {
+        let done = done.map_err(|error| PrepareError::infra(format!("run git: {error}")))?;
         if done.exit.is_none() {
             let secs = self.limits.total.as_secs();
             return Err(PrepareError::infra(format!(
@@ -343,89 +388,4 @@ fn folder_bytes(folder: &Path, cap: u64) -> u64 {
         }
     }
     bytes
-}
-
-/// The URL, taken apart and put together again by us.
-fn checked_url(url: &str) -> Result<String, PrepareError> {
-    let refuse = |why: &str| PrepareError::job(format!("repository {}: {why}", redact(url)));
-    if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(refuse("a URL has no spaces or control characters"));
-    }
-    let parsed = url::Url::parse(url).map_err(|error| refuse(&format!("not a URL: {error}")))?;
-    if !matches!(parsed.scheme(), "https" | "http" | "ssh") {
-        return Err(refuse("use an https, http or ssh URL"));
-    }
-    if parsed.password().is_some() || (parsed.scheme() != "ssh" && !parsed.username().is_empty()) {
-        return Err(refuse("a URL must not hold credentials"));
-    }
-    if parsed
-        .host_str()
-        .is_none_or(|host| host.is_empty() || host.starts_with('-'))
-        || parsed.username().starts_with('-')
-    {
-        return Err(refuse("no valid host"));
-    }
-    if url.to_ascii_lowercase().contains("%0a") || url.to_ascii_lowercase().contains("%0d") {
-        return Err(refuse("a URL has no line breaks"));
-    }
-    Ok(parsed.into())
-}
-
-/// Text without what stands between `//` and `@` of a URL.
-fn redact(text: &str) -> String {
-    text.split(' ')
-        .map(|word| match word.split_once("://") {
-            Some((scheme, rest)) => {
-                let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-                let (authority, path) = rest.split_at(end);
-                match authority.rsplit_once('@') {
-                    Some((_, host)) => format!("{scheme}://***@{host}{path}"),
-                    None => word.to_owned(),
-                }
-            }
-            None => word.to_owned(),
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_that_run_commands_or_hold_secrets_are_refused() {
-        for bad in [
-            "ext::sh -c x",
-            "file:///etc",
-            "/etc",
-            "-x",
-            "ssh://-oProxyCommand=x/y",
-            "git@host:-x",
-            "https://user:pw@host/x",
-            "https://token@host/x",
-            "https://host/a\nb",
-            "https://host/%0ab",
-            "https://host:99999/x",
-            "ftp://host/x",
-            "",
-            "ssh://-x@host/y",
-        ] {
-            let error = checked_url(bad).expect_err(bad);
-            assert!(
-                !error.message.contains("pw@") && !error.message.contains("token@"),
-                "{error}"
-            );
-        }
-        for good in ["https://host/x.git", "http://127.0.0.1:80/x", "ssh://git@host/x"] {
-            assert!(checked_url(good).is_ok(), "{good}");
-        }
-    }
-
-    #[test]
-    fn what_git_says_is_free_of_credentials() {
-        let said = "fatal: unable to access 'https://u:p@host/x': no";
-        assert_eq!(redact(said), "fatal: unable to access 'https://***@host/x': no");
-        assert_eq!(redact("https://a@b@host"), "https://***@host");
-    }
 }

@@ -1,21 +1,24 @@
 //! Who this node is to the coordinator: enrolment, and the session that comes of it.
 
+mod finder;
 mod key;
 
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use mayfly_kit::backoff::{Backoff, Policy, jitter};
-use mayfly_kit::tls::{DialError, Dialer, FingerprintError, Trust};
+use mayfly_kit::crash::{self, Point};
+use mayfly_kit::tls::{DialError, Dialer, Fingerprint, FingerprintError, Identity, Trust};
 use mayfly_proto::v1::agent_service_client::AgentServiceClient;
 use mayfly_proto::v1::{EnrollReply, EnrollRequest, NodeSpec, Role};
-use mayfly_proto::{IdError, NodeId, PROTOCOL_VERSION, RunId};
+use mayfly_proto::{IdError, NodeId, ON_MASTER, PROTOCOL_VERSION, RunId};
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use crate::config::{NodeConfig, RoleName};
+use finder::Finder;
 use key::Key;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -103,11 +106,44 @@ pub struct Enrolled {
     pub sync_interval: Duration,
 }
 
-/// The door of one coordinator, and how this process introduces itself there.
-pub struct Door {
+/// How a coordinator is reached.
+struct Way {
     url: String,
     dialer: Dialer,
     channel: Channel,
+}
+
+impl Way {
+    fn to(url: &str, pin: Option<Fingerprint>) -> Result<Self, EnrolError> {
+        let fail = |source| EnrolError::Address {
+            url: url.to_owned(),
+            source,
+        };
+        let dialer = Dialer::new(url, pin.map(Trust::Pinned)).map_err(fail)?;
+        Ok(Self {
+            channel: dialer.channel(None, tune).map_err(fail)?,
+            url: url.to_owned(),
+            dialer,
+        })
+    }
+
+    fn with(&mut self, identity: &Identity) -> Result<(), EnrolError> {
+        let channel = self.dialer.channel(Some(identity), tune);
+        self.channel = channel.map_err(|source| EnrolError::Address {
+            url: self.url.clone(),
+            source,
+        })?;
+        Ok(())
+    }
+}
+
+/// The door of one run's coordinator, and how this process introduces itself there.
+pub struct Door {
+    /// `None` until it is found.
+    way: Option<Way>,
+    /// Where it is looked for, when it lives on the fleet's own master and may change its address with it.
+    finder: Option<Finder>,
+    pin: Option<Fingerprint>,
     /// `None` in plaintext.
     key: Option<Key>,
     request: EnrollRequest,
@@ -125,15 +161,15 @@ impl Door {
     /// # Errors
     /// The configured address is not one, or nobody there can be trusted.
     pub fn new(config: &NodeConfig, private_results: bool) -> Result<Self, EnrolError> {
-        let url = config.coordinator.clone();
-        let fail = |source| EnrolError::Address {
-            url: url.clone(),
-            source,
-        };
         let pin = config.fingerprint.as_deref().map(str::parse).transpose()?;
-        let dialer = Dialer::new(&url, pin.map(Trust::Pinned)).map_err(fail)?;
-        let channel = dialer.channel(None, tune).map_err(fail)?;
-        let key = dialer.is_tls().then(Key::draw).transpose()?;
+        let on_master = config.coordinator == ON_MASTER;
+        let finder = on_master.then(|| Finder::new(&config.store, &config.run));
+        let way = match finder {
+            Some(_) => None,
+            None => Some(Way::to(&config.coordinator, pin)?),
+        };
+        let tls = way.as_ref().is_none_or(|way| way.dialer.is_tls());
+        let key = tls.then(Key::draw).transpose()?;
         let role = match config.role {
             RoleName::Master => Role::Master,
             RoleName::Worker => Role::Worker,
@@ -154,9 +190,9 @@ impl Door {
             certificate_request: key.as_ref().map(Key::request).unwrap_or_default(),
         };
         Ok(Self {
-            url,
-            dialer,
-            channel,
+            way,
+            finder,
+            pin,
             key,
             request,
             run: config.run.clone(),
@@ -177,7 +213,7 @@ impl Door {
     pub async fn enrol(&mut self) -> Result<Enrolled, EnrolError> {
         let mut waits = Backoff::new(self.patience, jitter);
         loop {
-            let status = match self.ask().await {
+            let status = match crash::around(Point::AgentEnrol, self.ask()).await {
                 Ok(reply) => return self.enrolled(reply),
                 Err(status) => status,
             };
@@ -187,6 +223,34 @@ impl Door {
             };
             tracing::debug!(%status, "not taken in yet, again in {wait:?}");
             tokio::time::sleep(wait).await;
+            self.look_again().await;
+        }
+    }
+
+    /// Looks where the coordinator is now, if it can be elsewhere; true when it is.
+    pub async fn look_again(&mut self) -> bool {
+        let Some(finder) = &self.finder else {
+            return false;
+        };
+        let Some(url) = finder.find().await else {
+            return false;
+        };
+        if self.way.as_ref().is_some_and(|way| way.url == url) {
+            return false;
+        }
+        match Way::to(&url, self.pin) {
+            Ok(way) => {
+                tracing::info!(%url, "the coordinator is found");
+                self.way = Some(way);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the coordinator's address is none"
+                );
+                false
+            }
         }
     }
 
@@ -207,7 +271,9 @@ impl Door {
         if let Some(known_as) = &self.known_as {
             request.metadata_mut().insert("authorization", known_as.clone());
         }
-        let mut client = AgentServiceClient::new(self.channel.clone());
+        let way = self.way.as_ref();
+        let way = way.ok_or_else(|| Status::unavailable("the coordinator has not said where it is"))?;
+        let mut client = AgentServiceClient::new(way.channel.clone());
         // The server keeps the timeout too; this one also holds when the server does not.
         let call = tokio::time::timeout(CALL_TIMEOUT, client.enroll(request));
         let reply = call.await.map_err(|_| Status::deadline_exceeded("no answer"))?;
@@ -216,7 +282,7 @@ impl Door {
 
     fn refused(&self, status: Status) -> EnrolError {
         EnrolError::Refused {
-            url: self.url.clone(),
+            url: self.way.as_ref().map_or(ON_MASTER, |way| &way.url).to_owned(),
             source: Box::new(status),
         }
     }
@@ -232,20 +298,19 @@ impl Door {
                 return Err(EnrolError::Lacks("certificate"));
             }
             let identity = key.identity(reply.certificate);
-            let channel = self.dialer.channel(Some(&identity), tune);
-            self.channel = channel.map_err(|source| EnrolError::Address {
-                url: self.url.clone(),
-                source,
-            })?;
+            if let Some(way) = &mut self.way {
+                way.with(&identity)?;
+            }
             let lasts = Duration::from_millis(reply.certificate_ms);
             self.renew_at = Some(key::renew_at(Instant::now(), lasts));
         }
         self.known_as = Some(authorization.clone());
+        let way = self.way.as_ref().ok_or(EnrolError::Lacks("address"))?;
         Ok(Enrolled {
             session: Session {
                 run: self.run.clone(),
                 node,
-                channel: self.channel.clone(),
+                channel: way.channel.clone(),
                 authorization,
             },
             token: reply.session_token,

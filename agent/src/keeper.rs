@@ -21,15 +21,18 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use mayfly_kit::crash::{self, Point};
 use nix::errno::Errno;
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
 use crate::proctree::{Snapshot, kill_all};
 
@@ -94,8 +97,9 @@ pub fn run(
     args: &[OsString],
 ) -> io::Result<Exit> {
     nix::sys::prctl::set_child_subreaper(true)?;
-    block_terminal_signals()?;
+    pass_over_terminal_signals()?;
     let mut agent = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    crash::before(Point::KeeperStart);
     let child = match start(user, program, args) {
         Ok(child) => child,
         Err(error) => {
@@ -106,6 +110,7 @@ pub fn run(
             return Err(error);
         }
     };
+    crash::after(Point::KeeperStart);
     tell(&mut agent, &format!("pid {child}"));
     let (events, receiver) = channel();
     listen(agent.try_clone()?, events.clone());
@@ -119,20 +124,13 @@ pub fn run(
     Ok(exit)
 }
 
-/// A Ctrl-C in the terminal or a service manager's TERM is the agent's business. `Command` unblocks them in the child.
-fn block_terminal_signals() -> io::Result<()> {
-    let mut signals = SigSet::empty();
-    for signal in [
-        Signal::SIGINT,
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-        Signal::SIGTSTP,
-        Signal::SIGPIPE,
-    ] {
-        signals.add(signal);
+/// A Ctrl-C in the terminal or a service manager's TERM is the agent's business. They are caught, not blocked: what is
+/// started inherits what is blocked, and would never hear that it shall end. (SIGPIPE is ignored by Rust's start.)
+fn pass_over_terminal_signals() -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP] {
+        signal_hook::flag::register(signal, Arc::default())?;
     }
-    Ok(signals.thread_block()?)
+    Ok(())
 }
 
 fn start(user: Option<Ids>, program: &OsString, args: &[OsString]) -> io::Result<Pid> {

@@ -2,9 +2,10 @@
 //!
 //! The side that decides and reports: [`run`] wires it all up; [`node`] is the node's life as a pure state machine and
 //! [`driver`] the one task that owns it; [`attempt`] runs what one attempt needs, [`collect`] uploads what it left;
-//! [`sync`], [`logs`], [`usage`], [`written`] and [`consul`] are the loops beside it.
+//! [`sync`], [`logs`], [`usage`], [`written`], [`carry`] and [`consul`] are the loops beside it.
 //!
-//! On EC2: [`boot`] finds out who this machine is, and powers it off at the end; [`notice`] looks whether it is taken away;
+//! On EC2: [`beside`] keeps the run's coordinator where it lives on its master; [`boot`] finds out who this machine is, and powers it off at the end; [`notice`] looks whether it is taken away;
+//! [`control`] is not a node, but keeps the server of a team;
 //! [`access`] gives the job its keys to the store; [`jobuser`] and [`guard`] keep the job apart from the agent and from the
 //! machine's metadata; [`watchdog`] tells the service manager that all is well.
 //!
@@ -14,12 +15,15 @@
 
 pub mod access;
 pub mod attempt;
+pub mod beside;
 pub mod boot;
+pub mod carry;
 pub mod collect;
 pub mod command;
 pub mod commit;
 pub mod config;
 pub mod consul;
+pub mod control;
 pub mod driver;
 pub mod engine;
 pub mod environment;

@@ -7,6 +7,7 @@
 
 pub mod live;
 mod redact;
+mod reserve;
 mod spool;
 mod upload;
 

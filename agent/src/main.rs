@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use mayfly_agent::beside::Beside;
 use mayfly_agent::boot::{self, Found};
 use mayfly_agent::config::NodeConfig;
+use mayfly_agent::control;
 use mayfly_agent::guard;
 use mayfly_agent::keeper::Ids;
 use mayfly_agent::namespace;
@@ -75,6 +77,9 @@ enum Verb {
         /// Steps as JSON lines; the last line is the result.
         #[arg(long)]
         json: bool,
+        /// Only look what is there, and install nothing; one part a line.
+        #[arg(long)]
+        look: bool,
     },
 }
 
@@ -98,7 +103,12 @@ fn main() -> anyhow::Result<ExitCode> {
             user,
             program,
         } => keep(status.as_deref(), user, program),
-        Verb::Toolchain { cache, spark, json } => find_toolchain(cache, spark, json),
+        Verb::Toolchain {
+            cache,
+            spark,
+            json,
+            look,
+        } => find_toolchain(cache, spark, json, look),
     }
 }
 
@@ -106,6 +116,7 @@ fn run(config: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let config = NodeConfig::load(config)?;
     let (private_results, own) = results(&config)?;
     live(Start {
+        beside: None,
         config,
         private_results,
         own,
@@ -165,8 +176,21 @@ fn boot_node(boot: &Booting) -> anyhow::Result<ExitCode> {
     let until = began + Duration::from_secs(boot.within_secs.into());
     let imds = Imds::from_environment()?;
     let found = one_thread()?.block_on(boot::discover(&boot::site_file(), &imds, began, until))?;
-    let (config, spot) = match found {
-        Found::Node { config, spot } => (*config, spot),
+    let (config, spot, package_key) = match found {
+        Found::Node {
+            config,
+            spot,
+            package_key,
+        } => (*config, spot, package_key),
+        Found::Control(found) => {
+            let runtime = boot::runtime_folder();
+            return serve_team(control::Start {
+                control: *found,
+                marker: runtime.join(boot::ENROLLED),
+                runtime,
+                json: boot.json,
+            });
+        }
         Found::NotOurs(why) => {
             eprintln!("{why}: nothing is done here, and the boot timer will power it off");
             return Ok(ExitCode::from(boot::NOT_OURS));
@@ -175,7 +199,9 @@ fn boot_node(boot: &Booting) -> anyhow::Result<ExitCode> {
     close_metadata(&config, &imds)?;
     // A machine of its own shares no disk with another node, whether it may mount or not.
     let (_, own) = results(&config)?;
+    let beside = package_key.map(|key| Beside::new(&config, &key, &boot::runtime_folder()));
     live(Start {
+        beside: beside.transpose().context("prepare the run's coordinator")?,
         config,
         private_results: true,
         own,
@@ -183,6 +209,19 @@ fn boot_node(boot: &Booting) -> anyhow::Result<ExitCode> {
         marker: Some(boot::runtime_folder().join(boot::ENROLLED)),
         json: boot.json,
     })
+}
+
+/// The machine of a team's server. It ends with the machine: the outer process powers that off after it, and AWS makes
+/// another.
+fn serve_team(start: control::Start) -> anyhow::Result<ExitCode> {
+    become_subreaper().context("become a subreaper")?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    runtime.block_on(control::run(start))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Where jobs run as another user and there is a way to do it.
@@ -214,7 +253,7 @@ fn keep(status: Option<&Path>, user: Option<Ids>, mut program: Vec<OsString>) ->
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-fn find_toolchain(cache: Option<PathBuf>, spark: String, json: bool) -> anyhow::Result<ExitCode> {
+fn find_toolchain(cache: Option<PathBuf>, spark: String, json: bool, look: bool) -> anyhow::Result<ExitCode> {
     become_subreaper().context("become a subreaper")?;
     let keeper = std::env::current_exe().context("find the agent's executable")?;
     let request = Request {
@@ -222,6 +261,15 @@ fn find_toolchain(cache: Option<PathBuf>, spark: String, json: bool) -> anyhow::
         spark,
         keeper: keeper.into(),
     };
+    if look {
+        for part in one_thread()?.block_on(toolchain::look(&request)) {
+            match serde_json::to_string(&part) {
+                Ok(line) if json => println!("{line}"),
+                _ => println!("{}: {:?}, {}", part.name, part.state, part.detail),
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let show = |step: Step| match serde_json::to_string(&step) {
         Ok(line) if json => println!("{line}"),
         _ => println!("{}: {}", step.name, step.detail),

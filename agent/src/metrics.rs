@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mayfly_kit::admin::Admin;
 use mayfly_kit::scrape::{Family, value};
-use mayfly_proto::v1::NodePhase;
+use mayfly_proto::v1::{NodePhase, Usage};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use sysinfo::Networks;
@@ -13,7 +13,6 @@ use tokio::time::Instant;
 
 use crate::attempt::Facts;
 use crate::upload::Progress;
-use crate::usage::Sample;
 
 /// Network devices told at most: machines that run containers have no end of them.
 const DEVICES_MAX: usize = 16;
@@ -93,7 +92,7 @@ pub struct Board {
     /// Phase, lease and deadline.
     pub standing: watch::Receiver<Standing>,
     /// CPU, memory and disk.
-    pub usage: watch::Receiver<Sample>,
+    pub usage: watch::Receiver<Usage>,
     /// Uploads.
     pub upload: watch::Receiver<Progress>,
     /// Engine and steps.
@@ -140,11 +139,7 @@ impl Board {
     }
 
     fn usage(&self) -> [Family; 8] {
-        let Sample {
-            usage,
-            disk_read_bytes,
-            disk_written_bytes,
-        } = *self.usage.borrow();
+        let usage = *self.usage.borrow();
         let gauge = |name, help, count| Family::gauge(name, help).with([], value(count));
         [
             Family::counter("mayfly_cpu_seconds", "CPU time that the node's processes used.")
@@ -178,12 +173,12 @@ impl Board {
                 "mayfly_disk_read_bytes",
                 "Bytes that the node's processes read from disks.",
             )
-            .with([], value(disk_read_bytes)),
+            .with([], value(usage.disk_read_bytes)),
             Family::counter(
                 "mayfly_disk_written_bytes",
                 "Bytes that the node's processes wrote to disks.",
             )
-            .with([], value(disk_written_bytes)),
+            .with([], value(usage.disk_written_bytes)),
         ]
     }
 
@@ -265,7 +260,7 @@ mod tests {
             cores: 2,
             memory_bytes: 1 << 30,
             standing: watch::channel(standing).1,
-            usage: watch::channel(Sample::default()).1,
+            usage: watch::channel(Usage::default()).1,
             upload: watch::channel(Progress::default()).1,
             facts: watch::channel(Facts::default()).1,
         }

@@ -24,6 +24,8 @@ mod tests;
 
 use std::time::Duration;
 
+use mayfly_kit::records::StepEntry;
+use mayfly_proto::engine::Peer;
 use mayfly_proto::{Attempt, NodeId};
 
 /// What the node is for.
@@ -73,6 +75,8 @@ pub struct Desired {
     pub save_results: bool,
     /// What a node of [`Role::Auto`] is in this attempt; that itself while it is not decided.
     pub role: Role,
+    /// The workers that are ready, told to a master that is about to start its job where its engine must know them.
+    pub workers: Vec<Peer>,
 }
 
 /// Whose doing a failure is.
@@ -106,6 +110,8 @@ pub struct JobEnd {
     pub last_lines: Vec<String>,
     /// The agent ended it because it was told to.
     pub stopped: bool,
+    /// How each step ended, where the job is several.
+    pub steps: Vec<StepEntry>,
 }
 
 /// A fact. Those that carry an attempt come from work that was begun for it.

@@ -1,23 +1,31 @@
-//! The job's Python requirements, in an environment of this node's own.
+//! Python environments of a node: the job's requirements, and the packages of an engine.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::command::Command;
+use crate::command::{Command, Finished};
 use crate::prepare::PrepareError;
 use crate::supervise::{Keeper, Line, Stream};
+
+pub mod packages;
 
 /// For all of it.
 const INSTALL_MAX: Duration = Duration::from_secs(15 * 60);
 const VENV_MAX: Duration = Duration::from_secs(120);
+
+/// Describes a package: that is installed, with what it requires.
+const PROJECT: &str = "pyproject.toml";
 
 /// What is needed to prepare an interpreter.
 #[derive(Clone)]
 pub struct Request {
     /// The base interpreter, with pyspark.
     pub base: PathBuf,
+    /// Environments over the base whose packages are seen too.
+    pub under: Vec<PathBuf>,
     /// The node's own folder.
     pub folder: PathBuf,
     /// The clone's folder in which the job runs.
@@ -37,20 +45,32 @@ pub fn bin_folder(folder: &Path) -> PathBuf {
     folder.join("python").join("bin")
 }
 
-/// Returns the interpreter to use: the base, or an environment over it with the requirements installed.
+/// Returns the interpreter to use: the base or that of the last environment over it, or one of the node's own over those
+/// with the requirements installed.
 ///
 /// # Errors
 /// The job's doing when a requirement cannot be installed, with pip's own sentence.
 pub async fn prepare(request: &Request) -> Result<PathBuf, PrepareError> {
     if request.requirements.is_empty() {
-        return Ok(request.base.clone());
+        let last = request.under.last().map(|venv| venv.join("bin").join("python3"));
+        return Ok(last.unwrap_or_else(|| request.base.clone()));
     }
     let requirements = requirements_file(request)?;
     let venv = request.folder.join("python");
-    make_venv(request, &venv).await?;
-    let python = bin_folder(&request.folder).join("python3");
-    install(request, &python, &requirements).await?;
-    Ok(python)
+    let maker = Maker {
+        keeper: &request.keeper,
+        base: &request.base,
+        lines: &request.lines,
+    };
+    maker.make(&venv, &request.under).await?;
+    let cwd = requirements.parent().unwrap_or(&request.code);
+    let what: Vec<OsString> = if requirements.file_name().is_some_and(|name| name == PROJECT) {
+        vec![cwd.into()]
+    } else {
+        vec!["-r".into(), requirements.clone().into()]
+    };
+    maker.install(&venv, cwd, &what, &request.requirements).await?;
+    Ok(bin_folder(&request.folder).join("python3"))
 }
 
 fn requirements_file(request: &Request) -> Result<PathBuf, PrepareError> {
@@ -76,75 +96,78 @@ fn requirements_file(request: &Request) -> Result<PathBuf, PrepareError> {
     }
 }
 
-/// An environment without pip of its own (the base's is used), which sees the base's packages after its own.
-async fn make_venv(request: &Request, venv: &Path) -> Result<(), PrepareError> {
-    let infra = |what: &str| PrepareError::infra(format!("make a Python environment: {what}"));
-    let args = [
-        "-m".as_ref(),
-        "venv".as_ref(),
-        "--without-pip".as_ref(),
-        "--clear".as_ref(),
-        venv.as_os_str(),
-    ];
-    let done = Command::new(&request.keeper, &request.base, args, &request.folder)
-        .run(VENV_MAX, |_| {})
-        .await
-        .map_err(|error| infra(&error.to_string()))?;
-    if !done.success() {
-        return Err(infra(done.last_line()));
-    }
-    let base = site_packages(
-        request
-            .base
-            .parent()
-            .and_then(Path::parent)
-            .unwrap_or(&request.base),
-    );
-    let own = site_packages(venv);
-    match (base, own) {
-        (Some(base), Some(own)) => {
-            std::fs::write(own.join("mayfly-base.pth"), format!("{}\n", base.display()))
-                .map_err(|error| infra(&error.to_string()))
+/// Makes environments and installs into them.
+struct Maker<'r> {
+    keeper: &'r Keeper,
+    base: &'r Path,
+    lines: &'r mpsc::Sender<Line>,
+}
+
+impl Maker<'_> {
+    /// An environment without pip of its own (the base's is used), which sees the packages of those under it, and of the
+    /// base, after its own.
+    async fn make(&self, venv: &Path, under: &[PathBuf]) -> Result<(), PrepareError> {
+        let infra = |what: &str| PrepareError::infra(format!("make a Python environment: {what}"));
+        let args = [
+            "-m".as_ref(),
+            "venv".as_ref(),
+            "--without-pip".as_ref(),
+            "--clear".as_ref(),
+            venv.as_os_str(),
+        ];
+        let cwd = venv.parent().unwrap_or(venv);
+        let done = Command::new(self.keeper, self.base, args, cwd)
+            .run(VENV_MAX, |_| {})
+            .await
+            .map_err(|error| infra(&error.to_string()))?;
+        if !done.success() {
+            return Err(infra(done.last_line()));
         }
-        _ => Err(infra("no site-packages folder")),
+        let base = self.base.parent().and_then(Path::parent).unwrap_or(self.base);
+        let mut seen = String::new();
+        for folder in under.iter().rev().map(PathBuf::as_path).chain([base]) {
+            let site = site_packages(folder).ok_or_else(|| infra("no site-packages folder"))?;
+            seen.push_str(&format!("{}\n", site.display()));
+        }
+        let own = site_packages(venv).ok_or_else(|| infra("no site-packages folder"))?;
+        std::fs::write(own.join("mayfly-base.pth"), seen).map_err(|error| infra(&error.to_string()))
+    }
+
+    /// `pip install` of what pip takes as arguments; `name` is what they are called.
+    async fn install(
+        &self,
+        venv: &Path,
+        cwd: &Path,
+        what: &[OsString],
+        name: &str,
+    ) -> Result<(), PrepareError> {
+        let flags = [
+            "-m",
+            "pip",
+            "install",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--progress-bar=off",
+            "--retries=5",
+            "--timeout=30",
+        ];
+        let args = flags.iter().map(OsString::from).chain(what.iter().cloned());
+        let done = Command::new(self.keeper, venv.join("bin").join("python3"), args, cwd)
+            .env("VIRTUAL_ENV", venv)
+            .run(INSTALL_MAX, |line| {
+                // What nobody takes at once is of no use later: the failure carries pip's last words.
+                let _ = self.lines.try_send(Line {
+                    stream: Stream::Agent,
+                    text: line.to_owned(),
+                });
+            })
+            .await
+            .map_err(|error| PrepareError::infra(format!("run pip: {error}")))?;
+        judge(&done, name)
     }
 }
 
-fn site_packages(venv: &Path) -> Option<PathBuf> {
-    let mut versions = std::fs::read_dir(venv.join("lib")).ok()?.flatten();
-    versions.find_map(|entry| Some(entry.path().join("site-packages")).filter(|path| path.is_dir()))
-}
-
-async fn install(request: &Request, python: &Path, requirements: &Path) -> Result<(), PrepareError> {
-    let flags = [
-        "-m",
-        "pip",
-        "install",
-        "--no-input",
-        "--disable-pip-version-check",
-        "--progress-bar=off",
-        "--retries=5",
-    ];
-    let mut args: Vec<std::ffi::OsString> = flags.iter().map(Into::into).collect();
-    args.extend(["--timeout=30".into(), "-r".into(), requirements.into()]);
-    let lines = request.lines.clone();
-    let done = Command::new(
-        &request.keeper,
-        python,
-        args,
-        requirements.parent().unwrap_or(&request.code),
-    )
-    .env("VIRTUAL_ENV", request.folder.join("python"))
-    .run(INSTALL_MAX, |line| {
-        // What nobody takes at once is of no use later: the failure carries pip's last words.
-        let _ = lines.try_send(Line {
-            stream: Stream::Agent,
-            text: line.to_owned(),
-        });
-    })
-    .await
-    .map_err(|error| PrepareError::infra(format!("run pip: {error}")))?;
-    let name = &request.requirements;
+fn judge(done: &Finished, name: &str) -> Result<(), PrepareError> {
     if done.exit.is_none() {
         let minutes = INSTALL_MAX.as_secs() / 60;
         return Err(PrepareError::job(format!(
@@ -162,4 +185,9 @@ async fn install(request: &Request, python: &Path, requirements: &Path) -> Resul
     } else {
         PrepareError::job(message)
     })
+}
+
+fn site_packages(venv: &Path) -> Option<PathBuf> {
+    let mut versions = std::fs::read_dir(venv.join("lib")).ok()?.flatten();
+    versions.find_map(|entry| Some(entry.path().join("site-packages")).filter(|path| path.is_dir()))
 }

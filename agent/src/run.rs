@@ -8,10 +8,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use mayfly_kit::admin::Admin;
+use mayfly_kit::crash::{self, Point};
 use mayfly_kit::imds::Imds;
 use mayfly_kit::shutdown::{Level, Signals};
 use mayfly_kit::store::Store;
 use mayfly_kit::telemetry::{self, Options, Tee};
+use mayfly_proto::v1::Usage;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -19,10 +21,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::access;
 use crate::attempt::{Common, Facts};
+use crate::beside::Beside;
+use crate::carry::Carrier;
 use crate::collect::Collector;
 use crate::config::{Access, NodeConfig, RoleName};
 use crate::consul;
 use crate::driver::Driver;
+use crate::engine;
 use crate::identity::{Door, Enrolled};
 use crate::logs::{self, Order as LogOrder, Place, Redactor, Tail, live};
 use crate::metrics::{Board, Metrics, Standing};
@@ -30,7 +35,7 @@ use crate::node::{Node, Role, Why};
 use crate::notice::{Lookout, Notice};
 use crate::supervise::{Keeper, Line, Stream};
 use crate::sync::{Report, Sources, Sync};
-use crate::usage::{Sample, watch_usage};
+use crate::usage::watch_usage;
 use crate::watchdog;
 use crate::written::{Written, watch_results};
 
@@ -53,6 +58,8 @@ pub struct Start {
     pub spot: Option<Imds>,
     /// Written once the node is taken in, for whoever watches over the boot.
     pub marker: Option<PathBuf>,
+    /// The run's coordinator, where it lives on this machine.
+    pub beside: Option<Beside>,
     /// Log as JSON.
     pub json: bool,
 }
@@ -61,7 +68,7 @@ pub struct Start {
 ///
 /// # Errors
 /// What makes a node impossible: its folder cannot be written, nobody takes it in.
-pub async fn run(start: Start) -> anyhow::Result<Why> {
+pub async fn run(mut start: Start) -> anyhow::Result<Why> {
     let boot = Instant::now();
     let (lines, line_receiver) = mpsc::channel(logs::QUEUE);
     let options = Options {
@@ -92,7 +99,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     let of_store = match &start.config.store.access {
         Access::Keys { secret_key, .. } => Some(secret_key.clone()),
         // They come and go: whoever fetches them says so.
-        Access::InstanceProfile(_) => None,
+        Access::InstanceProfile(_) | Access::Chain(_) => None,
     };
     let secrets: Vec<String> = [start.config.join_token.clone()]
         .into_iter()
@@ -115,6 +122,15 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     });
     loops.spawn(pusher.run(session_seen));
 
+    let keeper = Keeper {
+        agent: std::env::current_exe().context("find the agent's executable")?,
+        user: start.config.job_user.clone(),
+    };
+    let (done, is_done) = watch::channel(false);
+    let mut coordinator = JoinSet::new();
+    if let Some(beside) = start.beside {
+        coordinator.spawn(beside.keep(keeper.clone(), lines.clone(), is_done));
+    }
     let latch = admin.latch("enrolled");
     let mut door = Door::new(&start.config, start.private_results)?;
     let Some(enrolled) = enrol(&mut door, level.clone()).await? else {
@@ -122,7 +138,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     };
     drop(latch);
     if let Some(marker) = &start.marker {
-        tokio::fs::write(marker, "")
+        crash::around(Point::AgentMark, tokio::fs::write(marker, ""))
             .await
             .with_context(|| format!("write {}", marker.display()))?;
     }
@@ -133,13 +149,26 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         spec,
         sync_interval,
     } = enrolled;
-    for secret in [&token, &spec.engine_secret] {
+    if let Some(consul) = &mut start.config.consul
+        && !spec.consul_token.is_empty()
+    {
+        consul.token = Some(spec.consul_token.clone());
+    }
+    let secrets = [&token, &spec.engine_secret, &spec.consul_token];
+    for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
         logs.send(LogOrder::Learn(secret.clone()))
             .await
             .context("the keeper of the logs has ended")?;
     }
+    for secret in spec.secret_env.iter().filter_map(|name| spec.env.get(name)) {
+        logs.send(LogOrder::Learn(secret.clone()))
+            .await
+            .context("the keeper of the logs has ended")?;
+    }
+    let definition = engine::definition(&spec).map_err(anyhow::Error::msg)?;
+    let definition = Arc::new(definition);
     let store = Store::open(&start.config.store);
-    let store_access = access::of_job(&start.config.store.access, logs.clone(), &mut loops);
+    let store_access = access::of_job(&start.config, logs.clone(), &mut loops);
     let store_access = store_access
         .await
         .context("serve the job's access to the store")?;
@@ -150,18 +179,17 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     }));
     session.send_replace(Some(known.clone()));
 
-    let keeper = Keeper {
-        agent: std::env::current_exe().context("find the agent's executable")?,
-        user: start.config.job_user.clone(),
-    };
     let folder = &start.config.folder;
     let opened = keeper.open_folder(folder);
     opened.with_context(|| format!("let the job's user into {}", folder.display()))?;
 
-    let (usage, usage_seen) = watch::channel(Sample::default());
+    let (usage, usage_seen) = watch::channel(Usage::default());
     let folder = start.config.folder.clone();
+    // Nodes of one machine have addresses of the machine's own network.
+    let alone = !start.config.address.is_loopback();
     loops.spawn(watch_usage(
         folder,
+        alone,
         usage,
         admin.watch("usage", Duration::from_secs(30)),
     ));
@@ -193,6 +221,12 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
         };
         loops.spawn(lookout.run());
     }
+    let carrier = Carrier {
+        session: session.subscribe(),
+        facts: facts_seen.clone(),
+        node: report.subscribe(),
+    };
+    loops.spawn(carrier.run());
     loops.spawn(
         Sync {
             door,
@@ -217,6 +251,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     let (seeking, seeking_seen) = watch::channel(None);
     let (standing_for, standing_for_seen) = watch::channel(None);
     let sources = consul::Sources {
+        definition: Arc::clone(&definition),
         node: report.subscribe(),
         seeking: seeking_seen,
         standing_for: standing_for_seen,
@@ -233,6 +268,7 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     let first_lease = Duration::from_secs(start.config.alone_secs);
     let common = Common {
         spec,
+        definition,
         session: known,
         store,
         store_access,
@@ -266,6 +302,9 @@ pub async fn run(start: Start) -> anyhow::Result<Why> {
     let why = driver.run().await;
     with_consul.farewell().await;
     let _ = timeout(LAST_WORDS_MAX, loops.shutdown()).await;
+    // This machine is the last one to go: its coordinator ends the others before.
+    done.send_replace(true);
+    while coordinator.join_next().await.is_some() {}
     Ok(why)
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use mayfly_kit::crash;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -180,6 +181,11 @@ fn command(spec: &Spec, socket: std::os::unix::net::UnixStream) -> Command {
     command
         .env_clear()
         .envs(spec.env.iter().map(|(key, value)| (key, value)))
+        .envs(
+            crash::VARIABLES
+                .iter()
+                .filter_map(|name| Some((name, std::env::var_os(name)?))),
+        )
         .current_dir(&spec.cwd);
     if let Some(user) = &spec.keeper.user {
         command

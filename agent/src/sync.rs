@@ -7,7 +7,7 @@ use std::time::Duration;
 use mayfly_kit::admin::Loop;
 use mayfly_kit::backoff::{Backoff, Policy, about, jitter};
 use mayfly_proto::Attempt;
-use mayfly_proto::v1::{Collected, NodeReport, SyncReply, SyncRequest};
+use mayfly_proto::v1::{Collected, NodeReport, SyncReply, SyncRequest, Usage};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -20,7 +20,6 @@ use crate::metrics::Metrics;
 use crate::node::{Event, Role};
 use crate::notice::Notice;
 use crate::upload;
-use crate::usage::Sample;
 use crate::written::Written;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,7 +49,7 @@ pub struct Sources {
     /// Engine, progress, steps.
     pub facts: watch::Receiver<Facts>,
     /// CPU and memory.
-    pub usage: watch::Receiver<Sample>,
+    pub usage: watch::Receiver<Usage>,
     /// Uploads.
     pub upload: watch::Receiver<upload::Progress>,
     /// The results folder.
@@ -86,7 +85,7 @@ impl Sources {
             engine: Some(engine),
             progress: Some(progress),
             step_secs: step_secs.into_iter().collect(),
-            usage: Some(self.usage.borrow().usage),
+            usage: Some(*self.usage.borrow()),
             results_files: written.files,
             success_markers: written.success_markers,
             admin_port: self.admin_port.into(),
@@ -213,8 +212,10 @@ impl Sync {
         self.pulse
             .status(format!("no answer ({}), again in {wait:?}", status.code()));
         tracing::debug!(%status, "no answer to a report");
-        if status.code() == Code::Unauthenticated {
-            // A coordinator that was started anew knows the join token, not the session.
+        // A coordinator on the fleet's own master moves with it; one that was started anew knows the join token, not the
+        // session.
+        let moved = self.door.look_again().await;
+        if moved || status.code() == Code::Unauthenticated {
             match self.door.enrol().await {
                 Ok(enrolled) => {
                     self.session.send_replace(Some(enrolled.session));

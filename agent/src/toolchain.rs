@@ -15,7 +15,11 @@ use crate::supervise::Keeper;
 
 mod cds;
 mod java;
+mod look;
 mod python;
+
+pub(crate) use java::on_path;
+pub use look::{Part, State, look};
 
 /// The version that is installed unless another is asked for.
 pub const SPARK_VERSION: &str = "4.0.5";
@@ -165,21 +169,31 @@ fn modified_secs(path: &Path) -> Option<u64> {
 
 /// The lock goes with the file handle, also when this process is killed.
 async fn lock(cache: &Path, progress: &mut impl FnMut(Step)) -> Result<File, Error> {
-    let path = cache.join("lock");
-    let file = File::create(&path).map_err(Error::io("open", &path))?;
+    let tell = || {
+        progress(Step {
+            name: "lock",
+            detail: "another command installs; waiting for it".into(),
+        });
+    };
+    lock_file(&cache.join("lock"), LOCK_MAX, tell).await
+}
+
+/// The same for any file, for at most so long; `wait` is called once, when another one has it.
+pub(crate) async fn lock_file(path: &Path, limit: Duration, wait: impl FnOnce()) -> Result<File, Error> {
+    let file = File::create(path).map_err(Error::io("open", path))?;
     let began = tokio::time::Instant::now();
-    let mut told = false;
+    let mut wait = Some(wait);
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(source)) => {
                 return Err(Error::Io {
                     what: "lock",
-                    path,
+                    path: path.to_owned(),
                     source,
                 });
             }
-            Err(TryLockError::WouldBlock) if began.elapsed() > LOCK_MAX => {
+            Err(TryLockError::WouldBlock) if began.elapsed() > limit => {
                 return Err(Error::Failed(format!(
                     "another installation holds {} for too long",
                     path.display()
@@ -187,12 +201,8 @@ async fn lock(cache: &Path, progress: &mut impl FnMut(Step)) -> Result<File, Err
             }
             Err(TryLockError::WouldBlock) => {}
         }
-        if !told {
-            progress(Step {
-                name: "lock",
-                detail: "another command installs; waiting for it".into(),
-            });
-            told = true;
+        if let Some(wait) = wait.take() {
+            wait();
         }
         tokio::time::sleep(LOCK_POLL).await;
     }

@@ -14,6 +14,7 @@ mod walk;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mayfly_kit::crash::{self, Point};
 use mayfly_kit::records::FileEntry;
 use mayfly_kit::store::{Created, Store, StoreError};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -230,7 +231,8 @@ impl Shared {
         let Target { store, only_new, .. } = &self.target;
         let created = self
             .patiently(&entry.path, || {
-                store.put_checked(&key, bytes.clone(), &base64, *only_new)
+                let put = store.put_checked(&key, bytes.clone(), &base64, *only_new);
+                crash::around(Point::ResultPut, put)
             })
             .await?;
         if created == Created::Exists {

@@ -1,5 +1,7 @@
 //! CPU and memory of this node's processes: the agent and everything below it, and nothing else of the machine.
 
+mod kernel;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,20 +15,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 /// Often enough for a receipt, rare enough to cost nothing.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// What this node's processes use, and what is told to Prometheus alone.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Sample {
-    /// What is reported.
-    pub usage: Usage,
-    /// Bytes read from disks since the node began.
-    pub disk_read_bytes: u64,
-    /// Bytes written to disks since the node began.
-    pub disk_written_bytes: u64,
-}
-
 /// Samples until nobody reads the values any more.
-pub async fn watch_usage(folder: PathBuf, samples: watch::Sender<Sample>, pulse: Loop) {
-    let Ok(mut sampler) = Sampler::new(folder) else {
+///
+/// `alone` says that nobody else uses this machine's network.
+pub async fn watch_usage(folder: PathBuf, alone: bool, samples: watch::Sender<Usage>, pulse: Loop) {
+    let Ok(mut sampler) = Sampler::new(folder, alone) else {
         return tracing::warn!("this system does not tell what its processes use");
     };
     let mut tick = interval(EVERY);
@@ -36,10 +29,19 @@ pub async fn watch_usage(folder: PathBuf, samples: watch::Sender<Sample>, pulse:
         let now = sampler.sample();
         pulse.status(format!(
             "{:.2} cores, {} MB",
-            now.usage.cpu_cores,
-            now.usage.memory_bytes / 1_000_000
+            now.cpu_cores,
+            now.memory_bytes / 1_000_000
         ));
         samples.send_replace(now);
+        let killed = kernel::killed();
+        if killed > sampler.killed {
+            // Told as evidence: the processes themselves cannot.
+            tracing::warn!(
+                "the kernel killed {} of this machine's processes because memory ran out",
+                killed - sampler.killed
+            );
+            sampler.killed = killed;
+        }
     }
 }
 
@@ -53,11 +55,15 @@ struct Sampler {
     peak_bytes: u64,
     disk_read: u64,
     disk_written: u64,
+    /// Bytes that the machine had received and sent when the node began; `None` where others use it too.
+    network: Option<(u64, u64)>,
+    /// Processes that the kernel had killed for want of memory.
+    killed: u64,
     last: Instant,
 }
 
 impl Sampler {
-    fn new(folder: PathBuf) -> Result<Self, sysinfo::Error> {
+    fn new(folder: PathBuf, alone: bool) -> Result<Self, sysinfo::Error> {
         Ok(Self {
             system: System::new()?,
             me: sysinfo::get_current_pid()?,
@@ -67,12 +73,14 @@ impl Sampler {
             peak_bytes: 0,
             disk_read: 0,
             disk_written: 0,
+            network: alone.then(kernel::network),
+            killed: kernel::killed(),
             last: Instant::now(),
         })
     }
 
     /// A process that began and ended between two samples is not seen; everything else is, to its last sample.
-    fn sample(&mut self) -> Sample {
+    fn sample(&mut self) -> Usage {
         let pids = family(self.me);
         let what = ProcessRefreshKind::nothing()
             .with_cpu()
@@ -112,16 +120,20 @@ impl Sampler {
         } else {
             0.0
         };
-        Sample {
-            usage: Usage {
-                cpu_cores: cores,
-                memory_bytes: memory,
-                cpu_core_secs: Duration::from_millis(self.total_ms).as_secs_f64(),
-                peak_memory_bytes: self.peak_bytes,
-                disk_free_bytes: disk_free(&self.folder),
-            },
+        let (received, sent) = self.network.map_or((0, 0), |(received, sent)| {
+            let now = kernel::network();
+            (now.0.saturating_sub(received), now.1.saturating_sub(sent))
+        });
+        Usage {
+            cpu_cores: cores,
+            memory_bytes: memory,
+            cpu_core_secs: Duration::from_millis(self.total_ms).as_secs_f64(),
+            peak_memory_bytes: self.peak_bytes,
+            disk_free_bytes: disk_free(&self.folder),
             disk_read_bytes: self.disk_read,
             disk_written_bytes: self.disk_written,
+            network_received_bytes: received,
+            network_sent_bytes: sent,
         }
     }
 }
@@ -162,11 +174,11 @@ mod tests {
             .spawn()
             .unwrap();
         let pids = family(sysinfo::get_current_pid().unwrap());
-        let mut sampler = Sampler::new(std::env::temp_dir()).unwrap();
+        let mut sampler = Sampler::new(std::env::temp_dir(), false).unwrap();
         let busy = std::time::Instant::now();
-        let mut usage = sampler.sample().usage;
+        let mut usage = sampler.sample();
         while usage.cpu_core_secs < 0.05 && busy.elapsed() < Duration::from_secs(20) {
-            usage = sampler.sample().usage;
+            usage = sampler.sample();
         }
         child.kill().unwrap();
         child.wait().unwrap();

@@ -11,7 +11,9 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use jiff::Timestamp;
 use mayfly_agent::access;
+use mayfly_agent::config::{JobRole, NodeConfig};
 use mayfly_agent::logs::Order;
 use mayfly_kit::imds::{Imds, InstanceProfile};
 use mayfly_kit::store::{Access, Store, StoreConfig};
@@ -21,6 +23,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 const SECRET: &str = "secret-of-the-role";
+const JOB_KEY: &str = "ASIAOFTHEJOB";
+const JOB_SECRET: &str = "secret-of-the-job";
 
 /// Keys of the role, or none.
 type Keys = Arc<Mutex<Option<&'static str>>>;
@@ -47,23 +51,90 @@ async fn metadata(State(keys): State<Keys>, request: Request) -> Response {
 struct Instance {
     keys: Keys,
     profile: InstanceProfile,
+    /// Requests for sessions, as forms.
+    asked: Arc<Mutex<Vec<String>>>,
+    sts: String,
     _tasks: JoinSet<()>,
+}
+
+/// What STS says and hears.
+#[derive(Clone)]
+struct Sts {
+    asked: Arc<Mutex<Vec<String>>>,
+    keys: Keys,
+}
+
+async fn sts(State(sts): State<Sts>, form: String) -> Response {
+    sts.asked.lock().unwrap().push(form);
+    if sts.keys.lock().unwrap().is_none() {
+        let said =
+            "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>";
+        return (StatusCode::FORBIDDEN, said).into_response();
+    }
+    format!(
+        "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>{JOB_KEY}</AccessKeyId>\
+         <SecretAccessKey>{JOB_SECRET}</SecretAccessKey><SessionToken>session-of-the-job</SessionToken>\
+         <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+    )
+    .into_response()
 }
 
 impl Instance {
     async fn start() -> Self {
         let keys: Keys = Arc::new(Mutex::new(Some("test")));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let imds = Imds::at(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let app = Router::new().fallback(metadata).with_state(Arc::clone(&keys));
+        let asked = Arc::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let app = Router::new().fallback(metadata).with_state(Arc::clone(&keys));
+        let imds = Imds::at(&serve(app, &mut tasks).await).unwrap();
+        let of_sts = Sts {
+            asked: Arc::clone(&asked),
+            keys: Arc::clone(&keys),
+        };
+        let app = Router::new().fallback(sts).with_state(of_sts);
         Self {
             keys,
             profile: InstanceProfile::new(imds),
+            asked,
+            sts: serve(app, &mut tasks).await,
             _tasks: tasks,
         }
     }
+
+    /// A node on it, whose jobs get sessions of a role if there is one.
+    fn node(&self, has_role: bool) -> NodeConfig {
+        let job_role = has_role.then(|| JobRole {
+            arn: "arn:aws:iam::111122223333:role/mayfly-default-job".into(),
+            endpoint: Some(self.sts.clone()),
+        });
+        NodeConfig {
+            job_role,
+            ..node(Access::InstanceProfile(self.profile.clone()))
+        }
+    }
+}
+
+async fn serve(app: Router, tasks: &mut JoinSet<()>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tasks.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    url
+}
+
+fn node(access: Access) -> NodeConfig {
+    let config = serde_json::json!({
+        "run": "flights-abcdefgh", "role": "master", "machine_id": "i-1", "coordinator": "http://127.0.0.1:1",
+        "join_token": "t", "address": "127.0.0.1", "cores": 1, "memory_bytes": 1, "folder": "/x", "shared": "/y",
+        "store": {
+            "endpoint": null, "bucket": "b", "prefix": "", "region": "us-east-1",
+            "access": Access::keys("", ""),
+        },
+        "toolchain": {
+            "spark_home": "/x", "spark_version": "4", "scala_version": "2", "java": "/x", "python": "/x", "cds_archive": null,
+        },
+    });
+    let mut config: NodeConfig = serde_json::from_value(config).unwrap();
+    config.store.access = access;
+    config
 }
 
 #[tokio::test]
@@ -97,8 +168,9 @@ async fn a_job_gets_keys_for_its_token_only_and_no_log_shows_them() {
     let instance = Instance::start().await;
     let (logs, mut learned) = mpsc::channel(16);
     let mut loops = JoinSet::new();
-    let access = Access::InstanceProfile(instance.profile.clone());
-    let variables = access::of_job(&access, logs, &mut loops).await.unwrap();
+    let variables = access::of_job(&instance.node(true), logs, &mut loops)
+        .await
+        .unwrap();
     let of = |name: &str| {
         variables
             .iter()
@@ -112,7 +184,8 @@ async fn a_job_gets_keys_for_its_token_only_and_no_log_shows_them() {
         of("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
     );
     assert!(url.starts_with("http://127.0.0.1:") && token.len() == 64);
-    assert!(!variables.iter().any(|(_, value)| value.contains(SECRET)));
+    let shows = |secret: &str| variables.iter().any(|(_, value)| value.contains(secret));
+    assert!(!shows(SECRET) && !shows(JOB_SECRET));
     let ask = |shown: Option<String>| {
         let request = reqwest::Client::builder().no_proxy().build().unwrap().get(&url);
         let request = shown.into_iter().fold(request, |request, token| {
@@ -132,15 +205,27 @@ async fn a_job_gets_keys_for_its_token_only_and_no_log_shows_them() {
         let keys: serde_json::Value = ask(Some(token.clone())).await.json().await.unwrap();
         assert_eq!(
             (keys["AccessKeyId"].as_str(), keys["SecretAccessKey"].as_str()),
-            (Some("test"), Some(SECRET))
+            (Some(JOB_KEY), Some(JOB_SECRET)),
+            "the job's own keys, and not the node's"
         );
-        assert_eq!(keys["Token"], "session-of-the-role");
-        assert!(
-            keys["Expiration"]
-                .as_str()
-                .unwrap()
-                .starts_with("2100-01-01T00:00")
-        );
+        assert_eq!(keys["Token"], "session-of-the-job");
+        // The hour that was asked for, and not what the clock of the other side makes of it.
+        let end: Timestamp = keys["Expiration"].as_str().unwrap().parse().unwrap();
+        let lasts = end.duration_since(Timestamp::now()).as_secs();
+        assert!((3_000..=3_600).contains(&lasts), "{lasts}");
+    }
+    let asked = instance.asked.lock().unwrap().clone();
+    let [form] = asked.as_slice() else {
+        panic!("one session for all of them: {asked:?}")
+    };
+    for part in [
+        "Action=AssumeRole",
+        "DurationSeconds=3600",
+        "RoleSessionName=flights-abcdefgh",
+        "Tags.member.1.Key=mayfly%3Arun",
+        "Tags.member.1.Value=flights-abcdefgh",
+    ] {
+        assert!(form.split('&').any(|one| one == part), "{part} in {form}");
     }
     let mut known = Vec::new();
     while let Ok(order) = learned.try_recv() {
@@ -150,7 +235,7 @@ async fn a_job_gets_keys_for_its_token_only_and_no_log_shows_them() {
     }
     assert_eq!(
         known,
-        [token.as_str(), SECRET, "session-of-the-role"],
+        [token.as_str(), JOB_SECRET, "session-of-the-job"],
         "each is learned once"
     );
 }
@@ -158,12 +243,32 @@ async fn a_job_gets_keys_for_its_token_only_and_no_log_shows_them() {
 #[tokio::test]
 async fn keys_that_last_are_in_the_jobs_environment() {
     let (logs, _learned) = mpsc::channel(16);
-    let variables = access::of_job(&Access::keys("id", SECRET), logs, &mut JoinSet::new())
-        .await
-        .unwrap();
+    let config = node(Access::keys("id", SECRET));
+    let variables = access::of_job(&config, logs, &mut JoinSet::new()).await.unwrap();
     let expected = [
         ("AWS_ACCESS_KEY_ID", "id".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
     ];
     assert_eq!(variables, expected);
+}
+
+#[tokio::test]
+async fn without_a_session_a_job_has_no_keys_and_never_those_of_the_node() {
+    let instance = Instance::start().await;
+    let (logs, _learned) = mpsc::channel(16);
+    let mut loops = JoinSet::new();
+    let none = access::of_job(&instance.node(false), logs.clone(), &mut loops)
+        .await
+        .unwrap();
+    assert_eq!(none, [("AWS_EC2_METADATA_DISABLED", "true".to_owned())]);
+    let variables = access::of_job(&instance.node(true), logs, &mut loops)
+        .await
+        .unwrap();
+    *instance.keys.lock().unwrap() = None;
+    let (url, token) = (&variables[0].1, &variables[1].1);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = client.get(url).header(header::AUTHORIZATION, token).send();
+    let answer = asked.await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!answer.text().await.unwrap().contains(SECRET));
 }

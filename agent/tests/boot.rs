@@ -21,8 +21,8 @@ use mayfly_agent::boot::{BootError, Found};
 use mayfly_kit::imds::Imds;
 use mayfly_proto::v1::agent_service_server::{AgentService, AgentServiceServer};
 use mayfly_proto::v1::{
-    Desired, EnrollReply, EnrollRequest, Goal, LogBatch, NodeReport, NodeSpec, NoticeKind, PushLogsReply,
-    SyncReply, SyncRequest,
+    CarryDown, CarryUp, Desired, EnrollReply, EnrollRequest, Goal, LogBatch, NodeReport, NodeSpec,
+    NoticeKind, PushLogsReply, SyncReply, SyncRequest,
 };
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -99,6 +99,13 @@ impl AgentService for Fake {
 
     async fn push_logs(&self, _: Call<Streaming<LogBatch>>) -> Result<Reply<PushLogsReply>, Status> {
         Ok(Reply::new(PushLogsReply {}))
+    }
+
+    type CarryStream = tokio_stream::Empty<Result<CarryDown, Status>>;
+
+    /// As a coordinator of before it.
+    async fn carry(&self, _: Call<Streaming<CarryUp>>) -> Result<Reply<Self::CarryStream>, Status> {
+        Err(Status::unimplemented("it carries no pages"))
     }
 }
 
@@ -338,7 +345,9 @@ async fn a_node_that_dies_powers_its_machine_off_and_so_does_the_next_one() {
     machine
         .until("powered off again", |machine| machine.poweroffs() > before)
         .await;
-    assert!(machine.log().contains("has ended here before") && machine.node().is_none());
+    let alone =
+        |machine: &Machine| machine.log().contains("has ended here before") && machine.node().is_none();
+    machine.until("alone, and saying why", alone).await;
 }
 
 #[tokio::test]
@@ -440,6 +449,7 @@ async fn a_spot_instance_that_is_taken_away_says_so_within_two_seconds() {
 async fn metadata_that_makes_no_sense_is_named() {
     let machine = Machine::new(true).await;
     let imds = Imds::at(&machine.metadata).unwrap();
+    let huge = format!(r#"{{"padding":"{}"}}"#, "x".repeat(1 << 20));
     for (path, value, says) in [
         ("instance-id", "i-", "i- and 8 or 17"),
         ("instance-id", "i-0123456789abcdef01", "i- and 8 or 17"),
@@ -466,6 +476,38 @@ async fn metadata_that_makes_no_sense_is_named() {
             r#"{"instanceId":"i-0123456789abcdef0","instanceId":"i-0123456789abcdef0"}"#,
             "duplicate field",
         ),
+        (
+            "/latest/dynamic/instance-identity/document",
+            r#"{"instanceId":"i-0123456789abcdef0","region":"us-east-1","pendingTime":"2026-01-01T00:00:00Z"}"#,
+            "of this instance and region",
+        ),
+        (
+            "/latest/dynamic/instance-identity/document",
+            r#"{"instanceId":"i-0123456789abcdef0","region":"eu-central-1","pendingTime":"yesterday"}"#,
+            "an identity document",
+        ),
+        ("instance-id", "i-0123 456789abcde", "i- and 8 or 17"),
+        ("placement/region", "eu central 1", "a region as eu-central-1"),
+        (
+            "tags/instance/mayfly:coordinator",
+            "http://127.0.0.1:1\nhttp://evil",
+            "mayfly:coordinator",
+        ),
+        (
+            "tags/instance/mayfly:store",
+            "s3://bucket/prefix\n",
+            "s3://BUCKET/PREFIX",
+        ),
+        (
+            "/latest/user-data",
+            r#"{"version":1,"join_token":"abc","job_role":{"arn":"admin"}}"#,
+            "job_role",
+        ),
+        (
+            "/latest/dynamic/instance-identity/document",
+            huge.as_str(),
+            "longer than 65536 bytes",
+        ),
     ] {
         let key = if path.starts_with('/') {
             path.to_owned()
@@ -482,12 +524,44 @@ async fn metadata_that_makes_no_sense_is_named() {
         assert!(error.contains(says), "{path} {value:?}: {error}");
         machine.pages.lock().unwrap().insert(key, good.unwrap());
     }
+    // An account as text, and a launch that is still to come by the date of the answer.
+    let document = serde_json::json!({
+        "accountId": "123456789012", "instanceId": "i-0123456789abcdef0", "region": "eu-central-1",
+        "pendingTime": "2098-01-01T00:00:00Z",
+    });
+    let key = "/latest/dynamic/instance-identity/document".to_owned();
+    machine.pages.lock().unwrap().insert(key, document.to_string());
     let found = discover(&machine.at("site.json"), &imds).await.unwrap();
-    let Found::Node { config, spot: false } = found else {
+    let Found::Node {
+        config,
+        spot: false,
+        package_key: None,
+    } = found
+    else {
         panic!("not ours");
     };
     assert_eq!(config.store.prefix, "prefix/");
     assert!(config.deadline_secs.unwrap() > 365 * 24 * 3600);
+}
+
+/// An id of an older account, a line that ends, a number of an account as text: AWS has had all of them.
+#[tokio::test]
+async fn metadata_that_is_odd_and_right_is_taken() {
+    let machine = Machine::new(true).await;
+    machine.set("instance-id", Some("i-deadbeef\n"));
+    let document = serde_json::json!({
+        "accountId": "012345678901", "instanceId": "i-deadbeef", "region": "eu-central-1",
+        "pendingTime": "2026-01-01T00:00:00Z", "kernelId": null,
+    });
+    let path = "/latest/dynamic/instance-identity/document".to_owned();
+    machine.pages.lock().unwrap().insert(path, document.to_string());
+    let imds = Imds::at(&machine.metadata).unwrap();
+    let found = discover(&machine.at("site.json"), &imds).await.unwrap();
+    let Found::Node { config, .. } = found else {
+        panic!("not ours");
+    };
+    assert_eq!(config.machine_id, "i-deadbeef");
+    assert!(config.job_role.is_none());
 }
 
 /// Once: what is wrong here does not get right.

@@ -27,6 +27,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if failures["left"] > 0:
                 failures["left"] -= 1
                 return self.send_error(503)
+        if path.startswith("/corrupt/"):
+            path = path[8:]
         if path.startswith("/gone/"):
             return self.send_error(503)
         if path.startswith("/stall/"):
@@ -49,6 +51,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for key, value in headers: self.send_header(key, value)
         self.end_headers()
+        if url.path.startswith("/corrupt/") and self.command == "POST" and b"PACK" in data:
+            middle = (data.index(b"PACK") + len(data)) // 2
+            data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1:]
         self.wfile.write(data)
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 print(server.server_port, flush=True)
@@ -265,4 +270,141 @@ async fn a_bundle_is_checked_out_and_hooks_do_not_run() {
         .await
         .unwrap_err();
     assert!(error.message.contains("is not in"), "{error}");
+}
+
+/// An object of any content, whatever Git thinks of it; returns its id.
+fn object(repo: &Path, kind: &str, content: &[u8]) -> String {
+    use std::io::Write as _;
+    let mut child = Command::new("git")
+        .args(["hash-object", "-w", "--literally", "--stdin", "-t", kind])
+        .current_dir(repo)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(content).unwrap();
+    let out = child.wait_with_output().unwrap();
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+}
+
+/// One entry of a tree: mode, name, id.
+fn entry(mode: &str, name: &str, id: &str) -> Vec<u8> {
+    let id = (0..id.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap());
+    [format!("{mode} {name}\0").as_bytes(), &id.collect::<Vec<_>>()].concat()
+}
+
+/// A commit of this tree, on a branch of its own so that it is served.
+fn commit_of(repo: &Path, branch: &str, tree: &str) -> String {
+    let text = format!("tree {tree}\nauthor n <e@x> 1 +0000\ncommitter n <e@x> 1 +0000\n\nodd\n");
+    let commit = object(repo, "commit", text.as_bytes());
+    git(repo, &["update-ref", &format!("refs/heads/{branch}"), &commit]);
+    commit
+}
+
+#[tokio::test]
+async fn a_tree_that_stands_for_more_files_than_it_has_is_refused() {
+    let (server, _, _) = serve();
+    let repo = server.folder.path().join("repo");
+    let mut id = object(&repo, "blob", b"x");
+    for level in 0..5 {
+        let mode = if level == 0 { "100644" } else { "40000" };
+        let tree: Vec<u8> = (0..10).flat_map(|n| entry(mode, &n.to_string(), &id)).collect();
+        id = object(&repo, "tree", &tree);
+    }
+    let commit = commit_of(&repo, "bomb", &id);
+    let small = Limits {
+        entries: 5_000,
+        ..limits()
+    };
+    let dest = server.folder.path().join("bomb");
+    let error = get(&url(&server, "/repo/.git", &commit), &dest, &small)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, Kind::Job);
+    assert!(
+        error.message.contains("more than 5000 files and folders"),
+        "{error}"
+    );
+    assert_eq!(
+        std::fs::read_dir(&dest).unwrap().count(),
+        1,
+        "something was checked out"
+    );
+}
+
+#[tokio::test]
+async fn repositories_that_mean_harm_are_refused_or_do_none() {
+    let (server, _, _) = serve();
+    let repo = server.folder.path().join("repo");
+    let marker = server.folder.path().join("marker");
+    let file = object(&repo, "blob", b"x");
+    let folder = object(&repo, "tree", &entry("100644", "config", &file));
+    let modules = |text: &str| {
+        let text = text.replace("MARKER", marker.to_str().unwrap());
+        let modules = object(&repo, "blob", text.as_bytes());
+        let link = entry("160000", "sub", &"1".repeat(40));
+        object(
+            &repo,
+            "tree",
+            &[entry("100644", ".gitmodules", &modules), link].concat(),
+        )
+    };
+    for (name, tree) in [
+        ("dotgit", object(&repo, "tree", &entry("40000", ".git", &folder))),
+        ("dotdot", object(&repo, "tree", &entry("40000", "..", &folder))),
+        (
+            "slash",
+            object(&repo, "tree", &entry("100644", "../../marker", &file)),
+        ),
+        (
+            "twice",
+            object(
+                &repo,
+                "tree",
+                &[entry("100644", "a", &file), entry("100644", "a", &file)].concat(),
+            ),
+        ),
+        (
+            "update",
+            modules("[submodule \"sub\"]\n\tpath = sub\n\turl = ./x\n\tupdate = !touch MARKER\n"),
+        ),
+        (
+            "url",
+            modules("[submodule \"sub\"]\n\tpath = sub\n\turl = -u./payload\n"),
+        ),
+        (
+            "name",
+            modules("[submodule \"../../x\"]\n\tpath = sub\n\turl = ./x\n"),
+        ),
+    ] {
+        let commit = commit_of(&repo, name, &tree);
+        let dest = server.folder.path().join(format!("{name}-clone"));
+        let error = get(&url(&server, "/repo/.git", &commit), &dest, &limits())
+            .await
+            .expect_err(name);
+        assert_eq!(error.kind, Kind::Job, "{name}: {error}");
+        assert!(error.message.contains("git says"), "{name}: {error}");
+        assert!(!marker.exists(), "{name}: it ran a command");
+    }
+    // A submodule that is none of our business stays an empty folder.
+    let plain = modules("[submodule \"sub\"]\n\tpath = sub\n\turl = http://127.0.0.1:1/x\n");
+    let commit = commit_of(&repo, "plain", &plain);
+    let dest = server.folder.path().join("plain-clone");
+    get(&url(&server, "/repo/.git", &commit), &dest, &limits())
+        .await
+        .unwrap();
+    assert_eq!(std::fs::read_dir(dest.join("sub")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_pack_that_was_damaged_on_its_way_is_not_taken() {
+    let (server, first, _) = serve();
+    let dest = server.folder.path().join("damaged");
+    let error = get(&url(&server, "/corrupt/repo/.git", &first), &dest, &limits())
+        .await
+        .unwrap_err();
+    assert!(error.message.contains("cannot fetch"), "{error}");
+    assert!(!dest.join("a.txt").exists());
 }

@@ -18,8 +18,8 @@ use mayfly_kit::records::Manifest;
 use mayfly_kit::store::Store;
 use mayfly_proto::v1::agent_service_server::{AgentService, AgentServiceServer};
 use mayfly_proto::v1::{
-    Code, Desired, EnrollReply, EnrollRequest, Goal, LogBatch, NodePhase, NodeReport, NodeSpec,
-    PushLogsReply, SyncReply, SyncRequest,
+    CarryDown, CarryUp, Code, Desired, EnrollReply, EnrollRequest, Goal, LogBatch, NodePhase, NodeReport,
+    NodeSpec, PushLogsReply, SyncReply, SyncRequest,
 };
 use mayfly_proto::{Attempt, NodeId, RunId};
 use mayfly_s3::{Config, Server};
@@ -100,6 +100,13 @@ impl AgentService for Fake {
             self.lines.lock().unwrap().extend(batch?.lines);
         }
         Ok(Response::new(PushLogsReply {}))
+    }
+
+    type CarryStream = tokio_stream::Empty<Result<CarryDown, Status>>;
+
+    /// As a coordinator of before it.
+    async fn carry(&self, _: Request<Streaming<CarryUp>>) -> Result<Response<Self::CarryStream>, Status> {
+        Err(Status::unimplemented("it carries no pages"))
     }
 }
 
@@ -232,6 +239,7 @@ fn config(folder: &Path, server: &Server, coordinator: String, join_token: &str)
         consul: None,
         alone_secs: 120,
         deadline_secs: None,
+        job_role: None,
         job_user: None,
     }
 }

@@ -57,6 +57,7 @@ async fn requirements_are_installed_over_the_base_and_a_bad_one_is_named() {
     let keeper = Keeper::from(PathBuf::from(env!("CARGO_BIN_EXE_agent")));
     let wants = |requirements: &str| python::Request {
         base: base.clone(),
+        under: Vec::new(),
         folder: folder.path().into(),
         code: code.clone(),
         requirements: requirements.into(),

@@ -10,13 +10,16 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mayfly_agent::engine::{Context, Engine, Job, Role};
+use mayfly_agent::engine::spark::Engine;
+use mayfly_agent::engine::{self, Context, Fleet, Job, Role};
 use mayfly_agent::proctree::{Snapshot, kill_all};
 use mayfly_agent::supervise::Keeper;
 use mayfly_agent::supervise::{Exit, Line, Stream};
 use mayfly_agent::toolchain::{self, Request};
+use mayfly_proto::v1::NodeSpec;
 use tokio::sync::mpsc;
 
 const MEMORY: u64 = 2 << 30;
@@ -59,6 +62,10 @@ async fn form(network: u8, workers: u8) -> Cluster {
         python_bin: folder.path().join(format!("node-{n}/python/bin")),
         temporary: folder.path().join("tmp"),
         lines: sender.clone(),
+        fleet: Fleet {
+            definition: Arc::new(engine::definition(&NodeSpec::default()).unwrap()),
+            ..Fleet::default()
+        },
     };
     let began = Instant::now();
     let start = |n: u8, role| {
@@ -104,14 +111,13 @@ impl Cluster {
         std::fs::write(code.join("job.py"), script).unwrap();
         Job {
             code,
-            path: String::new(),
             entry: "job.py".into(),
-            class: String::new(),
             args: vec!["an argument".into()],
             python: self.context.toolchain.python.clone(),
             env: BTreeMap::from([("MAYFLY_ATTEMPT".into(), "1".into())]),
             worker_cores: 1,
             worker_memory_bytes: MEMORY,
+            ..Job::default()
         }
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use mayfly_agent::commit::{self, CommitError, Committed, Request};
+use mayfly_agent::commit::{self, CommitError, Committed, Obstacle, Request};
 use mayfly_agent::upload::{self, Progress, Target, UploadError, Uploaded};
 use mayfly_kit::layout;
 use mayfly_kit::records::{Commit, Manifest, SCHEMA};
@@ -268,6 +268,17 @@ async fn manifest(rig: &Rig, node: NodeId, uploaded: &Uploaded) {
         .unwrap();
 }
 
+fn request_of(nodes: Vec<NodeId>) -> Request {
+    Request {
+        run: run_id(),
+        attempt: Attempt::FIRST,
+        nodes,
+        exit_code: Some(0),
+        cause: String::new(),
+        steps: Vec::new(),
+    }
+}
+
 #[tokio::test]
 async fn a_run_is_committed_once() {
     let rig = rig().await;
@@ -276,16 +287,13 @@ async fn a_run_is_committed_once() {
     std::fs::write(results.join("a"), "aaa").unwrap();
     std::fs::write(results.join("b"), "b").unwrap();
     let uploaded = send(&rig, &results).await.unwrap();
-    let request = Request {
-        run: run_id(),
-        attempt: Attempt::FIRST,
-        nodes: vec![NodeId::master(1), NodeId::worker(1)],
-        exit_code: Some(0),
-        cause: String::new(),
-    };
+    let request = request_of(vec![NodeId::master(1), NodeId::worker(1)]);
     manifest(&rig, NodeId::master(1), &uploaded).await;
     let error = commit::commit(&rig.store, &request).await.unwrap_err();
-    assert!(matches!(error, CommitError::NoManifest { .. }), "{error}");
+    assert!(
+        matches!(error, CommitError::Obstacle(Obstacle::NoManifest { .. })),
+        "{error}"
+    );
     manifest(&rig, NodeId::worker(1), &uploaded).await;
 
     assert_eq!(
@@ -324,15 +332,12 @@ async fn nothing_is_committed_that_the_store_does_not_hold() {
     let mut uploaded = send(&rig, &results).await.unwrap();
     uploaded.files[0].size = 4;
     manifest(&rig, NodeId::master(1), &uploaded).await;
-    let request = Request {
-        run: run_id(),
-        attempt: Attempt::FIRST,
-        nodes: vec![NodeId::master(1)],
-        exit_code: Some(0),
-        cause: String::new(),
-    };
+    let request = request_of(vec![NodeId::master(1)]);
     let error = commit::commit(&rig.store, &request).await.unwrap_err();
-    assert!(matches!(error, CommitError::Missing { .. }), "{error}");
+    assert!(
+        matches!(error, CommitError::Obstacle(Obstacle::Missing { .. })),
+        "{error}"
+    );
     assert!(rig.store.get(&layout::commit(&run_id())).await.unwrap().is_none());
 
     rig.store
@@ -343,7 +348,59 @@ async fn nothing_is_committed_that_the_store_does_not_hold() {
     manifest(&rig, NodeId::master(1), &uploaded).await;
     let error = commit::commit(&rig.store, &request).await.unwrap_err();
     assert!(
-        matches!(error, CommitError::Foreign { what: "commit", .. }),
+        matches!(
+            error,
+            CommitError::Obstacle(Obstacle::Foreign { what: "commit", .. })
+        ),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_manifest_that_makes_no_sense_is_not_committed() {
+    let rig = rig().await;
+    let key = layout::manifest(&run_id(), Attempt::FIRST, &NodeId::master(1));
+    let request = request_of(vec![NodeId::master(1)]);
+    let file = |path: &str, size: &str, sha256: &str| {
+        format!(
+            r#"{{"schema":1,"node":"master-1","attempt":1,"skipped":[],"files":[{{"path":{path:?},"size":{size},"sha256":{sha256:?}}}]}}"#
+        )
+    };
+    let sum = "0a".repeat(32);
+    let path = |path: &str| file(path, "1", &sum);
+    for (says, bytes) in [
+        ("names", path("../../run.json")),
+        ("names", path("/etc/passwd")),
+        ("names", path("a//b")),
+        ("names", path("")),
+        ("names", path("a\nb")),
+        ("names", path(&"x".repeat(1_025))),
+        ("names", file("a", "1", "")),
+        ("names", file("a", "1", &sum.to_uppercase())),
+        ("names", file("a", "1", &"0a".repeat(20))),
+        ("is not a manifest", file("a", "-1", &sum)),
+        ("is not a manifest", file("a", "1e3", &sum)),
+        (
+            "is not a manifest",
+            path("a").replace("\"schema\":1", "\"schema\":2"),
+        ),
+        ("is not a manifest", path("a").replace("master-1", "worker-1")),
+        (
+            "is not a manifest",
+            path("a").replace("\"attempt\":1", "\"attempt\":2"),
+        ),
+        (
+            "is not a manifest",
+            path("a").replace("\"size\":1", "\"size\":1,\"size\":1"),
+        ),
+        ("is not a manifest", "[".repeat(10_000)),
+        ("is not a manifest", String::new()),
+        ("not in the store", path("a")),
+    ] {
+        rig.store.put(&key, bytes).await.unwrap();
+        let error = commit::commit(&rig.store, &request).await.unwrap_err();
+        assert!(error.to_string().contains(says), "no {says:?} in: {error}");
+        assert!(error.is_permanent() && error.to_string().len() < 400, "{error}");
+        assert!(rig.store.get(&layout::commit(&run_id())).await.unwrap().is_none());
+    }
 }

@@ -1,5 +1,7 @@
 //! An account of AWS in one region: the clients that everything else uses.
 
+mod clock;
+
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -7,7 +9,9 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use jiff::SignedDuration;
 
+use crate::clock::Clock;
 use crate::error::{AwsError, Kind, failed};
 
 /// Tries of one request, the first included; throttled ones are paid for out of the client's own budget of retries.
@@ -35,6 +39,7 @@ pub struct Place {
 pub struct Account {
     region: String,
     config: SdkConfig,
+    pub(crate) clock: Clock,
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) groups: aws_sdk_autoscaling::Client,
     pub(crate) iam: aws_sdk_iam::Client,
@@ -91,9 +96,13 @@ impl Account {
     }
 
     fn of(region: String, config: SdkConfig) -> Self {
+        let clock = Clock::default();
+        let ec2 = aws_sdk_ec2::config::Builder::from(&config).interceptor(clock.clone());
+        let groups = aws_sdk_autoscaling::config::Builder::from(&config).interceptor(clock.clone());
         Self {
-            ec2: aws_sdk_ec2::Client::new(&config),
-            groups: aws_sdk_autoscaling::Client::new(&config),
+            ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
+            groups: aws_sdk_autoscaling::Client::from_conf(groups.build()),
+            clock,
             iam: aws_sdk_iam::Client::new(&config),
             pricing: aws_sdk_pricing::Client::new(&price_list(&config)),
             quotas: aws_sdk_servicequotas::Client::new(&config),
@@ -116,6 +125,18 @@ impl Account {
         &self.region
     }
 
+    /// URL of all services, where they are not AWS's own.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<String> {
+        self.config.endpoint_url().map(ToOwned::to_owned)
+    }
+
+    /// AWS's clock, as far as it has been heard of.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// What clients of other services are made from.
     #[must_use]
     pub fn config(&self) -> &SdkConfig {
@@ -127,12 +148,24 @@ impl Account {
     /// # Errors
     /// There are none, they are not valid, or AWS does not answer.
     pub async fn identity(&self) -> Result<Identity, AwsError> {
-        let answer = self.sts.get_caller_identity().send().await;
-        let answer = answer.map_err(|error| failed("ask AWS whose credentials these are", error))?;
-        Ok(Identity {
+        self.identity_and_clock().await.0
+    }
+
+    /// The same, and by how much this machine's clock is ahead of AWS's, which a refusal tells too; to the second.
+    pub async fn identity_and_clock(&self) -> (Result<Identity, AwsError>, Option<SignedDuration>) {
+        let watch = clock::Watch::default();
+        let asked = self
+            .sts
+            .get_caller_identity()
+            .customize()
+            .interceptor(watch.clone());
+        let answer = asked.send().await;
+        let identity = answer.map(|answer| Identity {
             account: answer.account.unwrap_or_default(),
             arn: answer.arn.unwrap_or_default(),
-        })
+        });
+        let identity = identity.map_err(|error| failed("ask AWS whose credentials these are", error));
+        (identity, watch.ahead())
     }
 
     /// The regions that this account may use.

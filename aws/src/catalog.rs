@@ -1,10 +1,12 @@
-//! What is asked before anything is made: images, instance types, zones.
+//! What is asked before anything is made: images, instance types, zones, permissions.
 
+mod allowed;
 mod image;
 mod offers;
 mod prices;
 mod quota;
 
+pub use allowed::denied;
 pub use image::{Image, find_image};
 pub use offers::{Offer, offers};
 pub use prices::{Micros, Prices, prices};

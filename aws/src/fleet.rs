@@ -3,9 +3,11 @@
 //! What a launch or a release costs in calls does not depend on how many machines there are; looking at them takes one
 //! call for each thousand.
 
+mod deadline;
 mod group;
 mod lost;
 mod machines;
+mod seen;
 mod template;
 mod trouble;
 
@@ -14,13 +16,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mayfly_proto::RunId;
 
-pub use group::GroupState;
+pub(crate) use group::{forget_group, group_tag};
 pub use lost::{Lost, LostKind, clear, everything};
 pub(crate) use machines::filter;
-pub use machines::{Instance, State};
+pub use seen::{GroupState, Instance, State, Trouble};
 pub(crate) use template::ec2_tags;
-pub use template::{ConsulAt, UserData};
-pub use trouble::Trouble;
+pub use template::{ConsulAt, JobRole, UserData};
 
 use crate::Account;
 use crate::error::AwsError;
@@ -133,20 +134,23 @@ impl Fleet {
         Ok(())
     }
 
-    /// To zero, and groups and templates away; true when AWS says that none of them is there any more. Machines may
-    /// still be ending.
+    /// These groups to zero, and they and their templates away; those that were still there. Machines may still be ending.
     ///
     /// # Errors
     /// As [`Fleet::arm`].
-    pub async fn release(&self) -> Result<bool, AwsError> {
-        let left = self.states().await?;
-        for (group, _) in &left {
+    pub async fn release(&self, groups: &[Group]) -> Result<Vec<(Group, GroupState)>, AwsError> {
+        let mut left = self.states().await?;
+        left.retain(|(group, _)| groups.contains(group));
+        // Templates first: the last group may take the machine along that says so. They cost nothing: one that cannot be
+        // deleted keeps no machine.
+        let mut templates = Ok(());
+        for group in groups {
+            templates = templates.and(self.delete_template(*group).await);
+        }
+        for (group, _) in left.iter().filter(|(_, state)| !state.going) {
             self.delete_group(*group).await?;
         }
-        for group in Group::ALL {
-            self.delete_template(group).await?;
-        }
-        Ok(left.is_empty())
+        templates.map(|()| left)
     }
 
     fn name(&self, group: Group) -> String {

@@ -1,24 +1,29 @@
 //! The long-lived network of many runs: a VPC with a public subnet in several zones, a way to S3 that costs nothing, a
-//! security group that lets nodes talk to each other and nobody in, the role of the nodes, and a bucket.
+//! security group that lets nodes talk to each other and nobody in, the roles of nodes and jobs, and a bucket.
 //!
-//! Found by the tag `mayfly:network`, made part by part, so that a call that died half-way is simply made again.
+//! Found by the tag `mayfly:network`, made part by part, so that a call that died half-way is simply made again. A network
+//! that somebody else made is given by its ids ([`given`]).
 
 mod bucket;
 mod create;
 mod destroy;
 mod find;
+mod given;
 mod roles;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use bucket::ensure_bucket;
 pub use create::{Request, create};
 pub use destroy::destroy;
 pub use find::{Parts, find};
+pub(crate) use find::{profile_role, role};
+pub use given::{Given, Id, given};
 pub use roles::{Policies, node_role};
+pub(crate) use roles::{Role, delete_profile, delete_role, ensure_profile, ensure_role};
 
 /// A subnet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subnet {
     /// `subnet-…`.
     pub id: String,
@@ -29,7 +34,7 @@ pub struct Subnet {
 }
 
 /// A network that fleets can be launched in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// Its name.
     pub name: String,
@@ -41,6 +46,10 @@ pub struct Network {
     pub security_group: String,
     /// Instance profile of the nodes.
     pub profile: String,
+    /// ARN of the role in it.
+    pub role_arn: String,
+    /// ARN of the role that jobs get a session of; without it they have no keys.
+    pub job_role: Option<String>,
     /// Whether its subnets have a route to the internet of their own: machines need a public address to use it.
     pub public: bool,
 }
@@ -70,7 +79,7 @@ impl Parts {
         };
         let vpc = need(&self.vpc, "VPC");
         let security_group = need(&self.security_group, "security group");
-        let profile = need(&self.profile, "instance profile");
+        let profile = need(&self.profile, "instance profile of nodes");
         if self.subnets.is_empty() {
             lacks.push("subnet");
         }
@@ -86,12 +95,14 @@ impl Parts {
             subnets,
             security_group,
             profile,
-            public: self.gateway.is_some(),
+            role_arn: self.role.clone().unwrap_or_default(),
+            job_role: self.job_role.clone(),
+            public: self.public,
         })
     }
 }
 
-/// Name of the things of a network, and of its role and profile.
-fn thing(name: &str, what: &str) -> String {
+/// Name of the things of a network, and of its roles and profiles.
+pub(crate) fn thing(name: &str, what: &str) -> String {
     format!("mayfly-{name}-{what}")
 }

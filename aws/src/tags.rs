@@ -24,6 +24,9 @@ pub const OWNER: &str = "mayfly:owner";
 /// The network that a thing is part of.
 pub const NETWORK: &str = "mayfly:network";
 
+/// The network whose team this machine serves: it belongs to no run, and has no end.
+pub const CONTROL: &str = "mayfly:control";
+
 /// Longest value of a tag, in characters (Amazon EC2 user guide, "Tag restrictions").
 pub const VALUE_MAX: usize = 256;
 

@@ -3,6 +3,7 @@
 
 use crate::check::{self, Block, Mode};
 use crate::diag::{Errors, Place, Sink};
+use crate::engine::EngineFiles;
 use crate::env::Lookup;
 use crate::job::Job;
 use crate::merge::merge;
@@ -30,6 +31,10 @@ pub struct AdHoc {
     pub requirements: Option<String>,
     /// `--workers`.
     pub workers: Option<u32>,
+    /// `--engine`.
+    pub engine: Option<String>,
+    /// Engines beside the working folder.
+    pub engines: EngineFiles,
     /// `--set key=value`, which lie over everything else.
     pub sets: Vec<(String, String)>,
 }
@@ -59,6 +64,7 @@ pub fn ad_hoc(flags: &AdHoc, env: &Lookup<'_>) -> Result<Job, Errors> {
     let mode = Mode {
         lookup: Some(env),
         partial: false,
+        engines: &flags.engines,
     };
     let job = check::job(
         &mut sink,
@@ -89,6 +95,8 @@ fn flag_blocks(sink: &mut Sink, flags: &AdHoc) -> Vec<Vec<Entry>> {
         .into_iter()
         .filter_map(|(flag, path, text)| sets::flag(sink, flag, &path, text.as_slice(), false))
         .collect();
+    let engine = flags.engine.as_slice();
+    blocks.extend(sets::flag(sink, "--engine", &["engine"], engine, false));
     blocks.extend(sets::flag(
         sink,
         "the arguments",

@@ -2,21 +2,27 @@
 //! all errors come at once.
 
 mod code;
+mod inputs;
 mod maps;
 mod role;
+mod steps;
 
 use std::ops::RangeInclusive;
 
+use mayfly_proto::engine::Definition;
+
 use crate::diag::{Place, Problem, Sink};
+use crate::engine::{self, EngineFiles};
 use crate::env::Lookup;
 use crate::job::{Engine, Job, Limits, Machine, OnFailure, Spark, Workers};
 use crate::keys;
 use crate::names::{InstanceType, JobName};
 use crate::read::{Field, Section, bounded_duration};
 use crate::s3::S3Prefix;
-use crate::text::{quote, suggest};
+use crate::text::quote;
 use crate::tree::Entry;
 use crate::units::{self, Secs};
+use crate::webhook;
 
 const DAY: u64 = 86_400;
 /// Hard cap of a run's life.
@@ -32,7 +38,6 @@ const RETRIES: RangeInclusive<u32> = 0..=5;
 /// US cents: one cent to a million dollars.
 const COST: RangeInclusive<u64> = 1..=100_000_000;
 const MAX_INSTANCES: usize = 20;
-const ENGINES_TO_COME: [&str; 3] = ["single", "dask", "ray"];
 
 /// How a job is checked.
 #[derive(Clone, Copy)]
@@ -41,6 +46,8 @@ pub(crate) struct Mode<'e> {
     pub(crate) lookup: Option<&'e Lookup<'e>>,
     /// These are the shared defaults alone: what only a whole job can get wrong is not looked at.
     pub(crate) partial: bool,
+    /// Engines beside the job file.
+    pub(crate) engines: &'e EngineFiles,
 }
 
 /// A job as it comes out of the merge.
@@ -56,20 +63,26 @@ pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<
     let top = Section::open(sink, &keys::JOB, block.name, "", block.entries);
     let engine = top
         .need(sink, "engine")
-        .and_then(|field| field.with(sink, engine));
+        .and_then(|field| engine::named(sink, mode.engines, &field));
     let code = top
         .sub(sink, "code")
-        .and_then(|section| code::code(sink, mode, block.place, &section));
+        .and_then(|section| code::code(sink, mode, block.place, &section, engine.as_ref()));
     let env = top
         .need(sink, "env")
         .and_then(|field| maps::env(sink, mode, &field));
+    let secrets = top
+        .need(sink, "secrets")
+        .and_then(|field| maps::secrets(sink, &field, env.as_ref()));
+    let inputs = top
+        .need(sink, "inputs")
+        .and_then(|field| inputs::inputs(sink, &field));
     let results = optional(top.get("results"), |field| field.with(sink, S3Prefix::new));
     let master = top
         .sub(sink, "master")
         .and_then(|section| Some((role::alike(sink, &section), machine(sink, &section)?, section)));
     let workers = top
         .sub(sink, "workers")
-        .and_then(|section| workers(sink, mode, &section));
+        .and_then(|section| workers(sink, mode, &section, engine.as_ref()));
     let master = role::master(sink, mode, master, workers.as_ref());
     let spark = top.sub(sink, "spark").and_then(|section| spark(sink, &section));
     let limits = top
@@ -79,12 +92,17 @@ pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<
         .need(sink, "on_failure")
         .and_then(|field| field.with(sink, on_failure));
     let tags = top.need(sink, "tags").and_then(|field| maps::tags(sink, &field));
+    let notify = top
+        .need(sink, "notify")
+        .and_then(|field| webhook::read(sink, &field));
     let (alike, master) = master?;
     Some(Job {
         name: name?,
-        engine: engine?,
+        engine: Engine::new(engine?),
         code: code?,
         env: env?,
+        secrets: secrets?,
+        inputs: inputs?,
         results: results?,
         master,
         alike,
@@ -93,6 +111,7 @@ pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<
         limits: limits?,
         on_failure: on_failure?,
         tags: tags?,
+        notify: notify?,
     })
 }
 
@@ -114,20 +133,6 @@ pub(crate) fn optional<'n, T>(
         None => Some(None),
         Some(field) => read(field).map(Some),
     }
-}
-
-fn engine(text: &str) -> Result<Engine, Problem> {
-    if text == "spark" {
-        return Ok(Engine::Spark);
-    }
-    if ENGINES_TO_COME.contains(&text) {
-        let problem = Problem::new(format!(
-            "is {}, which is reserved for a later version",
-            quote(text)
-        ));
-        return Err(problem.help("only `spark` is accepted for now"));
-    }
-    Err(Problem::new(format!("is {}, which is not an engine", quote(text))).help(suggest(text, &["spark"])))
 }
 
 fn machine(sink: &mut Sink, section: &Section<'_>) -> Option<Machine> {
@@ -155,7 +160,7 @@ fn machine(sink: &mut Sink, section: &Section<'_>) -> Option<Machine> {
     })
 }
 
-fn yes_or_no(text: &str) -> Result<bool, Problem> {
+pub(crate) fn yes_or_no(text: &str) -> Result<bool, Problem> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -180,8 +185,16 @@ fn instances(sink: &mut Sink, field: &Field<'_>) -> Option<Vec<InstanceType>> {
     checked.into_iter().collect()
 }
 
-fn workers(sink: &mut Sink, mode: Mode<'_>, section: &Section<'_>) -> Option<Workers> {
+fn workers(
+    sink: &mut Sink,
+    mode: Mode<'_>,
+    section: &Section<'_>,
+    engine: Option<&Definition>,
+) -> Option<Workers> {
     let machine = machine(sink, section);
+    if let Some(engine) = engine.filter(|engine| !engine.workers && !mode.partial) {
+        return no_workers(sink, section, engine, machine?);
+    }
     let count = section
         .need(sink, "count")
         .and_then(|field| field.int(sink, COUNT));
@@ -202,6 +215,39 @@ fn workers(sink: &mut Sink, mode: Mode<'_>, section: &Section<'_>) -> Option<Wor
         count,
         min: min.unwrap_or(count),
         on_demand,
+        machine,
+    })
+}
+
+/// Of an engine that is one machine.
+fn no_workers(
+    sink: &mut Sink,
+    section: &Section<'_>,
+    engine: &Definition,
+    machine: Machine,
+) -> Option<Workers> {
+    for field in ["count", "min"]
+        .into_iter()
+        .filter_map(|key| section.get(key))
+        .filter(Field::is_given)
+    {
+        let given = field.int(sink, 0..=*COUNT.end())?;
+        if given > 0 {
+            let problem = Problem::new(format!(
+                "is {given}, and the engine `{}` is one machine",
+                engine.name
+            ));
+            field.report(
+                sink,
+                problem.help("remove it; `master` says how large the machine is"),
+            );
+            return None;
+        }
+    }
+    Some(Workers {
+        count: 0,
+        min: 0,
+        on_demand: 0,
         machine,
     })
 }

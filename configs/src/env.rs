@@ -23,6 +23,15 @@ const MAX_VALUE: usize = 16_384;
 /// Looks up a variable of the launcher's environment.
 pub type Lookup<'e> = dyn Fn(&str) -> Option<String> + 'e;
 
+/// Checks the name of a variable that an engine sets; what a job may not set, it may not either, but for its own program.
+pub(crate) fn check_engine_name(name: &str) -> Result<(), Problem> {
+    let upper = name.to_ascii_uppercase();
+    if upper.starts_with("SPARK_") || upper == "JAVA_HOME" {
+        return Ok(());
+    }
+    check_name(name)
+}
+
 /// Checks the name of a variable.
 pub(crate) fn check_name(name: &str) -> Result<(), Problem> {
     sized(name, 128)?;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::client::{ClientSettings, parse_client};
 use crate::diag::{Errors, Place, Problem, Sink};
+use crate::engine::EngineFiles;
 use crate::job::JobFile;
 use crate::settings::{Given, Settings, parse_settings};
 use crate::text::name_char;
@@ -13,13 +14,47 @@ use crate::text::name_char;
 /// Largest file, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 
+/// Engines in one folder.
+const MAX_ENGINES: usize = 100;
+
 /// Reads and checks a job file, with the environment of this process for `${VAR}`.
 ///
 /// # Errors
 /// The file cannot be read, or everything that is wrong with it.
 pub fn load(path: &Path) -> Result<JobFile, Errors> {
     let text = read_text(path)?;
-    crate::parse(&path.to_string_lossy(), &text, &|name| std::env::var(name).ok())
+    let engines = engine_files(path.parent().unwrap_or(Path::new(".")))?;
+    crate::parse_with(
+        &path.to_string_lossy(),
+        &text,
+        &|name| std::env::var(name).ok(),
+        &engines,
+    )
+}
+
+/// Reads the engines of a folder: `engines/NAME.yml`. None where there is no such folder.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn engine_files(beside: &Path) -> Result<EngineFiles, Errors> {
+    let folder = beside.join("engines");
+    let mut files = EngineFiles::default();
+    for entry in std::fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .take(MAX_ENGINES)
+    {
+        let path = entry.path();
+        let name = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        if path.extension().is_some_and(|end| end == "yml") && path.is_file() {
+            files.insert(name, path.to_string_lossy(), read_text(&path)?);
+        }
+    }
+    Ok(files)
 }
 
 /// Reads and checks the settings of `coordinator serve`; `given` lies over the file.

@@ -25,17 +25,29 @@ pub enum Policy {
     Bucket,
     /// Who may take the nodes' role.
     Trust,
+    /// The role of jobs, for the run that its session names.
+    Job,
+    /// Who may take the role of jobs.
+    JobTrust,
+    /// The role of a team's server, beside what whoever launches may do.
+    Control,
+    /// Whoever makes and destroys the server of a team.
+    ControlAdmin,
 }
 
 impl Policy {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Launcher,
         Self::Node,
         Self::Network,
         Self::Bake,
         Self::Bucket,
         Self::Trust,
+        Self::Job,
+        Self::JobTrust,
+        Self::Control,
+        Self::ControlAdmin,
     ];
 
     /// The name of its template in `configs/iam`, without `.json`.
@@ -48,6 +60,10 @@ impl Policy {
             Self::Bake => "bake",
             Self::Bucket => "bucket",
             Self::Trust => "trust",
+            Self::Job => "job",
+            Self::JobTrust => "job-trust",
+            Self::Control => "control",
+            Self::ControlAdmin => "control-admin",
         }
     }
 
@@ -59,6 +75,10 @@ impl Policy {
             Self::Bake => include_str!("../iam/bake.json"),
             Self::Bucket => include_str!("../iam/bucket.json"),
             Self::Trust => include_str!("../iam/trust.json"),
+            Self::Job => include_str!("../iam/job.json"),
+            Self::JobTrust => include_str!("../iam/job-trust.json"),
+            Self::Control => include_str!("../iam/control.json"),
+            Self::ControlAdmin => include_str!("../iam/control-admin.json"),
         }
     }
 

@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
+use mayfly_proto::engine::Definition;
 use serde::{Deserialize, Serialize};
 
 use crate::diag::Problem;
+use crate::engine::{compiled_in_text, parse_engine};
 use crate::git::Repo;
 use crate::names::{GitRef, InstanceType, JobName, RelPath};
 use crate::s3::S3Prefix;
 use crate::units::Secs;
 use crate::warning::Warning;
+use crate::webhook::Webhook;
 
 /// One job: what to run, on how many machines, within which limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +27,12 @@ pub struct Job {
     pub code: Code,
     /// Extra environment of the job's processes.
     pub env: Env,
+    /// More of it, which no record and no log may hold: where each value comes from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Secret>,
+    /// Brought to every node before the job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
     /// Where the store of this run is, unless it is the one in force.
     pub results: Option<S3Prefix>,
     /// The node that drives the job; one of the workers' kind where all are alike.
@@ -40,14 +50,70 @@ pub struct Job {
     pub on_failure: OnFailure,
     /// Tags for what is made in the cloud, beside Mayfly's own.
     pub tags: BTreeMap<String, String>,
+    /// Who is told of the run.
+    #[serde(default)]
+    pub notify: Vec<Webhook>,
 }
 
-/// What forms the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Engine {
-    /// Spark standalone.
-    Spark,
+/// What forms the cluster: a checked definition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "EngineText", into = "EngineText")]
+pub struct Engine(Arc<Definition>);
+
+/// In records and requests the engine of old is its name alone, as it always was.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum EngineText {
+    Name(String),
+    Whole(Definition),
+}
+
+impl Engine {
+    pub(crate) fn new(definition: Definition) -> Self {
+        Self(Arc::new(definition))
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn definition(&self) -> &Definition {
+        &self.0
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl TryFrom<EngineText> for Engine {
+    type Error = String;
+
+    fn try_from(text: EngineText) -> Result<Self, String> {
+        match text {
+            EngineText::Name(name) => {
+                let text = compiled_in_text(&name).ok_or_else(|| format!("there is no engine `{name}`"))?;
+                parse_engine(&name, &name, text)
+                    .map(Self::new)
+                    .map_err(|errors| errors.to_string())
+            }
+            EngineText::Whole(definition) => match definition.flaws().first() {
+                None => Ok(Self::new(definition)),
+                Some(flaw) => Err(format!("`{}` {}", flaw.at.join("."), flaw.wrong)),
+            },
+        }
+    }
+}
+
+impl From<Engine> for EngineText {
+    fn from(engine: Engine) -> Self {
+        let old = engine.name() == "spark" && engine.0.hook.is_some();
+        if old {
+            Self::Name(engine.name().to_owned())
+        } else {
+            Self::Whole(Arc::unwrap_or_clone(engine.0))
+        }
+    }
 }
 
 /// What runs.
@@ -60,20 +126,81 @@ pub struct Code {
     pub git_ref: GitRef,
     /// Folder inside the repository that the job runs in.
     pub path: RelPath,
-    /// The program, relative to `path`: `.py` or `.jar`.
+    /// The program, relative to `path`; `.` where a command line runs.
     pub entry: RelPath,
-    /// Main class of a `.jar`; none for a `.py`.
+    /// Main class, for kinds that need one.
     pub class: Option<String>,
     /// Arguments of the program.
     pub args: Vec<String>,
     /// File of Python requirements, relative to `path`.
     pub requirements: Option<RelPath>,
+    /// In place of an entry: a program and its arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Run once on the master before the job: a program and its arguments. What it makes may be the entry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub build: Vec<String>,
+    /// In place of an entry: one after the other, in the same fleet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+}
+
+/// One of several programs of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What it is called; no two of a job are called the same.
+    pub name: String,
+    /// The program, as [`Code::entry`] has it; `.` where a command line runs.
+    pub entry: RelPath,
+    /// Main class, for kinds that need one.
+    pub class: Option<String>,
+    /// Arguments of the program.
+    pub args: Vec<String>,
+    /// In place of an entry: a program and its arguments.
+    pub command: Vec<String>,
+    /// Whether the next one runs though this one failed.
+    pub go_on: bool,
+}
+
+impl Step {
+    /// The entry, or nothing where a command line runs.
+    #[must_use]
+    pub fn entry(&self) -> &str {
+        if self.command.is_empty() {
+            self.entry.as_str()
+        } else {
+            ""
+        }
+    }
 }
 
 impl Code {
-    /// True for a Python program, false for a `.jar`.
-    pub fn is_python(&self) -> bool {
-        self.entry.as_str().ends_with(".py")
+    /// The entry, or nothing where a command line runs.
+    #[must_use]
+    pub fn entry(&self) -> &str {
+        let whole = self.command.is_empty() && self.steps.is_empty();
+        if whole { self.entry.as_str() } else { "" }
+    }
+
+    /// Every entry: that of the job, or those of its steps.
+    pub fn entries(&self) -> impl Iterator<Item = &str> {
+        let own = std::iter::once(self.entry());
+        own.chain(self.steps.iter().map(Step::entry))
+            .filter(|entry| !entry.is_empty())
+    }
+
+    /// What runs, for people.
+    #[must_use]
+    pub fn what(&self) -> String {
+        if !self.steps.is_empty() {
+            let names: Vec<&str> = self.steps.iter().map(|step| step.name.as_str()).collect();
+            return format!("{} steps ({})", names.len(), names.join(", "));
+        }
+        if self.command.is_empty() {
+            self.entry.as_str().to_owned()
+        } else {
+            self.command.join(" ")
+        }
     }
 }
 
@@ -102,6 +229,39 @@ impl fmt::Debug for Env {
             }))
             .finish()
     }
+}
+
+/// Something that every node has as files before the job starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Where it is.
+    pub from: InputFrom,
+    /// Its name below `MAYFLY_INPUTS`.
+    pub to: RelPath,
+}
+
+/// Where an input is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputFrom {
+    /// An object, or all below a prefix, of any bucket that the nodes may read.
+    S3(S3Prefix),
+    /// A key of the run's own store, or all below it, such as `data/flights`.
+    Store(RelPath),
+    /// A file or folder of the machine that launches, relative to the job file.
+    Folder(String),
+}
+
+/// Where the value of a secret comes from; the launching command looks it up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Secret {
+    /// A variable of the command's environment.
+    Env(String),
+    /// The one line of a file, relative to the job file.
+    File(String),
+    /// A key of Consul's KV, below the prefix.
+    Consul(String),
 }
 
 /// One kind of node. Cores and memory size the nodes on this machine, instance types those on AWS.

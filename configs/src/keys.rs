@@ -12,6 +12,8 @@ pub(crate) static JOB: Table = Table(&[
             "engine",
             "code",
             "env",
+            "secrets",
+            "inputs",
             "results",
             "master",
             "workers",
@@ -19,11 +21,23 @@ pub(crate) static JOB: Table = Table(&[
             "limits",
             "on_failure",
             "tags",
+            "notify",
         ],
     ),
     (
         "code",
-        &["repo", "ref", "path", "entry", "class", "args", "requirements"],
+        &[
+            "repo",
+            "ref",
+            "path",
+            "entry",
+            "class",
+            "args",
+            "requirements",
+            "command",
+            "build",
+            "steps",
+        ],
     ),
     ("master", &["role", "cores", "memory", "instance", "spot", "disk"]),
     (
@@ -43,6 +57,47 @@ pub(crate) static JOB: Table = Table(&[
     ("limits", &["deadline", "form", "cost", "retries"]),
 ]);
 
+/// The keys of a step.
+pub(crate) static STEP: Table = Table(&[("", &["name", "entry", "class", "args", "command", "on_failure"])]);
+
+/// The keys of an input.
+pub(crate) static INPUT: Table = Table(&[("", &["from", "to"])]);
+
+/// The keys of a secret.
+pub(crate) static SECRET: Table = Table(&[("", &["env", "file", "consul"])]);
+
+/// The keys of an engine.
+pub(crate) static ENGINE: Table = Table(&[
+    (
+        "",
+        &[
+            "about",
+            "unproven",
+            "hook",
+            "workers",
+            "code_on_workers",
+            "install",
+            "ports",
+            "env",
+            "files",
+            "master",
+            "worker",
+            "joined",
+            "jobs",
+            "progress",
+            "drain",
+        ],
+    ),
+    ("install", &["pip", "programs"]),
+    ("file", &["each_node", "each_worker"]),
+    ("master", &["run", "port", "ui", "ready", "restarts"]),
+    ("worker", &["run", "port", "ui", "ready", "restarts"]),
+    ("ready", &["port", "http", "line", "file"]),
+    ("joined", &["http", "count"]),
+    ("progress", &["http", "done", "total"]),
+    ("kind", &["run", "class", "install"]),
+]);
+
 /// The keys of the settings of `coordinator serve`.
 pub(crate) static SETTINGS: Table = Table(&[
     (
@@ -58,6 +113,8 @@ pub(crate) static SETTINGS: Table = Table(&[
             "tls",
             "aws",
             "limits",
+            "notify",
+            "notify_secret_file",
         ],
     ),
     (
@@ -87,6 +144,9 @@ pub(crate) static SETTINGS: Table = Table(&[
         "aws",
         &[
             "network",
+            "security_group",
+            "instance_profile",
+            "job_role",
             "region",
             "profile",
             "endpoint",

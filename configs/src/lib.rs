@@ -17,7 +17,9 @@ mod adhoc;
 mod check;
 mod client;
 mod conf;
+mod consul;
 mod diag;
+mod engine;
 mod env;
 mod file;
 mod git;
@@ -39,25 +41,32 @@ mod text;
 mod tree;
 mod units;
 mod warning;
+mod webhook;
 
 pub use adhoc::{AdHoc, ad_hoc};
 pub use client::{ClientSettings, parse_client};
+pub use consul::ConsulPolicy;
 pub use diag::{Diagnostic, Errors, MAX_ERRORS, Problem};
+pub use engine::{EngineFiles, compiled_in, compiled_in_text, parse_engine};
 pub use env::Lookup;
-pub use file::{MAX_FILE_BYTES, load, load_client, load_settings, read_text, text_of};
+pub use file::{MAX_FILE_BYTES, engine_files, load, load_client, load_settings, read_text, text_of};
 pub use git::{GitUrl, Repo};
 pub use iam::{IamError, IamPlace, Policy};
-pub use job::{Chosen, Code, Engine, Env, Job, JobFile, Limits, Machine, OnFailure, Spark, Workers};
+pub use job::{
+    Chosen, Code, Engine, Env, Input, InputFrom, Job, JobFile, Limits, Machine, OnFailure, Secret, Spark,
+    Step, Workers,
+};
 pub use names::{GitRef, InstanceType, JobName, RelPath};
 pub use older::{Import, import};
 pub use s3::S3Prefix;
 pub use settings::{
-    AwsSettings, ConsulFile, Given, SETTINGS_DEFAULTS, ServeLimits, Settings, StoreSettings, TlsFiles,
-    parse_settings,
+    AwsSettings, ConsulFile, Given, NetworkAt, SETTINGS_DEFAULTS, ServeLimits, Settings, StoreSettings,
+    TlsFiles, parse_settings,
 };
 pub use shared::{MAX_SHARED_BYTES, Shared, shared, shared_alone, take_shared};
 pub use units::{Secs, display_cents, display_size};
 pub use warning::Warning;
+pub use webhook::Webhook;
 
 use check::{Block, Mode};
 use diag::Sink;
@@ -81,14 +90,28 @@ const SHARED: &str = "defaults";
 /// # Errors
 /// Everything that is wrong with the file, at most [`MAX_ERRORS`].
 pub fn parse(file_name: &str, text: &str, env: &Lookup<'_>) -> Result<JobFile, Errors> {
+    parse_with(file_name, text, env, &EngineFiles::default())
+}
+
+/// The same, with engines beside the file.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with(
+    file_name: &str,
+    text: &str,
+    env: &Lookup<'_>,
+    engines: &EngineFiles,
+) -> Result<JobFile, Errors> {
     let mut sink = Sink::default();
     let base = builtin(&mut sink);
     let jobs = open(&mut sink, file_name, text)?.and_then(|root| {
         let root = older::modernise(&mut sink, &base, root)?;
-        let file = Blocks::find(&mut sink, &base, &root)?;
+        let file = Blocks::find(&mut sink, &base, &root, engines)?;
         let mode = Mode {
             lookup: Some(env),
             partial: false,
+            engines,
         };
         let jobs: Vec<Option<Job>> = file
             .jobs
@@ -112,13 +135,28 @@ pub fn parse_job(
     job: Option<&str>,
     sets: &[(String, String)],
 ) -> Result<Chosen, Errors> {
+    parse_job_with(file_name, text, env, &EngineFiles::default(), job, sets)
+}
+
+/// The same, with engines beside the file.
+///
+/// # Errors
+/// As [`parse_job`].
+pub fn parse_job_with(
+    file_name: &str,
+    text: &str,
+    env: &Lookup<'_>,
+    engines: &EngineFiles,
+    job: Option<&str>,
+    sets: &[(String, String)],
+) -> Result<Chosen, Errors> {
     let mut sink = Sink::default();
     let base = builtin(&mut sink);
     let root = open(&mut sink, file_name, text)?;
     let Some(root) = root.and_then(|root| older::modernise(&mut sink, &base, root)) else {
         return alone(sink, None);
     };
-    let Some(file) = Blocks::find(&mut sink, &base, &root) else {
+    let Some(file) = Blocks::find(&mut sink, &base, &root, engines) else {
         return alone(sink, None);
     };
     let names: Vec<&str> = file.jobs.iter().map(|entry| entry.key.as_str()).collect();
@@ -133,12 +171,14 @@ pub fn parse_job(
             let mode = Mode {
                 lookup: Some(env),
                 partial: false,
+                engines,
             };
             found = file.check(&mut sink, mode, entry, &sets);
         } else {
             let mode = Mode {
                 lookup: None,
                 partial: false,
+                engines,
             };
             file.check(&mut sink, mode, entry, &[]);
         }
@@ -162,7 +202,7 @@ struct Blocks<'n> {
 
 impl<'n> Blocks<'n> {
     /// Finds the jobs and checks the shared defaults by themselves.
-    fn find(sink: &mut Sink, builtin: &[Entry], root: &'n Node) -> Option<Self> {
+    fn find(sink: &mut Sink, builtin: &[Entry], root: &'n Node, engines: &EngineFiles) -> Option<Self> {
         let Value::Map(entries) = &root.value else {
             let problem = Problem::new(format!("the file holds {}, not jobs", root.value.kind()));
             sink.report(
@@ -188,6 +228,7 @@ impl<'n> Blocks<'n> {
             let mode = Mode {
                 lookup: None,
                 partial: true,
+                engines,
             };
             check::job(
                 sink,

@@ -82,7 +82,7 @@ fn to_json(node: &Node) -> Json {
     }
 }
 
-/// The keywords of JSON Schema that the schema uses, without patterns.
+/// The keywords of JSON Schema that the schema uses.
 fn check(schema: &Json, part: &Json, value: &Json, path: &str, wrong: &mut Vec<String>) {
     if let Some(name) = part["$ref"].as_str() {
         let name = name.strip_prefix("#/$defs/").unwrap();
@@ -99,6 +99,11 @@ fn check(schema: &Json, part: &Json, value: &Json, path: &str, wrong: &mut Vec<S
     {
         wrong.push(format!("{path}: {value} is not one of {allowed:?}"));
     }
+    if let (Some(pattern), Some(text)) = (part["pattern"].as_str(), value.as_str())
+        && !fits(pattern, text)
+    {
+        wrong.push(format!("{path}: {value} does not match {pattern}"));
+    }
     for (bound, sign) in [("minimum", 1.0), ("maximum", -1.0)] {
         if let (Some(bound), Some(number)) = (part[bound].as_f64(), value.as_f64())
             && (number - bound) * sign < 0.0
@@ -107,12 +112,12 @@ fn check(schema: &Json, part: &Json, value: &Json, path: &str, wrong: &mut Vec<S
         }
     }
     if let Some(choices) = part["anyOf"].as_array() {
-        let fits = |choice: &Json| {
+        let accepts = |choice: &Json| {
             let mut inner = Vec::new();
             check(schema, choice, value, path, &mut inner);
             inner.is_empty()
         };
-        if !choices.iter().any(fits) {
+        if !choices.iter().any(accepts) {
             wrong.push(format!("{path}: {value} fits no choice"));
         }
     }
@@ -126,6 +131,11 @@ fn check(schema: &Json, part: &Json, value: &Json, path: &str, wrong: &mut Vec<S
     }
     for (key, inner) in value.as_object().into_iter().flatten() {
         let path = format!("{path}.{key}");
+        if let Some(pattern) = part["propertyNames"]["pattern"].as_str()
+            && !fits(pattern, key)
+        {
+            wrong.push(format!("{path}: the name does not match {pattern}"));
+        }
         match (&part["properties"][key], &part["additionalProperties"]) {
             (Json::Null, Json::Bool(false)) => wrong.push(format!("{path}: unknown")),
             (Json::Null, Json::Null) => {}
@@ -133,6 +143,10 @@ fn check(schema: &Json, part: &Json, value: &Json, path: &str, wrong: &mut Vec<S
             (known, _) => check(schema, known, inner, &path, wrong),
         }
     }
+}
+
+fn fits(pattern: &str, text: &str) -> bool {
+    regex::Regex::new(pattern).unwrap().is_match(text)
 }
 
 fn is_kind(kind: &str, value: &Json) -> bool {
@@ -181,7 +195,7 @@ fn the_schema_refuses_what_the_parser_refuses() {
         "a: {worker: {}}",
         "a: {workers: three}",
         "a: {workers: {count: 0}}",
-        "a: {engine: ray}",
+        "a: {engine: Ray 2}",
         "a: 1",
     ] {
         assert!(!wrong_in(text).is_empty(), "{text}");

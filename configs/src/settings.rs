@@ -12,12 +12,15 @@ use crate::merge::merge;
 use crate::read::{Field, Section};
 use crate::text::quote;
 use crate::tree::{self, Entry, Value};
+use crate::webhook::{self, Webhook};
 use crate::{finish, sets};
 
 mod aws;
+mod network;
 pub(crate) mod values;
 
 pub use aws::AwsSettings;
+pub use network::NetworkAt;
 
 /// The compiled-in settings, which are their reference too.
 pub const SETTINGS_DEFAULTS: &str = include_str!("../coordinator.yml");
@@ -52,6 +55,10 @@ pub struct Settings {
     pub aws: Option<AwsSettings>,
     /// What it lets others take.
     pub limits: ServeLimits,
+    /// Who is told of every run.
+    pub notify: Vec<Webhook>,
+    /// File that holds what they are signed with.
+    pub notify_secret_file: Option<PathBuf>,
 }
 
 /// How much others may take of a server. What is not named comes from the files that its process may open.
@@ -210,6 +217,8 @@ fn settings(sink: &mut Sink, paths: &Paths, entries: &[Entry]) -> Option<Setting
         .and_then(|block| block.map_or(Some(None), |block| tls(sink, paths, &block)));
     let aws = top.sub(sink, "aws").and_then(|block| aws::aws(sink, &block));
     let limits = top.sub(sink, "limits").and_then(|block| limits(sink, &block));
+    let notify = optional(top.get("notify"), |field| webhook::read(sink, &field));
+    let notify_secret_file = optional(top.get("notify_secret_file"), |field| paths.read(sink, &field));
     Some(Settings {
         listen: listen?,
         admin: admin?,
@@ -221,6 +230,8 @@ fn settings(sink: &mut Sink, paths: &Paths, entries: &[Entry]) -> Option<Setting
         tls: tls?,
         aws: aws?,
         limits: limits?,
+        notify: notify?.unwrap_or_default(),
+        notify_secret_file: notify_secret_file?,
     })
 }
 

@@ -3,6 +3,7 @@
 
 use crate::check::Mode;
 use crate::diag::{Errors, Place, Problem, Sink};
+use crate::engine::EngineFiles;
 use crate::env::Lookup;
 use crate::git::Repo;
 use crate::job::{Chosen, Job};
@@ -38,7 +39,7 @@ pub fn shared(file_name: &str, text: &str) -> Result<Vec<Shared>, Errors> {
     let root = open(&mut sink, file_name, text)?;
     let jobs = root.and_then(|root| {
         let root = older::modernise(&mut sink, &base, root)?;
-        let file = Blocks::find(&mut sink, &base, &root)?;
+        let file = Blocks::find(&mut sink, &base, &root, &EngineFiles::default())?;
         let own = own_defaults(&root);
         let jobs: Vec<Option<Shared>> = file
             .jobs
@@ -97,6 +98,7 @@ fn one(sink: &mut Sink, file: &Blocks<'_>, own: &[Entry], entry: &Entry) -> Opti
     let mode = Mode {
         lookup: None,
         partial: false,
+        engines: &EngineFiles::default(),
     };
     let job = file.check(sink, mode, entry, &[])?;
     let entries = merge(own, block_of(sink, entry)?);

@@ -1,6 +1,7 @@
 //! Numbers with units: whole numbers, durations, sizes, money. Strict: what could be read in two ways is refused.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,15 @@ impl Secs {
     /// The same as a [`Duration`].
     pub fn as_duration(self) -> Duration {
         Duration::from_secs(self.0)
+    }
+}
+
+impl FromStr for Secs {
+    type Err = Problem;
+
+    /// As it is written in a job file.
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        duration(text)
     }
 }
 

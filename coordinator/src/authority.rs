@@ -92,6 +92,27 @@ impl Authority {
         Ok(authority)
     }
 
+    #[cfg(feature = "aws")]
+    /// A new authority, as the file of a folder would hold it, and what is pinned of it.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn fresh() -> Result<(String, Fingerprint), AuthorityError> {
+        let pem = make()?;
+        let fingerprint = Self::read(&pem).ok_or(AuthorityError::Kept)?.fingerprint();
+        Ok((String::from_utf8_lossy(&pem).into_owned(), fingerprint))
+    }
+
+    #[cfg(feature = "aws")]
+    /// Lays an authority down in the folder of a coordinator that has not been started there before.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn lay_down(home: &Home, pem: &str) -> Result<(), AuthorityError> {
+        home.kept(FILE, || Ok(pem.as_bytes().to_owned()))?;
+        Ok(())
+    }
+
     fn read(pem: &[u8]) -> Option<Self> {
         let certificate = CertificateDer::from_pem_slice(pem).ok()?;
         let key = PrivatePkcs8KeyDer::from_pem_slice(pem).ok()?;

@@ -3,9 +3,11 @@
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod local;
+mod machine;
+mod made;
 mod offered;
+mod timing;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use mayfly_configs::Job;
@@ -13,78 +15,25 @@ use mayfly_kit::tls::Fingerprint;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use mayfly_proto::{NodeId, RunId};
+use mayfly_proto::{NodeId, ON_MASTER, RunId};
 
-use crate::run::{Role, Wanted};
+use crate::check::{Check, Checks, Verdict};
+use crate::price::{self, Bounds, Hourly, Quote};
+use crate::run::Wanted;
 use crate::tokens::Joining;
+pub use machine::{Machine, Offer, Sight};
+pub use made::{Plan, Sizes};
 pub use offered::{Clouds, Offered};
 
-/// One machine of a run, as its cloud sees it.
+/// Whether a machine is one of a run's, as its cloud sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
-    /// The cloud's own name of it.
-    pub id: String,
-    /// The node that runs on it.
-    pub node: NodeId,
-    /// What it is for.
-    pub role: Role,
-    /// Where the fleet reaches it.
-    pub address: Option<IpAddr>,
-    /// When it was started.
-    pub started: Timestamp,
-    /// When it was observed to have ended; `None` while it runs or may run.
-    pub ended: Option<Timestamp>,
-    /// What it is, where machines are paid for.
-    pub offer: Option<Offer>,
-}
-
-/// What a machine is that somebody pays for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    /// Type, such as `m7g.large`.
-    pub kind: String,
-    /// Availability zone.
-    pub zone: String,
-    /// Whether it may be taken back at any time.
-    pub spot: bool,
-    /// What an hour costs, in millionths of a US dollar.
-    pub hourly_micros: u64,
-    /// When it was seen to be ending: nothing is paid from then on.
-    pub paid_until: Option<Timestamp>,
-}
-
-/// The least time that a machine on AWS is paid for (Amazon EC2 pricing: per second, a minute at least).
-const PAID_AT_LEAST: Duration = Duration::from_secs(60);
-
-impl Machine {
-    /// What it has cost so far, in millionths of a US dollar; nothing where machines are not paid for.
-    #[must_use]
-    pub fn cost_micros(&self, now: Timestamp) -> u64 {
-        let Some(offer) = &self.offer else { return 0 };
-        let end = offer.paid_until.or(self.ended).unwrap_or(now);
-        let lived = end.duration_since(self.started);
-        let lived = Duration::try_from(lived).unwrap_or_default().max(PAID_AT_LEAST);
-        let micros = u128::from(offer.hourly_micros) * lived.as_millis() / 3_600_000;
-        u64::try_from(micros).unwrap_or(u64::MAX)
-    }
-}
-
-/// What a look at the machines shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sight {
-    /// Every machine the run ever had.
-    pub machines: Vec<Machine>,
-    /// What keeps machines from coming, in words for people; empty when nothing does.
-    pub trouble: Option<String>,
-}
-
-/// What the machines of a job offer to the engine: cores, and memory in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sizes {
-    /// The one that drives the job.
-    pub master: (u32, u64),
-    /// Each of the others.
-    pub worker: (u32, u64),
+pub enum Admission {
+    /// It is.
+    Member,
+    /// It is not listed among them, or not yet.
+    NotSeen,
+    /// It is, and must not be taken in; why.
+    Refused(String),
 }
 
 /// How often a cloud is looked at.
@@ -116,6 +65,44 @@ pub enum CloudError {
     Permanent(String),
 }
 
+/// How machines and their coordinator come together. No `Debug`: it holds a key.
+#[derive(Clone)]
+pub enum Meeting {
+    /// It is there, at this URL.
+    At(String),
+    /// It is there, and may be elsewhere tomorrow: nodes look for it in the run's record.
+    InRecord,
+    /// It starts on the fleet's own master, from the package in the store that this key opens.
+    OnMaster {
+        /// For the master's eyes only.
+        key: String,
+        /// How long machines may be started: nobody is there to tell them a new join token.
+        until: Timestamp,
+    },
+    /// As whoever ordered the machines has arranged it: this coordinator makes nothing of theirs anew.
+    Arranged,
+}
+
+impl Meeting {
+    /// What stands in tags, and in files of nodes, for the coordinator's address.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        match self {
+            Self::At(url) => url,
+            Self::InRecord | Self::OnMaster { .. } | Self::Arranged => ON_MASTER,
+        }
+    }
+}
+
+/// What may work later, out of whatever went wrong.
+#[cfg(feature = "aws")]
+fn transient(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> CloudError {
+    CloudError::Transient {
+        what: what.to_owned(),
+        source: std::io::Error::other(source),
+    }
+}
+
 /// What the machines of a run are made for. No `Debug`: it holds secrets.
 #[derive(Clone)]
 pub struct Order {
@@ -123,8 +110,8 @@ pub struct Order {
     pub run: RunId,
     /// The resolved job: sizes of the machines.
     pub job: Job,
-    /// Where agents reach the coordinator.
-    pub coordinator: String,
+    /// How the machines find their coordinator.
+    pub meeting: Meeting,
     /// Authority that the coordinator's certificate comes from; `None` where it speaks plaintext.
     pub fingerprint: Option<Fingerprint>,
     /// Makes what each machine exchanges at `Enroll`, when it is made.
@@ -135,6 +122,8 @@ pub struct Order {
     pub owner: String,
     /// End of the run as it was launched.
     pub deadline: Timestamp,
+    /// What its machines are.
+    pub plan: Plan,
 }
 
 /// What the coordinator asks of a cloud. Every call may be repeated.
@@ -142,7 +131,19 @@ pub struct Order {
 pub trait Cloud: Send + Sync {
     /// Whether machines for this job can be had at all, as far as that can be asked before anything is made; and what they
     /// will be.
-    async fn check(&self, job: &Job) -> Result<Sizes, CloudError>;
+    async fn plan(&self, job: &Job) -> Result<Plan, CloudError>;
+    /// Looks at each thing that a launch of this job needs, with its record in `store` (`s3://bucket/prefix`).
+    async fn examine(&self, job: &Job, _store: &str, checks: &mut Checks) {
+        checks.0.push(match self.plan(job).await {
+            Ok(_) => Check::ok("machines", "to be had"),
+            Err(error) => Check::of("machines", Verdict::Problem, error, ""),
+        });
+    }
+    /// What a run of this job costs on machines of this plan; nothing, unless the cloud says otherwise.
+    fn quote(&self, job: &Job, plan: &Plan) -> Result<Quote, CloudError> {
+        let lots = price::lots(job, plan.sizes, |_, _| Hourly::default());
+        Ok(price::quote(lots, "", Bounds::of(job, Duration::ZERO)))
+    }
     /// Makes the run's groups, at zero, with their killer armed.
     async fn arm(&self, order: &Order) -> Result<(), CloudError>;
     /// Wants so many machines from now on, and none after `until`; the groups replace those that end, a bounded number
@@ -155,8 +156,18 @@ pub trait Cloud: Send + Sync {
     /// To zero, and the groups away; fails as long as a group is left. Whether machines are gone is for
     /// [`Cloud::observe`] to say.
     async fn release(&self, run: &RunId) -> Result<(), CloudError>;
+    /// Gives back the one machine that [`Sight::own`] names, with all that is left of the run: the last thing that a
+    /// coordinator does there.
+    async fn leave(&self, _run: &RunId) -> Result<(), CloudError> {
+        Ok(())
+    }
     /// The run is closed, or another's: what is remembered of it may go.
     async fn forget(&self, run: &RunId);
+    /// Whether the machine of this node is one of the run's, and may be taken in now. Where machines cannot be told apart,
+    /// who has a join token is believed.
+    async fn admit(&self, _run: &RunId, _node: &NodeId) -> Result<Admission, CloudError> {
+        Ok(Admission::Member)
+    }
     /// How often it is looked at.
     fn pace(&self) -> Pace;
     /// Whether its nodes have a Consul to elect a master in.

@@ -5,37 +5,45 @@
 //! child task that answers with an event.
 
 mod budget;
+mod decide;
 pub(crate) mod effects;
 mod fleet;
 mod past;
 pub(crate) mod receipt;
 mod saver;
+mod seat;
+mod task;
+mod told;
 mod view;
 
 pub use effects::commit_of;
-pub(crate) use effects::known;
+pub(crate) use effects::{decided, known};
 pub(crate) use past::{elapsed, past_of, since};
-pub(crate) use receipt::phase_times;
+pub(crate) use receipt::{phase_times, step_times};
+pub use seat::{Handle, Seat};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use mayfly_kit::store::Store;
-use mayfly_proto::{Attempt, NodeId, v1};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use mayfly_proto::{Attempt, NodeId};
+use tokio::sync::{oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::cloud::{Cloud, Machine, Order, Sight};
 use crate::home::Home;
-use crate::logs::Output;
-use crate::record::RunRecord;
+use crate::notify::{self, Notifier, Notify, What};
+use crate::record::{PhaseName, RunRecord};
 use crate::run::{Cancel, Desired, Effect, Event, Node, Report, Run, Stage};
+use told::State;
 
 /// How often time itself is looked at.
 const TICK: Duration = Duration::from_millis(100);
-/// Messages that wait for the owner of a run at most; senders wait beyond that.
-const QUEUE: usize = 1_024;
+/// How long webhooks are waited for at the end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What others ask of the owner of a run.
 #[derive(Debug)]
@@ -51,10 +59,14 @@ pub enum Message {
     ),
     /// Somebody wants the run to end.
     Cancel(Cancel),
-    /// The deadline is moved to so long from now.
-    Extend(Duration),
+    /// The deadline is moved to so long from now; answered once the record has it, with false if the run ends already.
+    Extend(Duration, oneshot::Sender<bool>),
     /// An effect is done.
     Done(Event),
+    /// The lease of the machines cannot be renewed, time and again; why.
+    LeaseTrouble(String),
+    /// The last machine, which this coordinator runs on, has been given back.
+    Left,
     /// What the cloud says of the machines.
     Looked {
         /// What was seen.
@@ -72,17 +84,6 @@ pub struct UnknownAttempt {
     current: Attempt,
 }
 
-/// What others see of a run.
-#[derive(Debug, Clone)]
-pub struct Handle {
-    /// To its owner.
-    pub messages: mpsc::Sender<Message>,
-    /// Its projection for people.
-    pub view: watch::Receiver<v1::RunView>,
-    /// The job's output.
-    pub output: Arc<Output>,
-}
-
 /// What a driver works with.
 pub struct Context {
     /// The cloud the run is on.
@@ -95,6 +96,11 @@ pub struct Context {
     pub order: Order,
     /// ETag of the record as it was made or read.
     pub etag: String,
+    /// Whether another coordinator, on the fleet's own master, is to take the run over: until then this one does nothing
+    /// to machines without having looked whether that has happened.
+    pub yields: bool,
+    /// Who is told of the run, beside those that its job names.
+    pub notify: Notify,
 }
 
 /// Where a driver begins.
@@ -110,12 +116,14 @@ pub struct Start {
 }
 
 /// Why a driver stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Stop {
     /// The run is closed.
     Closed,
-    /// Another coordinator owns the run: its machines are left to that one.
-    Superseded,
+    /// Another coordinator owns the run: its machines are left to that one. What this one sat on is for whoever follows.
+    Superseded(Seat),
+    /// The machine that this coordinator runs on is the last of the run, and is being taken away.
+    Left,
 }
 
 /// The owner of one run.
@@ -127,19 +135,22 @@ pub struct Driver {
     before: Duration,
     machines: Vec<Machine>,
     budget_cents: u64,
-    inbox: mpsc::Receiver<Message>,
-    outbox: mpsc::Sender<Message>,
-    view: watch::Sender<v1::RunView>,
+    seat: Seat,
     saver: saver::Saver,
-    wanted: watch::Sender<fleet::Task>,
+    wanted: watch::Sender<task::Task>,
     children: JoinSet<()>,
+    arming: Option<AbortHandle>,
     receipt: watch::Sender<String>,
+    usual: watch::Receiver<BTreeMap<PhaseName, f64>>,
+    notifier: Notifier,
+    posting: JoinSet<()>,
+    leaving: bool,
 }
 
 impl Driver {
-    /// A driver for a run whose record is in the store, and the handle to it.
+    /// A driver for a run whose record is in the store.
     #[must_use]
-    pub fn new(context: Context, start: Start) -> (Self, Handle) {
+    pub fn new(context: Context, start: Start, seat: Seat) -> Self {
         let Start {
             run,
             effects,
@@ -148,17 +159,15 @@ impl Driver {
         } = start;
         let budget_cents = context.order.job.limits.cost_cents;
         let context = Arc::new(context);
-        let (outbox, inbox) = mpsc::channel(QUEUE);
         let mut children = JoinSet::new();
         let saver = saver::Saver::start(&context, &mut children);
-        let (wanted, watch_wanted) = watch::channel(fleet::Task::Idle);
-        children.spawn(fleet::keep(Arc::clone(&context), watch_wanted, outbox.clone()));
-        let (view, watch_view) = watch::channel(v1::RunView::default());
-        let handle = Handle {
-            messages: outbox.clone(),
-            view: watch_view,
-            output: Arc::default(),
-        };
+        let (wanted, watch_wanted) = watch::channel(task::Task::Idle);
+        children.spawn(fleet::keep(Arc::clone(&context), watch_wanted, seat.outbox()));
+        let (told, usual) = watch::channel(BTreeMap::new());
+        children.spawn(effects::look_back(Arc::clone(&context), told));
+        let (notifier, posts) = notify::of(&context.notify, &context.order.job.notify);
+        let mut posting = JoinSet::new();
+        posting.spawn(posts);
         let mut driver = Self {
             context,
             run,
@@ -167,20 +176,27 @@ impl Driver {
             before: elapsed,
             machines: Vec::new(),
             budget_cents,
-            inbox,
-            outbox,
-            view,
+            seat,
             saver,
             wanted,
             children,
+            arming: None,
             receipt: watch::Sender::default(),
+            usual,
+            notifier,
+            posting,
+            leaving: false,
         };
-        driver.follow();
+        // One that is taken over was told of by whoever began it.
+        if elapsed.is_zero() {
+            driver.tell(What::Started, "");
+        }
         for effect in effects {
             driver.carry_out(effect);
         }
+        driver.follow();
         driver.publish();
-        (driver, handle)
+        driver
     }
 
     /// Runs until the run is closed and its record says so, or until it is another's.
@@ -188,11 +204,12 @@ impl Driver {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let superseded = self.saver.superseded();
-        while self.run.stage != Stage::Closed {
+        let mut left = false;
+        while self.run.stage != Stage::Closed && !left {
             tokio::select! {
-                message = self.inbox.recv() => match message {
-                    Some(message) => self.answer(message),
-                    None => break,
+                message = self.seat.next() => match message {
+                    Message::Left => left = true,
+                    message => self.answer(message),
                 },
                 _ = tick.tick() => {
                     self.apply(Event::Tick);
@@ -202,18 +219,21 @@ impl Driver {
                 Some(ended) = self.children.join_next() => report_panic(ended),
             }
         }
-        self.wanted.send_replace(fleet::Task::Stop);
+        self.wanted.send_replace(task::Task::Stop);
         if !superseded.is_cancelled() {
             self.saver.flush().await;
         }
-        let stop = if superseded.is_cancelled() {
-            Stop::Superseded
-        } else {
-            self.show();
-            Stop::Closed
-        };
         self.children.shutdown().await;
-        stop
+        if superseded.is_cancelled() {
+            return Stop::Superseded(self.seat);
+        }
+        if !left {
+            self.show();
+        }
+        // What was told last may still be on its way; nobody waits long for it.
+        self.notifier = Notifier::default();
+        let _late = tokio::time::timeout(FAREWELL, self.posting.join_next()).await;
+        if left { Stop::Left } else { Stop::Closed }
     }
 
     fn answer(&mut self, message: Message) {
@@ -229,10 +249,26 @@ impl Driver {
                 let _gone = reply.send(answer);
             }
             Message::Cancel(level) => self.apply(Event::CancelAsked(level)),
-            Message::Extend(from_now) => self.apply(Event::Extended(self.now() + from_now)),
+            Message::Extend(from_now, reply) => self.extend(from_now, reply),
             Message::Done(event) => self.apply(event),
+            Message::LeaseTrouble(reason) => self.tell(What::LeaseTrouble, &reason),
+            // Ends the loop that reads it.
+            Message::Left => {}
             Message::Looked { sight, released } => self.take_sight(sight, released),
         }
+    }
+
+    fn extend(&mut self, from_now: Duration, reply: oneshot::Sender<bool>) {
+        let deadline = self.now() + from_now;
+        self.apply(Event::Extended(deadline));
+        self.publish();
+        let moved = self.run.spec.deadline == deadline;
+        let saved = self.saver.watcher();
+        self.children.spawn(async move {
+            saved.wait().await;
+            // Whoever asked may have gone: the record has it all the same.
+            let _gone = reply.send(moved);
+        });
     }
 
     fn sync(&mut self, id: &NodeId, said: Attempt, report: Box<Report>) -> Result<Desired, UnknownAttempt> {
@@ -247,38 +283,65 @@ impl Driver {
     }
 
     fn take_sight(&mut self, sight: Sight, released: bool) {
-        let Sight { machines, trouble } = sight;
+        let Sight {
+            machines,
+            trouble,
+            own,
+        } = sight;
         if let Some(trouble) = trouble {
             self.apply(Event::Troubled(trouble));
         }
-        for ended in machines.iter().filter(|machine| machine.ended.is_some()) {
-            let known = self
-                .machines
-                .iter()
-                .any(|machine| machine.id == ended.id && machine.ended.is_some());
-            if !known {
-                self.apply(Event::MachineGone(ended.node.clone()));
-            }
+        for node in task::newly_ended(&self.machines, &machines) {
+            self.apply(Event::MachineGone(node));
         }
         self.machines = machines;
-        if let Some(reason) = budget::exceeded(&self.machines, self.budget_cents, &self.run.spec.timing) {
+        if let Some(reason) = budget::exceeded(
+            &self.machines,
+            self.budget_cents,
+            &self.run.spec.timing,
+            Timestamp::now(),
+        ) {
             self.apply(Event::OverBudget(reason));
         }
-        let releasing = matches!(self.run.stage, Stage::Releasing { gone: false });
-        if releasing && released && self.machines.iter().all(|machine| machine.ended.is_some()) {
+        if task::is_gone(&self.run, released, &self.machines) {
             self.apply(Event::FleetGone);
+        } else if task::is_last(&self.run, released, &self.machines, own.as_deref()) {
+            self.leave();
         }
+    }
+
+    /// Of all machines only the one that this coordinator runs on is left. Nobody observes its end from here, so that the
+    /// run is not closed: whoever looks next closes it.
+    fn leave(&mut self) {
+        if self.leaving {
+            return;
+        }
+        self.leaving = true;
+        let record = self.current_record();
+        self.saver.save(record.clone());
+        let receipt = receipt::Draft::of(&self.run, record, self.machines.clone());
+        let context = Arc::clone(&self.context);
+        self.children.spawn(effects::leave(
+            context,
+            receipt,
+            self.saver.watcher(),
+            self.seat.outbox(),
+        ));
     }
 
     fn apply(&mut self, event: Event) {
         let now = self.now();
         let before = self.run.phase();
+        let state = State::of(&self.run);
         let spare = Run::new(self.run.spec.clone());
         let (run, effects) = std::mem::replace(&mut self.run, spare).step(now, event);
         self.run = run;
-        self.follow();
         for effect in effects {
             self.carry_out(effect);
+        }
+        self.follow();
+        if let Some(what) = told::between(state, State::of(&self.run)) {
+            self.tell(what, "");
         }
         if self.run.phase() != before {
             tracing::debug!(run = %self.record.run, attempt = %self.run.attempt, phase = ?self.run.phase(), "phase");
@@ -286,11 +349,27 @@ impl Driver {
         }
     }
 
+    /// Tells whoever wants to be told of the run.
+    fn tell(&self, what: What, reason: &str) {
+        let event = notify::Event::of(what, &self.current_record(), reason, Timestamp::now());
+        self.notifier.tell(&event);
+    }
+
     /// Tells the keeper of the fleet what follows from the state.
-    fn follow(&self) {
+    fn follow(&mut self) {
         let spec = &self.run.spec;
         let end = past::at(&self.record, spec.deadline + spec.timing.overtime);
-        let next = fleet::Task::of(&self.run, self.now(), end);
+        let now = self.now();
+        let mut next = task::Task::of(&self.run, now, end);
+        if next == task::Task::Release {
+            if task::may_release(&self.run, now, self.saver.is_idle()) {
+                // What still waits to be armed would make again what is being taken away.
+                self.arming.take().iter().for_each(AbortHandle::abort);
+            } else {
+                // Nodes leave by themselves as soon as they are told: kept machines would be replaced.
+                next = task::Task::Idle;
+            }
+        }
         self.wanted.send_if_modified(|task| {
             let changed = *task != next;
             *task = next;
@@ -307,26 +386,31 @@ impl Driver {
                     Arc::clone(&self.context),
                     self.saver.watcher(),
                     attempt,
-                    self.outbox.clone(),
+                    self.seat.outbox(),
                 );
-                self.children.spawn(task);
+                self.arming = Some(self.children.spawn(task));
+            }
+            Effect::Begin(attempt) => {
+                let saved = self.saver.watcher();
+                self.children
+                    .spawn(effects::begin(saved, attempt, self.seat.outbox()));
             }
             Effect::ReadCommit => {
-                self.children.spawn(effects::read_commit(
+                // The store refuses the record of a coordinator whose run is another's: that one gives nothing up.
+                self.saver.save(self.current_record());
+                self.children.spawn(effects::give_up(
                     Arc::clone(&self.context),
-                    self.outbox.clone(),
+                    self.saver.watcher(),
+                    self.run.attempt,
+                    self.seat.outbox(),
                 ));
             }
             Effect::WriteReceipt => {
                 let receipt = receipt::Draft::of(&self.run, self.current_record(), self.machines.clone());
                 let context = Arc::clone(&self.context);
                 let slot = self.receipt.clone();
-                self.children.spawn(effects::write_receipt(
-                    context,
-                    receipt,
-                    slot,
-                    self.outbox.clone(),
-                ));
+                self.children
+                    .spawn(effects::write_receipt(context, receipt, slot, self.seat.outbox()));
             }
         }
     }
@@ -353,12 +437,9 @@ impl Driver {
             &self.context,
             &self.machines,
             &self.receipt.borrow(),
+            &self.usual.borrow(),
         );
-        self.view.send_if_modified(|shown| {
-            let changed = *shown != view;
-            *shown = view;
-            changed
-        });
+        self.seat.show(view);
     }
 }
 

@@ -7,31 +7,40 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use axum::Router;
 use mayfly_configs::AwsSettings;
 use mayfly_kit::admin::Admin;
-use mayfly_kit::consul::{Consul, ConsulSettings};
+use mayfly_kit::consul::Consul;
 use mayfly_kit::store::{Access, Store, StoreConfig};
 use mayfly_kit::tls::Fingerprint;
+use mayfly_proto::RunId;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cloud::local::{LocalCloud, Patience, Site, timing};
 use crate::cloud::{Clouds, Offered};
-use crate::consul::{self, Announced, Place};
+use crate::consul::{self, Announced, Place, Sides};
+use crate::driver::Message;
 use crate::grpc;
 use crate::home::{BUCKET, Home};
 use crate::metrics;
-use crate::server::{Parts, Server};
+use crate::notify::Notify;
+use crate::placed::wish::Wish;
+use crate::run::Cancel;
+use crate::server::{Parts, Placement, Server};
 use crate::serving::{Addresses, Serving};
+use crate::shelf::Shelf;
 use crate::tokens::Tokens;
 use crate::toolchain::{self, Step};
-use crate::transport::{Gate, Listen, ServerTls};
+use crate::transport::{Gate, Listen, Listening, ServerTls};
+use crate::web::Web;
 
 /// Region of the embedded store: any would do, clients want one.
 const REGION: &str = "us-east-1";
 /// What is asked of a store to see whether it answers; nothing is there.
 const PROBE: &str = "runs/probe";
+const DRAW: &str = "draw the coordinator's tokens";
 const ALREADY: &str =
     "another `coordinator serve` runs with this folder; use it, or choose another folder with --home";
 
@@ -48,14 +57,16 @@ pub struct Options {
     pub admin: Option<SocketAddr>,
     /// Release of Spark that the nodes run.
     pub spark: String,
-    /// Consul as its nodes are told to use it, if there is one.
-    pub consul: Option<ConsulSettings>,
+    /// Consul, if there is one.
+    pub consul: Option<Sides>,
     /// A store of S3; none is the embedded one.
     pub store: Option<StoreConfig>,
     /// Where in AWS fleets are launched, if anywhere.
     pub aws: Option<AwsSettings>,
     /// What it is embedded in.
     pub life: Life,
+    /// Who is told of its runs, beside those that their jobs name.
+    pub notify: Notify,
 }
 
 /// How long a coordinator lives.
@@ -67,6 +78,80 @@ pub enum Life {
     Server,
 }
 
+/// What a coordinator is put together from.
+pub(crate) struct Pieces {
+    pub(crate) home: Home,
+    pub(crate) store: OpenStore,
+    pub(crate) listening: Listening,
+    pub(crate) clouds: Clouds,
+    pub(crate) tokens: Tokens,
+    pub(crate) placement: Placement,
+    pub(crate) runs_max: usize,
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) serving: Option<Serving>,
+    /// The token of nodes in a Consul that is this coordinator's own.
+    pub(crate) nodes_in_consul: Option<String>,
+    pub(crate) notify: Notify,
+}
+
+/// A coordinator that does not answer yet: what it takes over, it does before that.
+pub(crate) struct Opened {
+    pub(crate) server: Arc<Server>,
+    home: Home,
+    store: OpenStore,
+    listening: Listening,
+    token: String,
+    admin: TcpListener,
+    serving: Option<Serving>,
+}
+
+impl Opened {
+    /// Answers from now on.
+    ///
+    /// # Errors
+    /// The system does not say where it listens.
+    pub(crate) fn serve_from_now_on(self) -> anyhow::Result<Embedded> {
+        let Self {
+            server,
+            home,
+            store,
+            listening,
+            token,
+            admin,
+            serving,
+        } = self;
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let (url, fingerprint) = (listening.url.clone(), listening.fingerprint());
+        let web = Web::new(Arc::clone(&server), &url, home, stopping.clone());
+        let page = web.router();
+        tasks.spawn(serve_grpc(
+            Arc::clone(&server),
+            listening.gate,
+            page,
+            stopping.clone(),
+        ));
+        tasks.spawn(web.clone().sample());
+        if let Some(tls) = listening.tls {
+            tasks.spawn(keep_current(tls, stopping.clone()));
+        }
+        let admin_addr = admin.local_addr()?;
+        tasks.spawn(serve_admin(Arc::clone(&server), admin, stopping));
+        Ok(Embedded {
+            url,
+            token,
+            fingerprint,
+            store,
+            admin: admin_addr,
+            server,
+            web,
+            stop,
+            tasks,
+            _serving: serving,
+        })
+    }
+}
+
 /// The store alone. No `Debug`: it knows the keys.
 pub struct OpenStore {
     /// A client of it.
@@ -76,6 +161,8 @@ pub struct OpenStore {
     /// The bucket's folder on this machine, where the store is the embedded one.
     pub folder: Option<PathBuf>,
     server: Option<mayfly_s3::Server>,
+    /// What carries its connections, where it is reached through a coordinator elsewhere.
+    _way: JoinSet<()>,
 }
 
 /// A whole coordinator in this process.
@@ -91,12 +178,14 @@ pub struct Embedded {
     /// Where the admin pages are.
     pub admin: SocketAddr,
     server: Arc<Server>,
+    web: Web,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     _serving: Option<Serving>,
 }
 
-fn loopback() -> SocketAddr {
+/// A free port of this machine alone.
+pub(crate) fn loopback() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
@@ -141,6 +230,7 @@ pub async fn open_store_at(home: &Home, listen: SocketAddr) -> anyhow::Result<Op
         config,
         folder: Some(home.store().join(BUCKET)),
         server: Some(server),
+        _way: JoinSet::new(),
     })
 }
 
@@ -158,11 +248,18 @@ impl OpenStore {
             config,
             folder: None,
             server: None,
+            _way: JoinSet::new(),
         })
     }
 
+    /// The same, reached as long as these tasks live.
+    #[must_use]
+    pub(crate) fn by(self, way: JoinSet<()>) -> Self {
+        Self { _way: way, ..self }
+    }
+
     /// Where the embedded store listens.
-    fn addr(&self) -> Option<SocketAddr> {
+    pub(crate) fn addr(&self) -> Option<SocketAddr> {
         self.server.as_ref().map(mayfly_s3::Server::addr)
     }
 
@@ -213,7 +310,7 @@ async fn listen(told: Option<SocketAddr>, known: Option<SocketAddr>) -> anyhow::
 }
 
 /// The program `agent` lies beside this one.
-fn agent_program() -> anyhow::Result<PathBuf> {
+pub(crate) fn agent_program() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("find this program")?;
     let agent = own.with_file_name("agent");
     anyhow::ensure!(
@@ -245,30 +342,23 @@ impl Embedded {
         let listener = listen(options.listen.address, known.listen).await?;
         let at = listener.local_addr()?;
         let listening = options.listen.protect(listener, &home)?;
-        let fingerprint = listening.fingerprint();
-        let url = listening.url.clone();
         if let Some(serving) = &serving {
             let addresses = Addresses {
                 listen: Some(at),
                 store: store.addr(),
-                url: url.clone(),
+                url: listening.url.clone(),
             };
             serving.remember(&addresses).context("write serve.json")?;
         }
-        let patience = match options.life {
-            Life::Command => Patience::COMMAND,
-            Life::Server => Patience::SERVER,
+        let (patience, tokens) = match options.life {
+            Life::Command => (Patience::COMMAND, Tokens::generate().context(DRAW)?),
+            Life::Server => (Patience::SERVER, Tokens::kept(&home)?),
         };
-        let tokens = match options.life {
-            Life::Command => Tokens::generate().context("draw the coordinator's tokens")?,
-            Life::Server => Tokens::kept(&home)?,
-        };
-        let token = tokens.people().to_owned();
         let site = Site {
             agent,
             store: store.for_nodes()?,
             toolchain,
-            consul: options.consul.clone(),
+            consul: options.consul.as_ref().map(|sides| sides.nodes.clone()),
             alone: patience.alone,
         };
         let aws = match &options.aws {
@@ -281,40 +371,76 @@ impl Embedded {
             timing: timing(patience),
         });
         clouds.extend(aws);
+        let embedded = Self::open(Pieces {
+            home,
+            store,
+            listening,
+            clouds,
+            tokens,
+            placement: Placement::Here,
+            runs_max: options.runs_max,
+            admin: options.admin,
+            serving,
+            nodes_in_consul: None,
+            notify: options.notify,
+        });
+        let embedded = embedded.await?;
+        if options.life == Life::Server {
+            embedded.server.adopt().await.context("take over the open runs")?;
+        }
+        embedded.serve_from_now_on()
+    }
+
+    /// What has been put together, listening and not yet answering.
+    ///
+    /// # Errors
+    /// There is no port for its pages.
+    pub(crate) async fn open(pieces: Pieces) -> anyhow::Result<Opened> {
+        let Pieces {
+            home,
+            store,
+            listening,
+            clouds,
+            tokens,
+            placement,
+            runs_max,
+            admin,
+            serving,
+            nodes_in_consul,
+            notify,
+        } = pieces;
+        let admin = TcpListener::bind(admin.unwrap_or_else(loopback))
+            .await
+            .context("listen for admin")?;
+        let token = tokens.people().to_owned();
         let server = Server::new(Parts {
             clouds,
             store: store.store.clone(),
-            home,
+            shelf: Some(Shelf::of(&store)),
+            home: home.clone(),
             tokens,
-            url: url.clone(),
-            security: listening.security,
-            runs_max: options.runs_max,
+            url: listening.url.clone(),
+            security: listening.security.clone(),
+            runs_max,
+            placement,
+            nodes_in_consul,
+            notify,
         });
-        if serving.is_some() {
-            server.adopt().await.context("take over the open runs")?;
-        }
-        let (stop, stopping) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(serve_grpc(Arc::clone(&server), listening.gate, stopping.clone()));
-        if let Some(tls) = listening.tls {
-            tasks.spawn(keep_current(tls, stopping.clone()));
-        }
-        let admin = TcpListener::bind(options.admin.unwrap_or_else(loopback))
-            .await
-            .context("listen for admin")?;
-        let admin_addr = admin.local_addr()?;
-        tasks.spawn(serve_admin(Arc::clone(&server), admin, stopping));
-        Ok(Self {
-            url,
-            token,
-            fingerprint,
-            store,
-            admin: admin_addr,
+        Ok(Opened {
             server,
-            stop,
-            tasks,
-            _serving: serving,
+            home,
+            store,
+            listening,
+            token,
+            admin,
+            serving,
         })
+    }
+
+    /// The address of a page, which lets the browser in that is sent there: for the person who started this.
+    #[must_use]
+    pub fn entrance(&self, path: &str) -> String {
+        self.web.entrance(&self.url, path)
     }
 
     /// Lets others find this coordinator in Consul.
@@ -325,6 +451,25 @@ impl Embedded {
             admin: self.admin,
         };
         consul::announce(consul, place, Arc::clone(&self.server))
+    }
+
+    #[cfg(feature = "aws")]
+    /// Begins to follow a run whose coordinator lives on its own master.
+    ///
+    /// # Errors
+    /// There is no such run, or another command on this machine follows it.
+    pub(crate) async fn follow(&self, run: &RunId) -> Result<(), crate::server::ServerError> {
+        self.server.follow_of_another(run).await
+    }
+
+    /// Asks the coordinator that lives on a run's own master to end the run, through the store.
+    ///
+    /// # Errors
+    /// The store does not take it.
+    pub(crate) async fn ask(&self, run: &str, level: Cancel) -> anyhow::Result<()> {
+        let run: RunId = run.parse()?;
+        Wish::ask(&self.store.store, &run, &Message::Cancel(level)).await?;
+        Ok(())
     }
 
     /// Waits until every run is closed; no new one should be launched meanwhile.
@@ -351,7 +496,7 @@ impl Embedded {
 async fn aws_cloud(
     settings: &AwsSettings,
     store: &StoreConfig,
-    consul: Option<ConsulSettings>,
+    consul: Option<Sides>,
 ) -> anyhow::Result<Offered> {
     let place = mayfly_aws::Place {
         region: settings.region.clone(),
@@ -360,12 +505,13 @@ async fn aws_cloud(
     };
     let site = crate::cloud::aws::AwsSite {
         account: mayfly_aws::Account::open(&place).await?,
-        network: settings.network.clone(),
+        network: crate::cloud::aws::Place::of(settings, consul.as_ref().map(|sides| &sides.own))?,
         image: settings.image.clone(),
         key_pair: settings.key_pair.clone(),
-        consul,
+        consul: consul.map(|sides| sides.nodes),
         store_endpoint: store.endpoint.clone(),
         look_every: settings.look_every.as_duration(),
+        own: None,
     };
     Ok(Offered {
         name: "aws",
@@ -379,7 +525,7 @@ async fn aws_cloud(
 async fn aws_cloud(
     _settings: &AwsSettings,
     _store: &StoreConfig,
-    _consul: Option<ConsulSettings>,
+    _consul: Option<Sides>,
 ) -> anyhow::Result<Offered> {
     anyhow::bail!("the settings name a network of AWS, and this program was built without the feature `aws`")
 }
@@ -392,8 +538,8 @@ async fn keep_current(tls: Arc<ServerTls>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-async fn serve_grpc(server: Arc<Server>, gate: Gate, stop: watch::Receiver<bool>) {
-    if let Err(error) = grpc::serve(server, gate, stop).await {
+async fn serve_grpc(server: Arc<Server>, gate: Gate, page: Router, stop: watch::Receiver<bool>) {
+    if let Err(error) = grpc::serve(server, gate, page, stop).await {
         tracing::error!(%error, "the gRPC server failed");
     }
 }

@@ -6,16 +6,19 @@
 #[cfg(feature = "aws")]
 pub mod fleet;
 mod nodes;
+#[cfg(feature = "aws")]
+mod verdict;
 
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use mayfly_kit::crash::{self, Point};
+use mayfly_kit::layout;
 use mayfly_kit::store::{Replaced, Store};
-use mayfly_kit::{layout, records};
 use mayfly_proto::RunId;
 
 use crate::cloud::local::processes;
-use crate::driver::{commit_of, phase_times};
+use crate::driver::{decided, phase_times, step_times};
 use crate::embedded::OpenStore;
 use crate::home::{BUCKET, Home, RunLock};
 use crate::record::{Ended, Outcome, PhaseMark, PhaseName, Receipt, ReleaseProof, RunRecord, SCHEMA};
@@ -60,6 +63,11 @@ pub async fn scan(home: &Path, open: &OpenStore) -> anyhow::Result<Vec<Leftover>
         if shared && !record.as_ref().is_some_and(|(record, _)| here(record)) {
             continue;
         }
+        // That the command which launched it is gone says nothing of a run whose coordinator lives elsewhere.
+        let elsewhere = |record: &RunRecord| record.on_master || record.control.is_some();
+        if record.as_ref().is_some_and(|(record, _)| elsewhere(record)) {
+            continue;
+        }
         let open = record.as_ref().is_some_and(|(record, _)| !record.is_closed());
         let alive = processes.iter().filter(|process| process.run == run).count();
         // A coordinator that serves is started again: for as long as they live, its nodes wait for it.
@@ -95,7 +103,8 @@ pub async fn sweep(home: &Path, store: &Store, found: &[Leftover]) -> anyhow::Re
             continue;
         };
         let run = left.run.clone();
-        tokio::task::spawn_blocking(move || processes::kill_all_of(&run)).await?;
+        let killed = tokio::task::spawn_blocking(move || processes::kill_all_of(&run));
+        crash::around(Point::SweepKill, killed).await?;
         close(&home, store, left, &lock).await?;
         closed.push(left.run.clone());
     }
@@ -179,14 +188,14 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
         return Ok(());
     }
     store.abort_all(&layout::run(&left.run)).await?;
-    let commit = commit_of(store, &left.run).await?;
+    let commit = decided(store, &left.run, record.attempt).await?;
     let nodes = nodes::of(home, store, &record).await?;
     let machines = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
     let now = Timestamp::now();
-    let ended = record.ended.clone().unwrap_or_else(|| match &commit {
-        Some(commit) => ended_of(commit),
-        None => died(left),
-    });
+    let committed = commit
+        .as_ref()
+        .map(|commit| Ended::committed(commit.exit_code, &commit.cause));
+    let ended = Ended::settled(record.ended.clone(), committed).unwrap_or_else(|| died(left));
     record.ended = Some(ended.clone());
     record.phases.push(PhaseMark {
         phase: PhaseName::Closed,
@@ -203,6 +212,7 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
         ended,
         attempts: record.attempt.number(),
         phases: phase_times(&record, now),
+        steps: commit.as_ref().map(step_times).unwrap_or_default(),
         total_secs: now.duration_since(record.created).as_secs_f64(),
         nodes,
         cost_micros: 0,
@@ -217,34 +227,17 @@ async fn close(home: &Home, store: &Store, left: &Leftover, _held: &RunLock) -> 
             machines_gone: machines,
             observed: now,
         },
+        account: None,
+        why: None,
     };
-    store
-        .put(&layout::receipt(&left.run), serde_json::to_vec_pretty(&receipt)?)
-        .await?;
-    match store
-        .replace(
-            &layout::record(&left.run),
-            serde_json::to_vec_pretty(&record)?,
-            &etag,
-        )
-        .await?
-    {
+    let key = layout::receipt(&left.run);
+    let put = store.put(&key, serde_json::to_vec_pretty(&receipt)?);
+    crash::around(Point::SweepReceipt, put).await?;
+    let key = layout::record(&left.run);
+    let put = store.replace(&key, serde_json::to_vec_pretty(&record)?, &etag);
+    match crash::around(Point::SweepRecord, put).await? {
         Replaced::Yes(_) => Ok(()),
         Replaced::Conflict => anyhow::bail!("the record of {} changed while it was being closed", left.run),
-    }
-}
-
-fn ended_of(commit: &records::Commit) -> Ended {
-    let succeeded = commit.exit_code == Some(0);
-    Ended {
-        outcome: if succeeded {
-            Outcome::Succeeded
-        } else {
-            Outcome::JobFailed
-        },
-        reason: commit.cause.clone(),
-        exit_code: commit.exit_code,
-        last_lines: Vec::new(),
     }
 }
 

@@ -3,13 +3,17 @@
 mod agents;
 mod callers;
 pub mod decode;
+mod encode;
 mod limit;
 mod people;
+
+pub(crate) use encode::role_on_wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mayfly_kit::error::chain;
 use mayfly_proto::v1::agent_service_server::AgentServiceServer;
 use mayfly_proto::v1::run_service_server::RunServiceServer;
 use mayfly_proto::{IdError, RunId};
@@ -17,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
+use tonic::service::Routes;
 use tonic::transport::Server as Transport;
 use tonic::{Code, Request, Status};
 
@@ -34,13 +39,15 @@ const CONNECTION_AGE: Duration = Duration::from_secs(6 * 3600);
 /// Connections that wait to be served.
 const BACKLOG: usize = 64;
 
-/// Serves until `stop` says true. The listener is bound by the caller, who knows the port.
+/// Serves nodes, people's programs and, with what is no gRPC, `page`, until `stop` says true. The listener is bound by the
+/// caller, who knows the port.
 ///
 /// # Errors
 /// The listener fails.
 pub async fn serve(
     server: Arc<Server>,
     gate: Gate,
+    page: axum::Router,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), tonic::transport::Error> {
     let refusals = Refusals::default();
@@ -60,6 +67,9 @@ pub async fn serve(
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .max_connection_age(CONNECTION_AGE)
+        // Browsers on this machine: over TLS they speak HTTP/2 too.
+        .accept_http1(true)
+        .add_routes(Routes::from(page))
         .add_service(Limited::new(agents))
         .add_service(Limited::new(people))
         .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async move {
@@ -111,28 +121,18 @@ fn bad_id(error: IdError) -> Status {
     Status::invalid_argument(error.to_string())
 }
 
-/// The message of an error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 fn status(error: ServerError) -> Status {
     let code = match &error {
-        ServerError::BadJob(_) | ServerError::NoSuchCloud { .. } | ServerError::NoConsul(_) => {
-            Code::InvalidArgument
-        }
+        ServerError::BadJob(_)
+        | ServerError::NoSuchCloud { .. }
+        | ServerError::NoConsul(_)
+        | ServerError::TooLate => Code::InvalidArgument,
         ServerError::NoSuchRun(_) => Code::NotFound,
-        ServerError::Closed(_) | ServerError::Foreign(_) | ServerError::Impossible(_) => {
-            Code::FailedPrecondition
-        }
-        ServerError::Home(_) | ServerError::Io { .. } => Code::Internal,
+        ServerError::Closed(_)
+        | ServerError::Ending(_)
+        | ServerError::Foreign(_)
+        | ServerError::Impossible(_) => Code::FailedPrecondition,
+        ServerError::Home(_) | ServerError::Io { .. } | ServerError::Package(_) => Code::Internal,
         ServerError::Full(_) => Code::ResourceExhausted,
         ServerError::Store(_) | ServerError::Cloud(_) => Code::Unavailable,
     };

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::time::Duration;
 
+use mayfly_kit::crash::{self, Point};
 use mayfly_kit::layout;
 use mayfly_kit::store::{Store, StoreError};
 use tempfile::NamedTempFile;
@@ -117,9 +118,10 @@ impl Incoming {
         // The others go on while this one is stored.
         drop(uploads);
         let (into, to) = (store.clone(), key.clone());
-        let mut storing = self
-            .storing
-            .spawn(async move { upload::file(&into, upload.file.path(), &to).await });
+        let mut storing = self.storing.spawn(async move {
+            let put = upload::file(&into, upload.file.path(), &to);
+            crash::around(Point::BundlePut, put).await
+        });
         match timeout(ANSWER_WITHIN, &mut storing).await {
             Ok(stored) => {
                 stored.map_err(std::io::Error::other)??;

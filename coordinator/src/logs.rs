@@ -1,13 +1,19 @@
-//! The job's output as it comes, for those who watch: the last lines, in memory. The durable copy is in the store.
+//! The job's output as it comes, for those who watch: the last lines, in memory. The durable copy is in the store, in chunks.
+
+pub mod stored;
 
 use std::collections::{HashMap, VecDeque};
+use std::io::Read as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use flate2::read::MultiGzDecoder;
 use mayfly_proto::v1::LogBatch;
 use tokio::sync::watch;
 
 /// Lines kept for whoever comes late; a watcher that is slower than this misses lines and is told so.
 const LINES_MAX: usize = 20_000;
+/// Largest chunk of the store, compressed and as text, in bytes.
+pub(crate) const CHUNK_MAX: u64 = 64 << 20;
 /// Lines in one batch to a watcher.
 const BATCH_MAX: usize = 500;
 
@@ -110,6 +116,15 @@ impl Output {
             lines: lines.collect(),
         })
     }
+}
+
+/// The text of a chunk of the store, up to [`CHUNK_MAX`].
+pub(crate) fn unpack(bytes: &[u8]) -> std::io::Result<String> {
+    let mut text = Vec::new();
+    MultiGzDecoder::new(bytes)
+        .take(CHUNK_MAX)
+        .read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 #[cfg(test)]

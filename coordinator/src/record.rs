@@ -1,13 +1,22 @@
 //! What the store holds of a run: `run.json` and `receipt.json`.
 
+mod account;
+mod spark;
+mod why;
+
 use jiff::Timestamp;
 use mayfly_configs::Job;
 use mayfly_proto::{Attempt, NodeId, RunId};
 use serde::{Deserialize, Serialize};
 
+use crate::cloud::Plan;
 use crate::run::JobEnd;
 
-/// Version of the shape of [`RunRecord`] and [`Receipt`].
+pub use account::{Account, Advice, Group, Part, Prediction, Waste};
+pub use spark::{Failure, Lost, Point, Scaling, Skew, Summary, Unfinished};
+pub use why::{Evidence, UNKNOWN, Why};
+
+/// Version of the shape of [`RunRecord`], [`Receipt`] and what they hold.
 pub const SCHEMA: u32 = 1;
 
 /// Phases of a run, in order.
@@ -126,6 +135,39 @@ pub struct Ended {
     pub last_lines: Vec<String>,
 }
 
+impl Ended {
+    /// How a run ended whose commit says this of its job.
+    #[must_use]
+    pub fn committed(exit_code: Option<i32>, cause: &str) -> Self {
+        let succeeded = exit_code == Some(0);
+        Self {
+            outcome: if succeeded {
+                Outcome::Succeeded
+            } else {
+                Outcome::JobFailed
+            },
+            reason: if succeeded || !cause.is_empty() {
+                cause.to_owned()
+            } else {
+                "the job failed".to_owned()
+            },
+            exit_code,
+            last_lines: Vec::new(),
+        }
+    }
+
+    /// What is true once no machine is left that could commit: `committed`, whatever was thought before, if the store has a
+    /// commit. A commit may have been written in the very moment in which the run was given up.
+    #[must_use]
+    pub fn settled(thought: Option<Self>, committed: Option<Self>) -> Option<Self> {
+        match (thought, committed) {
+            (Some(thought), Some(committed)) if thought.outcome == committed.outcome => Some(thought),
+            (_, Some(committed)) => Some(committed),
+            (thought, None) => thought,
+        }
+    }
+}
+
 /// `run.json`: changed by compare-and-swap only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -147,8 +189,22 @@ pub struct RunRecord {
     pub cloud: String,
     /// Where its nodes' folders are on this machine (local cloud only).
     pub folder: Option<std::path::PathBuf>,
-    /// Where the coordinator of this run was reachable when it last wrote.
+    /// Where the coordinator of this run was reachable when it last wrote; empty while the one on its own master has not
+    /// written yet.
     pub coordinator: String,
+    /// Whether its coordinator lives on its own master.
+    #[serde(default)]
+    pub on_master: bool,
+    /// The network whose team's server drives it, on whichever machine that one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
+    /// What its machines are; records of before have none.
+    #[serde(default)]
+    pub plan: Option<Plan>,
+    /// Drawn by each coordinator that makes the run or takes it over: what two of them write is never the same text, which
+    /// would be the same version to the store.
+    #[serde(default)]
+    pub claim: String,
     /// When the record was made.
     pub created: Timestamp,
     /// When the run ends, whatever happens.
@@ -194,6 +250,9 @@ pub struct Receipt {
     pub attempts: u32,
     /// Time in each phase, in order.
     pub phases: Vec<PhaseTime>,
+    /// Each step of a job that is several, as far as they were run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepTime>,
     /// From the record to `closed`, in seconds.
     pub total_secs: f64,
     /// Every node that ever belonged to the run.
@@ -213,6 +272,23 @@ pub struct Receipt {
     pub results_folder: Option<std::path::PathBuf>,
     /// What was looked at to be sure that nothing is left.
     pub release: ReleaseProof,
+    /// What it adds up to; receipts of before, and those of runs whose coordinator died, have none.
+    #[serde(default)]
+    pub account: Option<Account>,
+    /// Why the run ended so; `None` after success, and in receipts of before.
+    #[serde(default)]
+    pub why: Option<Why>,
+}
+
+/// How one step of a job ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepTime {
+    /// Its name.
+    pub step: String,
+    /// Its exit code; `None` when a signal ended it.
+    pub exit_code: Option<i32>,
+    /// Seconds.
+    pub secs: f64,
 }
 
 /// Time spent in one phase of one attempt.

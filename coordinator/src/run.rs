@@ -18,7 +18,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mayfly_proto::{Attempt, NodeId};
@@ -40,6 +40,10 @@ pub struct Spec {
     pub min_workers: u32,
     /// Whether all nodes are alike: each attempt chooses its master among them.
     pub alike: bool,
+    /// Whether the workers that say they are ready count, because the engine does not count them.
+    pub counts_nodes: bool,
+    /// Whether the master must know where the workers are when its job starts.
+    pub names_workers: bool,
     /// End of the run, whatever happens.
     pub deadline: Duration,
     /// Longest time to form.
@@ -59,7 +63,9 @@ pub struct Timing {
     pub sync: Duration,
     /// The same while the fleet forms or is collected, when a person waits.
     pub sync_fast: Duration,
-    /// Silence after which a node counts as lost.
+    /// Silence after which people are told of it.
+    pub silent_after: Duration,
+    /// Silence after which a node counts as lost: longer where a network may be parted for a while.
     pub lost_after: Duration,
     /// How long a node lives without an answer.
     pub lease: Duration,
@@ -71,6 +77,8 @@ pub struct Timing {
     pub overtime: Duration,
     /// How long a job may go on with no worker left.
     pub without_workers: Duration,
+    /// Whether nodes end by themselves when the run is over; not where their group ends them, and replaces those that do.
+    pub nodes_leave: bool,
 }
 
 /// What happened.
@@ -82,6 +90,8 @@ pub enum Event {
     Armed(Attempt),
     /// The cloud refused for good; nothing will come up.
     CloudFailed(String),
+    /// The record says that this attempt works: its job may begin.
+    Begun(Attempt),
     /// A node introduced itself.
     Enrolled(Node),
     /// A node's report on an attempt.
@@ -94,12 +104,12 @@ pub enum Event {
     CancelAsked(Cancel),
     /// The deadline was moved to this time from the run's start.
     Extended(Duration),
-    /// What the store holds as the commit of this run.
+    /// What the store holds as the commit of this run; without one its attempt cannot commit any more.
     CommitRead(Option<Commit>),
     /// No machine of the run is left.
     FleetGone,
-    /// The receipt is in the store.
-    ReceiptWritten,
+    /// The receipt is in the store, which held this as the run's commit when no machine was left.
+    ReceiptWritten(Option<Commit>),
     /// The budget is used up, but for what it takes to save what there is.
     OverBudget(String),
     /// Time passed.
@@ -113,7 +123,9 @@ pub enum Effect {
     Save,
     /// Make the record durable, put the killer in place, then say [`Event::Armed`].
     Arm(Attempt),
-    /// Look for a commit, then say [`Event::CommitRead`].
+    /// Make the record durable, then say [`Event::Begun`]: whoever takes the run over must know that its job has begun.
+    Begin(Attempt),
+    /// Look for a commit, give the attempt up in the store if there is none, and say [`Event::CommitRead`].
     ReadCommit,
     /// Write the receipt, then say [`Event::ReceiptWritten`].
     WriteReceipt,
@@ -180,6 +192,8 @@ pub enum Stage {
     },
     /// The job runs.
     Working {
+        /// Whether the record says so: before that, it does not begin.
+        recorded: bool,
         /// Since when no worker has been there.
         no_workers_since: Option<Duration>,
     },
@@ -234,9 +248,16 @@ pub struct Run {
     pub notices: Vec<String>,
     /// The most urgent cancel so far.
     cancel: Option<Cancel>,
+    /// Nodes of whose silence people were told.
+    silent: BTreeSet<NodeId>,
     /// Why the master of this attempt was given up, while the store is asked for its commit.
     giving_up: Option<String>,
+    /// When the last event was taken.
+    attended: Duration,
 }
+
+/// Time passes by itself many times in this; whoever takes no event for longer stood still, and heard nobody.
+const ATTENTIVE: Duration = Duration::from_secs(2);
 
 /// Notices kept; older ones are in the log.
 const NOTICES_MAX: usize = 20;
@@ -259,7 +280,9 @@ impl Run {
             ended: None,
             notices: Vec::new(),
             cancel: None,
+            silent: BTreeSet::new(),
             giving_up: None,
+            attended: Duration::ZERO,
         }
     }
 
@@ -267,9 +290,21 @@ impl Run {
     #[must_use]
     pub fn step(mut self, now: Duration, event: Event) -> (Self, Vec<Effect>) {
         let mut effects = Vec::new();
+        self.attend(now);
         self.take(now, event, &mut effects);
         self.advance(now, &mut effects);
         (self, effects)
+    }
+
+    /// Time in which nobody listened is no silence of the nodes: the process was stopped, or its machine asleep.
+    fn attend(&mut self, now: Duration) {
+        let deaf = now.saturating_sub(self.attended);
+        if deaf > ATTENTIVE {
+            for node in self.nodes.values_mut() {
+                node.heard = (node.heard + deaf).min(now);
+            }
+        }
+        self.attended = now;
     }
 
     /// How the job's process ended, while its results are being collected.
@@ -298,10 +333,18 @@ impl Run {
         }
     }
 
-    /// The master of this attempt, while it is there.
+    /// The master of this attempt, while it is there: of two, one of which was started in place of the other before anybody
+    /// knew that it is gone, the elder one.
     #[must_use]
     pub fn master(&self) -> Option<&Node> {
-        self.present().find(|node| node.role == Role::Master)
+        let masters = self.present().filter(|node| node.role == Role::Master);
+        masters.min_by_key(|node| node.since)
+    }
+
+    /// Whether this is a second master, which waits for the next attempt.
+    fn is_spare(&self, id: &NodeId) -> bool {
+        let is_master = self.nodes.get(id).is_some_and(|node| node.role == Role::Master);
+        is_master && self.master().is_some_and(|master| master.id != *id)
     }
 
     /// Nodes that take part now.

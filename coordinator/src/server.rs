@@ -1,35 +1,47 @@
 //! The coordinator itself: the runs it drives, and what nodes and people may do with them. No transport in here.
 
 mod adopt;
+mod carriers;
+mod control;
+mod place;
+mod session;
 mod spec;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use mayfly_configs::Job;
+use mayfly_kit::crash::{self, Point};
 use mayfly_kit::layout;
 use mayfly_kit::store::{Created, Store, StoreError};
 use mayfly_kit::tls::Fingerprint;
 use mayfly_proto::{Attempt, NodeId, RunId, v1};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::{Mutex, RwLock, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::authority::Authority;
-use crate::cloud::{CloudError, Clouds, Offered, Order, Sizes};
-use crate::driver::{Context, Driver, Handle, Message, Start, Stop, commit_of};
+use crate::check::{self, Check, Checks};
+use crate::cloud::{Cloud, CloudError, Clouds, Meeting, Offered, Order, Plan, Sizes};
+use crate::driver::{Context, Driver, Handle, Message, Seat, Start, Stop, commit_of};
 use crate::gc::unsaved_folder;
-use crate::home::{Home, HomeError, RunLock};
+use crate::home::{Home, HomeError, RunLock, random_base32};
 use crate::incoming::{Incoming, IncomingError, Piece, Progress};
 use crate::metrics::Metrics;
+use crate::notify::Notify;
+use crate::placed::package::PackageError;
 use crate::record::{PhaseMark, PhaseName, RunRecord, SCHEMA};
 use crate::run::{Cancel, Event, Role, Run};
+use crate::shelf::Shelf;
 use crate::tokens::Tokens;
-use spec::{node_spec, run_spec, without_secrets};
+pub(crate) use carriers::Down;
+pub use carriers::{Carriers, CarryError};
+pub use place::{Placement, Placing};
+pub use session::Session;
+use spec::{Secrets, node_spec, run_spec, without_secrets};
 
 /// What a coordinator is made of.
 pub struct Parts {
@@ -37,6 +49,8 @@ pub struct Parts {
     pub clouds: Clouds,
     /// The store.
     pub store: Store,
+    /// How people read it; `None` where nobody but its runs does.
+    pub shelf: Option<Shelf>,
     /// Local folders.
     pub home: Home,
     /// Tokens of this process.
@@ -47,6 +61,12 @@ pub struct Parts {
     pub security: Option<Security>,
     /// Runs that may be open at one time; those that are taken over do not count as new.
     pub runs_max: usize,
+    /// Where the coordinators of its runs live.
+    pub placement: Placement,
+    /// The token of nodes in a Consul that is this coordinator's own.
+    pub nodes_in_consul: Option<String>,
+    /// Who is told of its runs, beside those that their jobs name.
+    pub notify: Notify,
 }
 
 /// What vouches for the other end of a connection.
@@ -60,6 +80,10 @@ pub struct Security {
     pub fingerprint: Fingerprint,
 }
 
+/// Random bytes of a claim on a run.
+const CLAIM_BYTES: usize = 10;
+/// The hard cap of a job's own deadline.
+const EXTEND_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Closed runs that are kept in memory.
 const CLOSED_MAX: usize = 200;
 
@@ -82,22 +106,13 @@ pub struct Entry {
     pub handle: Handle,
     /// What its nodes are told when they enrol.
     pub spec: v1::NodeSpec,
+    /// Where its machines come from.
+    pub cloud: Arc<dyn Cloud>,
     /// First interval between the reports of its nodes.
     pub sync_fast: Duration,
+    /// Where its master waits for requests to the engine's pages.
+    pub carriers: Carriers,
     sessions: Mutex<HashMap<NodeId, Arc<Session>>>,
-}
-
-/// A node that enrolled.
-#[derive(Debug)]
-pub struct Session {
-    /// The process of its agent.
-    pub boot_id: String,
-    /// What it is for.
-    pub role: Role,
-    /// Fingerprint of the key that it proves itself with; `None` in plaintext.
-    pub key: Option<Fingerprint>,
-    /// Number of its last report.
-    pub last_seq: AtomicU64,
 }
 
 /// Why a run cannot be launched or found.
@@ -126,6 +141,12 @@ pub enum ServerError {
     /// There is no such run here.
     #[error("there is no run {0} here")]
     NoSuchRun(RunId),
+    /// The end of a run is to be moved too far, or not at all.
+    #[error("deadline_secs must be 1 s to 7 days from now")]
+    TooLate,
+    /// The run ends already.
+    #[error("run {0} is ending already: its end is not moved")]
+    Ending(RunId),
     /// The run's owner has ended.
     #[error("run {0} is closed")]
     Closed(RunId),
@@ -137,6 +158,9 @@ pub enum ServerError {
     /// Another coordinator owns the run.
     #[error("run {0} is driven by another coordinator")]
     Foreign(RunId),
+    /// What its coordinator begins with.
+    #[error("the run cannot be handed to a coordinator on its own master")]
+    Package(#[from] PackageError),
     /// Folders.
     #[error(transparent)]
     Home(#[from] HomeError),
@@ -160,7 +184,6 @@ pub enum ServerError {
 /// A run that is about to be driven.
 struct Ready {
     offered: Offered,
-    sizes: Sizes,
     start: Start,
     order: Order,
     etag: String,
@@ -202,10 +225,22 @@ impl Server {
         })
     }
 
+    /// How people read the store.
+    #[must_use]
+    pub fn shelf(&self) -> Option<&Shelf> {
+        self.parts.shelf.as_ref()
+    }
+
     /// Tokens of this process.
     #[must_use]
     pub fn tokens(&self) -> &Tokens {
         &self.parts.tokens
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.parts.store
     }
 
     /// What vouches for nodes; `None` in plaintext.
@@ -222,15 +257,12 @@ impl Server {
         let name = launch.job.name.as_str();
         let run = RunId::derive(name, &launch.request_id, &launch.job_json, &launch.commit)
             .map_err(|error| ServerError::BadJob(error.to_string()))?;
-        let offered = self.offered(&launch.cloud)?;
-        if launch.job.alike && !offered.cloud.has_consul() {
-            return Err(ServerError::NoConsul(name.to_owned()));
-        }
+        let offered = self.offered_for(&launch)?;
         if self.runs.read().await.contains_key(&run) {
             return Ok((run, false));
         }
-        let sizes = offered.cloud.check(&launch.job).await;
-        let sizes = sizes.map_err(|error| ServerError::Impossible(error.to_string()))?;
+        let plan = offered.cloud.plan(&launch.job).await;
+        let plan = plan.map_err(|error| ServerError::Impossible(error.to_string()))?;
         let _one_at_a_time = self.launching.lock().await;
         if self.runs.read().await.contains_key(&run) {
             return Ok((run, false));
@@ -243,15 +275,23 @@ impl Server {
             return Err(ServerError::Foreign(run));
         };
         // What the record must not hold is kept where only this user reads it, before there is anything to adopt.
-        self.keep_request(&run, &launch)?;
-        let record = self.record(&run, &launch, offered.name);
+        crash::before(Point::RequestKeep);
+        self.keep_request(&run, &launch).await?;
+        crash::after(Point::RequestKeep);
+        let record = self.record(&run, &launch, offered.name, &plan)?;
         let text =
             serde_json::to_vec_pretty(&record).map_err(|error| ServerError::BadJob(error.to_string()))?;
-        match self.parts.store.put_new(&layout::record(&run), text).await? {
-            Created::Exists => Ok((run, false)),
+        let key = layout::record(&run);
+        let put = self.parts.store.put_new(&key, text);
+        match crash::around(Point::RecordCreate, put).await? {
+            Created::Exists => {
+                self.found(&run, lock).await?;
+                Ok((run, false))
+            }
             Created::Yes(etag) => {
                 self.write_control(&run)?;
-                let order = self.order(&run, &launch, record.deadline);
+                let meeting = self.meeting(&run, &launch, record.deadline).await?;
+                let order = self.order(&run, &launch, record.deadline, plan, meeting);
                 let fresh = Run::new(run_spec(&order.job, offered.timing.clone()));
                 let (state, effects) = fresh.step(Duration::ZERO, Event::Recorded);
                 let start = Start {
@@ -262,7 +302,6 @@ impl Server {
                 };
                 let ready = Ready {
                     offered,
-                    sizes,
                     start,
                     order,
                     etag,
@@ -274,6 +313,40 @@ impl Server {
         }
     }
 
+    /// What a launch would take and cost; nothing is made.
+    ///
+    /// # Errors
+    /// The launch would be refused.
+    pub async fn plan(&self, launch: &Launch) -> Result<v1::PlanReply, ServerError> {
+        let offered = self.offered_for(launch)?;
+        let impossible = |error: CloudError| ServerError::Impossible(error.to_string());
+        let plan = offered.cloud.plan(&launch.job).await.map_err(impossible)?;
+        let quote = offered.cloud.quote(&launch.job, &plan).map_err(impossible)?;
+        Ok(quote.wire(offered.name))
+    }
+
+    /// Looks at each thing that a launch needs here; nothing is made.
+    ///
+    /// # Errors
+    /// There is no such cloud, or not for such a job.
+    pub async fn examine(&self, launch: &Launch) -> Result<Vec<Check>, ServerError> {
+        let offered = self.offered_for(launch)?;
+        let mut checks = Checks::default();
+        checks.0.push(check::store(&self.parts.store).await);
+        let store = self.parts.store.s3_url("");
+        offered.cloud.examine(&launch.job, &store, &mut checks).await;
+        Ok(checks.0)
+    }
+
+    /// The cloud of a launch, if it can have such nodes.
+    fn offered_for(&self, launch: &Launch) -> Result<Offered, ServerError> {
+        let offered = self.offered(&launch.cloud)?;
+        if launch.job.alike && !offered.cloud.has_consul() {
+            return Err(ServerError::NoConsul(launch.job.name.as_str().to_owned()));
+        }
+        Ok(offered)
+    }
+
     fn offered(&self, name: &str) -> Result<Offered, ServerError> {
         let found = self.parts.clouds.get(name).cloned();
         found.ok_or_else(|| ServerError::NoSuchCloud {
@@ -282,12 +355,18 @@ impl Server {
         })
     }
 
-    fn record(&self, run: &RunId, launch: &Launch, cloud: &str) -> RunRecord {
+    fn record(
+        &self,
+        run: &RunId,
+        launch: &Launch,
+        cloud: &str,
+        plan: &Plan,
+    ) -> Result<RunRecord, ServerError> {
         let created = Timestamp::now();
         let deadline = created
             .checked_add(launch.job.limits.deadline.as_duration())
             .unwrap_or(Timestamp::MAX);
-        RunRecord {
+        Ok(RunRecord {
             schema: SCHEMA,
             run: run.clone(),
             request_id: launch.request_id.clone(),
@@ -297,7 +376,11 @@ impl Server {
             owner: launch.owner.clone(),
             cloud: cloud.into(),
             folder: Some(self.parts.home.run(run)),
-            coordinator: self.parts.url.clone(),
+            coordinator: self.own_url(),
+            on_master: matches!(self.parts.placement, Placement::OnMaster(_)),
+            control: self.control().map(str::to_owned),
+            plan: Some(plan.clone()),
+            claim: new_claim()?,
             created,
             deadline,
             attempt: Attempt::FIRST,
@@ -309,7 +392,7 @@ impl Server {
             nodes: Vec::new(),
             job_ended: None,
             ended: None,
-        }
+        })
     }
 
     fn fingerprint(&self) -> Option<Fingerprint> {
@@ -323,69 +406,103 @@ impl Server {
             token: self.parts.tokens.people().into(),
             fingerprint: self.fingerprint().map(|print| print.to_string()),
         };
-        write_json(&self.parts.home.control(run), &control, "write coordinator.json")
+        crash::before(Point::ControlWrite);
+        let written = write_json(&self.parts.home.control(run), &control, "write coordinator.json");
+        crash::after(Point::ControlWrite);
+        written
     }
 
-    fn keep_request(&self, run: &RunId, launch: &Launch) -> Result<(), ServerError> {
-        write_json(&self.parts.home.request(run), launch, "write request.json")
+    async fn keep_request(&self, run: &RunId, launch: &Launch) -> Result<(), ServerError> {
+        write_json(&self.parts.home.request(run), launch, "write request.json")?;
+        self.keep_request_in_store(run, launch).await
     }
 
-    fn order(&self, run: &RunId, launch: &Launch, deadline: Timestamp) -> Order {
+    fn order(
+        &self,
+        run: &RunId,
+        launch: &Launch,
+        deadline: Timestamp,
+        plan: Plan,
+        meeting: Meeting,
+    ) -> Order {
         Order {
             run: run.clone(),
-            coordinator: self.parts.url.clone(),
-            fingerprint: self.fingerprint(),
+            meeting,
+            fingerprint: self.fingerprint_for_nodes(),
             joining: self.parts.tokens.joining(run),
             store: self.parts.store.s3_url(""),
             owner: launch.owner.clone(),
             deadline,
+            plan,
             job: launch.job.clone(),
         }
     }
 
     async fn drive(self: &Arc<Self>, launch: &Launch, ready: Ready) {
+        let (seat, handle) = Seat::new();
+        let run = ready.order.run.clone();
+        self.enter(&run, launch, &ready.offered, ready.order.plan.sizes, handle)
+            .await;
+        let server = Arc::clone(self);
+        self.drivers.spawn(async move { server.own(ready, seat).await });
+    }
+
+    /// Nodes and people find the run from now on.
+    async fn enter(&self, run: &RunId, launch: &Launch, offered: &Offered, sizes: Sizes, handle: Handle) {
+        let entry = Entry {
+            handle,
+            spec: node_spec(launch, self.secrets(run), sizes),
+            cloud: Arc::clone(&offered.cloud),
+            sync_fast: offered.timing.sync_fast,
+            carriers: Carriers::default(),
+            sessions: Mutex::default(),
+        };
+        self.runs.write().await.insert(run.clone(), Arc::new(entry));
+    }
+
+    fn secrets(&self, run: &RunId) -> Secrets {
+        Secrets {
+            engine: self.parts.tokens.engine(run),
+            consul: self.parts.nodes_in_consul.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Drives a run until it is closed or another's.
+    async fn own(self: Arc<Self>, ready: Ready, seat: Seat) {
         let Ready {
             offered,
-            sizes,
             start,
             order,
             etag,
             lock,
         } = ready;
         let run = order.run.clone();
-        let spec = node_spec(launch, self.parts.tokens.engine(&run), sizes);
-        let cloud = Arc::clone(&offered.cloud);
         let context = Context {
-            cloud: offered.cloud,
+            cloud: Arc::clone(&offered.cloud),
             store: self.parts.store.clone(),
             home: self.parts.home.clone(),
             order,
             etag,
+            yields: matches!(self.parts.placement, Placement::OnMaster(_)),
+            notify: self.parts.notify.clone(),
         };
-        let (driver, handle) = Driver::new(context, start);
-        let entry = Entry {
-            handle,
-            spec,
-            sync_fast: offered.timing.sync_fast,
-            sessions: Mutex::default(),
-        };
-        self.runs.write().await.insert(run.clone(), Arc::new(entry));
-        let server = Arc::clone(self);
-        let forgotten = run.clone();
-        self.drivers.spawn(async move {
-            match driver.drive().await {
-                Stop::Closed => {
-                    clear_folder(&server.parts.store, &server.parts.home, &run).await;
-                    server.forget_older(run).await;
-                }
-                // Its folder and its nodes are the other coordinator's.
-                Stop::Superseded => {
-                    server.runs.write().await.remove(&run);
-                }
+        match Driver::new(context, start, seat).drive().await {
+            Stop::Closed => {
+                self.put_away(&run).await;
+                clear_folder(&self.parts.store, &self.parts.home, &run).await;
+                self.forget_older(run.clone()).await;
             }
-            cloud.forget(&forgotten).await;
-            drop(lock);
-        });
+            Stop::Superseded(seat) if matches!(self.parts.placement, Placement::OnMaster(_)) => {
+                return self.follow_and_close(run, seat, lock).await;
+            }
+            // Its folder and its nodes are the other coordinator's.
+            Stop::Superseded(_) => {
+                self.runs.write().await.remove(&run);
+            }
+            Stop::Left => {}
+        }
+        offered.cloud.forget(&run).await;
+        drop(lock);
     }
 
     /// A run that was closed is shown for a while; the store has it for ever.
@@ -449,6 +566,25 @@ impl Server {
         Ok(entry.handle.view.borrow().clone())
     }
 
+    /// Moves the end of a run to so long from now.
+    ///
+    /// # Errors
+    /// There is no such run, it ends already, or that is no time.
+    pub async fn extend(&self, run: &RunId, from_now: Duration) -> Result<v1::RunView, ServerError> {
+        if from_now.is_zero() || from_now > EXTEND_MAX {
+            return Err(ServerError::TooLate);
+        }
+        let entry = self.run(run).await?;
+        let closed = || ServerError::Closed(run.clone());
+        let (reply, moved) = oneshot::channel();
+        let sent = entry.handle.messages.send(Message::Extend(from_now, reply)).await;
+        sent.map_err(|_closed| closed())?;
+        if !moved.await.map_err(|_closed| closed())? {
+            return Err(ServerError::Ending(run.clone()));
+        }
+        Ok(entry.handle.view.borrow().clone())
+    }
+
     /// Waits until every run is closed.
     pub async fn drained(&self) {
         self.drivers.close();
@@ -479,17 +615,9 @@ impl Entry {
         key: Option<Fingerprint>,
     ) -> Option<Arc<Session>> {
         let mut sessions = self.sessions.lock().await;
-        let fresh = || {
-            Arc::new(Session {
-                boot_id: boot_id.into(),
-                role,
-                key,
-                last_seq: AtomicU64::new(0),
-            })
-        };
+        let fresh = || Arc::new(Session::new(boot_id, role, key));
         let session = sessions.entry(node.clone()).or_insert_with(fresh);
-        let same = session.boot_id == boot_id && session.role == role && session.key == key;
-        same.then(|| Arc::clone(session))
+        session.is_of(boot_id, role, key).then(|| Arc::clone(session))
     }
 
     /// The session of a node.
@@ -498,12 +626,12 @@ impl Entry {
     }
 }
 
-impl Session {
-    /// Whether this is the newest report so far; an older one that comes late is not taken.
-    #[must_use]
-    pub fn is_new(&self, seq: u64) -> bool {
-        self.last_seq.fetch_max(seq, Ordering::AcqRel) < seq
-    }
+/// What no other coordinator writes into the record.
+fn new_claim() -> Result<String, ServerError> {
+    random_base32(CLAIM_BYTES).map_err(|source| ServerError::Io {
+        what: "draw the claim of a run",
+        source,
+    })
 }
 
 fn write_json(path: &Path, value: &impl Serialize, what: &'static str) -> Result<(), ServerError> {
@@ -520,7 +648,8 @@ async fn clear_folder(store: &Store, home: &Home, run: &RunId) {
     if !committed && unsaved_folder(home, run).is_some() {
         return;
     }
-    if let Err(error) = tokio::fs::remove_dir_all(home.run(run)).await {
+    let removed = tokio::fs::remove_dir_all(home.run(run));
+    if let Err(error) = crash::around(Point::FolderRemove, removed).await {
         tracing::warn!(%run, %error, "the folders of the run's nodes cannot be removed");
     }
 }

@@ -10,6 +10,8 @@ use sha2::{Digest as _, Sha256};
 use crate::home::{Home, HomeError, PEOPLE_TOKEN, random_base32};
 pub use join::{JoinError, Joining, LIFE as JOIN_LIFE};
 
+/// File with what all other tokens are made from.
+const SECRET: &str = "coordinator.secret";
 /// Random bytes of a secret that is drawn.
 const SECRET_BYTES: usize = 32;
 
@@ -40,9 +42,33 @@ impl Tokens {
     pub fn kept(home: &Home) -> Result<Self, HomeError> {
         let secret = || random_base32(SECRET_BYTES).map(|text| format!("{text}\n"));
         Ok(Self {
-            secret: home.secret("coordinator.secret", secret)?,
+            secret: home.secret(SECRET, secret)?,
             people: home.secret(PEOPLE_TOKEN, secret)?,
         })
+    }
+
+    /// What they are made from, for the coordinator that takes over elsewhere: the secret, and what people show.
+    #[must_use]
+    pub(crate) fn parts(&self) -> (&str, &str) {
+        (&self.secret, &self.people)
+    }
+
+    #[cfg(feature = "aws")]
+    /// Those that are made from these.
+    #[must_use]
+    pub(crate) fn of(secret: String, people: String) -> Self {
+        Self { secret, people }
+    }
+
+    #[cfg(feature = "aws")]
+    /// Lays them down in the folder of a coordinator that has not been started there before.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub(crate) fn lay_down(home: &Home, secret: &str, people: &str) -> Result<(), HomeError> {
+        home.secret(SECRET, || Ok(secret.to_owned()))?;
+        home.secret(PEOPLE_TOKEN, || Ok(people.to_owned()))?;
+        Ok(())
     }
 
     /// What people and their programs show.
@@ -61,6 +87,21 @@ impl Tokens {
     #[must_use]
     pub fn session(&self, run: &RunId, node: &str, boot: &str) -> String {
         digest(&self.secret, &["session", run.as_str(), node, boot])
+    }
+
+    #[cfg(feature = "aws")]
+    /// A token of a Consul that is this coordinator's own: a UUID.
+    #[must_use]
+    pub(crate) fn consul(&self, of: &str) -> String {
+        let digest = digest(&self.secret, &["consul", of]);
+        let part = |from: usize, to: usize| digest.get(from..to).unwrap_or_default();
+        [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+    }
+
+    /// What the web page makes for those who have shown the token of people; it is worth nothing once that is another.
+    #[must_use]
+    pub(crate) fn page(&self, what: &str, of: &str) -> String {
+        digest(&self.secret, &["page", &self.people, what, of])
     }
 
     /// The secret that the engine's own processes share in one run.
@@ -119,6 +160,17 @@ mod tests {
             &tokens.session(&a, "worker-1", "y")
         ));
         assert!(!same(tokens.people(), Tokens::generate().unwrap().people()));
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn tokens_of_consul_are_uuids_that_are_the_same_again_and_different_for_each() {
+        let tokens = Tokens::generate().unwrap();
+        let node = tokens.consul("node");
+        assert_eq!(node, tokens.consul("node"));
+        assert_ne!(node, tokens.consul("people"));
+        let lengths: Vec<usize> = node.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12], "{node}");
     }
 
     #[test]

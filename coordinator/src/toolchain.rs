@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -10,6 +11,29 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::home::Home;
+
+/// A part of what nodes need, as `agent toolchain --look` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Part {
+    /// `java`, `python` or `spark`.
+    pub name: String,
+    /// Whether it is there.
+    pub state: State,
+    /// Where, or what is wrong.
+    pub detail: String,
+}
+
+/// Whether a part is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It is.
+    Found,
+    /// The first launch installs it.
+    Install,
+    /// Somebody has to install it.
+    Missing,
+}
 
 /// One step of the installation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -26,22 +50,52 @@ const MESSAGE_MAX: u64 = 16 * 1024;
 
 /// Where downloads are kept: shared by all projects of a user where there is a home folder, else in `.mayfly`.
 fn cache(home: &Home) -> PathBuf {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let shared = set("MAYFLY_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|folder| folder.join("mayfly")))
-        .or_else(|| set("HOME").map(|folder| folder.join(".cache").join("mayfly")));
-    match shared {
+    match shared_cache() {
         Some(folder) if std::fs::create_dir_all(&folder).is_ok() && is_writable(&folder) => folder,
         Some(_) | None => home.path().join("cache"),
     }
 }
 
+fn shared_cache() -> Option<PathBuf> {
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    set("MAYFLY_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|folder| folder.join("mayfly")))
+        .or_else(|| set("HOME").map(|folder| folder.join(".cache").join("mayfly")))
+}
+
 fn is_writable(folder: &Path) -> bool {
     tempfile::tempfile_in(folder).is_ok()
+}
+
+/// How long a look may take: programs are asked for their versions.
+const LOOK_LIMIT: Duration = Duration::from_secs(60);
+
+/// What there is of what nodes need; nothing is installed.
+///
+/// # Errors
+/// The agent cannot be asked.
+pub async fn look(agent: &Path, home: &Path, spark: &str) -> anyhow::Result<Vec<Part>> {
+    let asked = Command::new(agent)
+        .args(["toolchain", "--json", "--look", "--spark", spark, "--cache"])
+        .arg(shared_cache().unwrap_or_else(|| home.join("cache")))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let said = tokio::time::timeout(LOOK_LIMIT, asked).await;
+    let said = said
+        .context("`agent toolchain` does not answer")?
+        .context("start `agent toolchain`")?;
+    let complaint = String::from_utf8_lossy(&said.stderr);
+    anyhow::ensure!(said.status.success(), "{}", complaint.trim());
+    let lines = String::from_utf8_lossy(&said.stdout);
+    let parts = lines.lines().map(serde_json::from_str);
+    parts
+        .collect::<Result<_, _>>()
+        .context("read what `agent toolchain` says")
 }
 
 /// `toolchain` of `node.json`, after everything in it is installed.

@@ -3,6 +3,8 @@
     check.py flights RESULTS_DIR DATA_DIR     DATA_DIR: what flights/fetch.py made
     check.py log-reg-iris RESULTS_DIR
     check.py word-count RESULTS_DIR
+    check.py delays RESULTS_DIR DATA_DIR      of Dask, Ray or MPI
+    check.py iris-r RESULTS_DIR
 
 RESULTS_DIR is the union of what every node wrote. Prints one line; exit code 0 when everything agrees, 1 with the
 first difference otherwise. Needs numpy, pandas and pyarrow.
@@ -173,7 +175,39 @@ def word_count(results):
     return f"{len(ours):,} different words, {sum(ours.values()):,} in all, agree"
 
 
-CHECKS = {"flights": (flights, 2), "log-reg-iris": (log_reg_iris, 1), "word-count": (word_count, 1)}
+def delays(results, data):
+    raw = pd.concat([pd.read_csv(file) for file in sorted(Path(data).glob("part-*.csv"))], ignore_index=True)
+    keys = ["carrier", "month"]
+    by = raw.groupby(keys)["arr_delay"]
+    ours = indexed(pd.read_csv(results / "delays.csv"), keys)
+    same_keys("carrier-months", ours.index, by.size().index)
+    close("flights", ours["flights"], by.size())
+    close("arrived", ours["arrived"], by.count())
+    close("mean_arr_delay", ours["mean_arr_delay"], by.mean(), rtol=1e-9)
+    same("flights in all", int(ours["flights"].sum()), FLIGHTS)
+    return f"{len(ours)} carrier-months of {FLIGHTS:,} flights agree"
+
+
+def iris_r(results):
+    raw = pd.read_csv(EXAMPLES / "log-reg-iris" / "iris.csv").melt("species", var_name="measure")
+    by = raw.groupby(["species", "measure"])["value"]
+    ours = indexed(pd.read_csv(results / "measures.csv"), ["species", "measure"])
+    same_keys("measures", ours.index, by.size().index)
+    close("mean", ours["mean"], by.mean(), rtol=1e-12)
+    close("deviation", ours["sd"], by.std(), rtol=1e-12)
+    close("flowers", ours["n"], by.size())
+    if not (results / "petals.pdf").read_bytes().startswith(b"%PDF-"):
+        raise Different("petals.pdf is no PDF")
+    return f"{len(ours)} means and deviations agree, and there is a picture"
+
+
+CHECKS = {
+    "flights": (flights, 2),
+    "log-reg-iris": (log_reg_iris, 1),
+    "word-count": (word_count, 1),
+    "delays": (delays, 2),
+    "iris-r": (iris_r, 1),
+}
 
 
 def main(arguments):

@@ -4,11 +4,13 @@
 //! is believed before it is checked. Names are checked before they are sent, because Consul 1.8.7 takes a service name
 //! with a line feed or `/..;` in it.
 //!
-//! * [`Consul`]: KV ([`Consul::get`] …), services ([`Consul::register`] …), sessions ([`Consul::create_session`] …);
+//! * [`Consul`]: KV ([`Consul::get`] …), services ([`Consul::register`] …), sessions ([`Consul::create_session`] …),
+//!   and the ACLs of a Consul that is ours alone ([`Consul::bootstrap`] …);
 //! * [`ConsulSettings`]: which Consul; [`ConsulError`]: what went wrong and what to do;
 //! * [`Presence`]: keeps one service registered, whatever happens to Consul;
 //! * `wire`: the one file that knows consulrs and its HTTP client.
 
+mod acl;
 mod error;
 mod health;
 mod kv;
@@ -20,6 +22,7 @@ mod settings;
 mod txn;
 mod wire;
 
+pub use acl::Bootstrap;
 pub use error::{ConsulError, ConsulFault};
 pub use health::{Found, Instance, Query};
 pub use kv::{Cas, KV_MAX_BYTES, Value};

@@ -4,6 +4,7 @@
 //! nowhere (no redirect), read up to [`BODY_MAX_BYTES`], waited for a bounded time, and every word of it is checked by whoever
 //! asked. Nothing here tries again by itself; [`Imds::patiently`] does, for as long as its caller says.
 
+mod cache;
 mod credentials;
 mod error;
 mod profile;
@@ -25,6 +26,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::backoff::{Backoff, Policy, jitter};
 use token::Token;
 
+pub(crate) use cache::Cache;
 pub use credentials::SessionKeys;
 pub use error::ImdsError;
 pub use profile::InstanceProfile;

@@ -7,6 +7,45 @@ pub const RUNS: &str = "runs/";
 /// Folder of what people put into the store beforehand (`coordinator data put`).
 pub const DATA: &str = "data/";
 
+/// Folder of the inputs that launches brought along, by their content.
+pub const INPUTS: &str = "inputs/";
+
+/// What the server of a team keeps, by the network that it serves; nodes and jobs may not read it.
+#[must_use]
+pub fn control(network: &str) -> String {
+    format!("control/{network}/")
+}
+
+/// What makes that server the same one on each of its machines: its key, and what its tokens are made from.
+#[must_use]
+pub fn control_identity(network: &str) -> String {
+    format!("{}identity.json", control(network))
+}
+
+/// Where that server is now.
+#[must_use]
+pub fn control_server(network: &str) -> String {
+    format!("{}server.json", control(network))
+}
+
+/// What people keep in that server's Consul.
+#[must_use]
+pub fn control_consul(network: &str) -> String {
+    format!("{}consul.json", control(network))
+}
+
+/// The requests of the runs that that server has open.
+#[must_use]
+pub fn control_requests(network: &str) -> String {
+    format!("{}runs/", control(network))
+}
+
+/// The request that made a run, with what its record must not hold; gone once the run is closed.
+#[must_use]
+pub fn control_request(network: &str, run: &RunId) -> String {
+    format!("{}{run}.json", control_requests(network))
+}
+
 /// Everything of one run.
 #[must_use]
 pub fn run(run: &RunId) -> String {
@@ -31,10 +70,40 @@ pub fn receipt(run: &RunId) -> String {
     format!("{RUNS}{run}/receipt.json")
 }
 
+/// What the coordinator on a fleet's own master begins with, sealed; empty once the run is over.
+#[must_use]
+pub fn package(run: &RunId) -> String {
+    format!("{RUNS}{run}/coordinator.sealed")
+}
+
+/// What the nodes of a run used over time, for the charts of its page.
+#[must_use]
+pub fn samples(run: &RunId) -> String {
+    format!("{RUNS}{run}/samples.json")
+}
+
+/// How far a run is, as its coordinator on the fleet's own master shows it, for whoever follows from elsewhere.
+#[must_use]
+pub fn view(run: &RunId) -> String {
+    format!("{RUNS}{run}/view.pb")
+}
+
+/// What people ask of a run whose coordinator they cannot reach.
+#[must_use]
+pub fn wish(run: &RunId) -> String {
+    format!("{RUNS}{run}/wish.json")
+}
+
 /// Everything of one attempt.
 #[must_use]
 pub fn attempt(run: &RunId, attempt: Attempt) -> String {
     format!("{RUNS}{run}/attempt-{attempt}/")
+}
+
+/// What became of one attempt: it has committed, or was given up. There is one for each, and the first one stands.
+#[must_use]
+pub fn decision(run: &RunId, n: Attempt) -> String {
+    format!("{}_DECISION.json", attempt(run, n))
 }
 
 /// The job's files of one attempt.

@@ -10,10 +10,12 @@ mod list;
 mod multipart;
 mod put;
 
+use aws_credential_types::provider::SharedCredentialsProvider;
 use serde::{Deserialize, Serialize};
 
 use crate::imds::InstanceProfile;
 
+pub(crate) use client::{http, timeouts};
 pub use error::{StoreError, StoreFault};
 pub use get::Object;
 pub use multipart::{Multipart, PART_MAX_COUNT, Part};
@@ -52,6 +54,9 @@ pub enum Access {
     /// The role of the EC2 instance that this program runs on. No file says so: whoever runs there finds out.
     #[serde(skip)]
     InstanceProfile(InstanceProfile),
+    /// What the AWS CLI would use on this machine. No file says so: whoever runs there finds out.
+    #[serde(skip)]
+    Chain(SharedCredentialsProvider),
 }
 
 impl Access {

@@ -1,8 +1,10 @@
 //! The wire protocol of Mayfly.
 //!
 //! * [`v1`]: code generated from `mayfly/v1/*.proto` (messages, clients, servers);
-//! * [`ids`]: checked newtypes for the ids that travel as strings.
+//! * [`ids`]: checked newtypes for the ids that travel as strings;
+//! * [`engine`]: what an engine is, which travels as JSON.
 
+pub mod engine;
 pub mod ids;
 
 /// Messages, clients and servers generated from `mayfly/v1/*.proto`.
@@ -18,5 +20,36 @@ pub mod v1 {
 
 pub use ids::{Attempt, IdError, NodeId, RunId};
 
+/// What stands where the URL of a coordinator does when it lives on the fleet's own master: nodes read its address in the
+/// run's record.
+pub const ON_MASTER: &str = "master";
+
 /// Version of the protocol: raised when an older peer could not take part. A peer one version older is served.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
+
+/// The version since which a node reads what an engine is; an older one takes every engine for the one it knows.
+pub const READS_ENGINES: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use prost::encoding::{string, uint64};
+
+    use super::v1;
+
+    #[test]
+    fn what_a_newer_peer_adds_is_passed_over() {
+        let known = v1::Desired {
+            attempt: 3,
+            goal: 99,
+            ..v1::Desired::default()
+        };
+        let mut bytes = known.encode_to_vec();
+        uint64::encode(1_000, &7, &mut bytes);
+        string::encode(1_001, &"new".to_owned(), &mut bytes);
+        let read = v1::Desired::decode(bytes.as_slice()).unwrap();
+        assert_eq!(read, known);
+        // A word that is not known yet is none, never another one.
+        assert_eq!(read.goal(), v1::Goal::Unspecified);
+    }
+}

@@ -1,7 +1,7 @@
 //! Consul: the client against a real one and against liars, and what nodes, workers and coordinators do with it.
 
 mod acl;
-mod client;
+pub(crate) mod client;
 mod election;
 mod launch;
 mod liars;

@@ -36,6 +36,12 @@ fn once_cancels_and_saves() {
     ended.exited(130).said("nothing is left").said("cancelled");
     run.assert_closed("cancelled");
     assert_eq!(run.commit(), None);
+    let (receipt, record) = (run.receipt(), run.record().unwrap());
+    let fleet = record["job"]["workers"]["count"].as_u64().unwrap() + 1;
+    assert_eq!(
+        receipt["release"]["machines_started"], fleet,
+        "what leaves is not replaced: {receipt:#}"
+    );
     // Results and logs of a cancelled job are saved.
     assert!(run.stored(1).contains_key("part.txt"), "{:?}", run.stored(1));
     assert!(

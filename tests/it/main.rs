@@ -7,14 +7,21 @@
     reason = "tests"
 )]
 
+mod advice;
 mod aws;
+mod chaos;
+mod conform;
 mod consul;
 mod coordinator_dies;
 mod ec2;
+mod engines;
 mod examples;
 mod failures;
 mod interrupts;
+mod kinds;
+mod notify;
 mod older;
+mod page;
 mod parts_die;
 mod refusals;
 mod results;
@@ -25,4 +32,5 @@ mod settings;
 mod shared_jobs;
 mod transport;
 mod twice;
+mod why;
 mod wire;

@@ -38,7 +38,7 @@ pub struct Consul {
 }
 
 /// The program, of Debian's package; the first call fetches it.
-fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let tool = programs::repository().join("bench/tools.py");

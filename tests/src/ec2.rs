@@ -6,6 +6,7 @@
 //! behaviour says.
 
 mod booter;
+pub mod crowd;
 pub mod imds;
 mod machine;
 mod moto;
@@ -32,6 +33,8 @@ pub struct Image {
     pub toolchain: Value,
     /// More of its environment.
     pub environment: Vec<(String, String)>,
+    /// Consul, for the server of a team.
+    pub consul: Option<PathBuf>,
 }
 
 impl Image {
@@ -43,7 +46,35 @@ impl Image {
             command: vec![agent, "boot".into()],
             toolchain: programs::toolchain().clone(),
             environment: Vec::new(),
+            consul: None,
         }
+    }
+
+    /// The same with Consul in it.
+    #[must_use]
+    pub fn with_consul(mut self) -> Self {
+        self.consul = Some(crate::consul::program().to_owned());
+        self
+    }
+
+    /// The real agent, with a stand-in for Spark (`tests/light`): for what is about machines. It runs jobs of plain Python.
+    ///
+    /// # Panics
+    /// What is installed here is not told as JSON.
+    #[must_use]
+    pub fn light() -> Self {
+        let mut image = Self::agent();
+        let java = programs::repository().join("tests/light/bin/java");
+        let toolchain = image.toolchain.as_object_mut().expect("a toolchain");
+        toolchain.insert("java".into(), java.display().to_string().into());
+        toolchain.insert("cds_archive".into(), Value::Null);
+        image
+    }
+
+    /// No program: instances are there for AWS alone.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::of(&[])
     }
 
     /// Some other program.
@@ -53,6 +84,7 @@ impl Image {
             command: command.iter().map(|&word| word.to_owned()).collect(),
             toolchain: Value::Null,
             environment: Vec::new(),
+            consul: None,
         }
     }
 }
@@ -102,6 +134,23 @@ impl Ec2 {
     /// It is refused.
     pub fn aws(&self, service: &str, action: &str, params: &[(&str, &str)]) -> String {
         moto::aws(self.moto.address(), service, action, params)
+    }
+
+    /// The same, whatever is answered: its status and text.
+    ///
+    /// # Panics
+    /// The rig is gone.
+    pub fn try_aws(&self, service: &str, action: &str, params: &[(&str, &str)]) -> (u16, String) {
+        moto::try_aws(self.moto.address(), service, action, params)
+    }
+
+    /// An object of S3, by bucket and key; `None` where there is none.
+    ///
+    /// # Panics
+    /// The rig is gone.
+    #[must_use]
+    pub fn object(&self, path: &str) -> Option<String> {
+        moto::object(self.moto.address(), path)
     }
 
     /// Registers an image.

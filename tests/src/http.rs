@@ -48,6 +48,12 @@ impl<'a> Request<'a> {
     /// The answer; `None` when there is nobody, or no whole answer.
     #[must_use]
     pub fn send(&self, at: SocketAddr) -> Option<Page> {
+        self.send_as(at, &at.to_string())
+    }
+
+    /// The same to a server that is called something else.
+    #[must_use]
+    pub fn send_as(&self, at: SocketAddr, host: &str) -> Option<Page> {
         let mut stream = TcpStream::connect_timeout(&at, self.limit).ok()?;
         stream.set_read_timeout(Some(self.limit)).ok()?;
         let headers: String = self
@@ -58,7 +64,7 @@ impl<'a> Request<'a> {
         // HTTP/1.0 has no chunks and ends with the connection.
         write!(
             stream,
-            "{} {} HTTP/1.0\r\nHost: {at}\r\n{headers}Content-Length: {}\r\n\r\n{}",
+            "{} {} HTTP/1.0\r\nHost: {host}\r\n{headers}Content-Length: {}\r\n\r\n{}",
             self.method,
             self.path,
             self.body.len(),

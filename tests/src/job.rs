@@ -45,6 +45,30 @@ impl Job {
         self
     }
 
+    /// Lays values over the block of a key.
+    #[must_use]
+    pub fn lay(mut self, key: &str, values: Value) -> Self {
+        let block = key
+            .split('.')
+            .fold(&mut self.body, |block, part| &mut block[part]);
+        if let (Value::Object(block), Value::Object(values)) = (block, values) {
+            block.extend(values);
+        }
+        self
+    }
+
+    /// Takes a key or a block away; the blocks of a key are separated by dots.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        let (blocks, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let parts = blocks.split('.').filter(|part| !part.is_empty());
+        let block = parts.fold(&mut self.body, |block, part| &mut block[part]);
+        if let Some(block) = block.as_object_mut() {
+            block.remove(last);
+        }
+        self
+    }
+
     /// How many workers.
     #[must_use]
     pub fn workers(self, count: u32) -> Self {

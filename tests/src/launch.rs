@@ -145,6 +145,14 @@ impl Launch {
         })
     }
 
+    /// Whether it has ended.
+    ///
+    /// # Panics
+    /// The system does not say.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Sends a signal to the command alone.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();

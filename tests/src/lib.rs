@@ -3,7 +3,9 @@
 //! * [`Home`]: a folder `.mayfly` of a test's own; says what happened when the test fails, and ends whatever still runs.
 //! * [`Job`], [`Repo`], [`GitServer`]: what is launched. [`Launch`]: a command that runs. [`Run`]: what the store and the
 //!   process table know of a run.
+//! * [`chaos`]: runs in which one thing goes wrong.
 //! * [`Consul`], [`Cluster`]: a real Consul, or three with ACLs.
+//! * [`Browser`]: a real Chromium.
 //! * [`prometheus`]: a real Prometheus. [`http`]: pages.
 //! * [`Ec2`]: EC2 on this machine: moto, mended, whose instances boot for real. [`ec2`]: how they boot, and their metadata.
 //! * [`wait`]: every wait is for a fact and has an end. [`slots`]: how many clusters there are at one time.
@@ -15,6 +17,9 @@
     reason = "a rig that cannot go on says so and ends the test"
 )]
 
+pub mod account;
+mod browser;
+pub mod chaos;
 mod consul;
 mod cut;
 pub mod ec2;
@@ -33,6 +38,8 @@ pub mod serve;
 pub mod slots;
 pub mod wait;
 
+pub use account::Account;
+pub use browser::{Browser, Seen};
 pub use consul::{Cluster, Consul};
 pub use cut::Cut;
 pub use ec2::Ec2;

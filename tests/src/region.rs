@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::ec2::{Ec2, Image};
+use crate::ec2::{Ec2, Image, Info};
 use crate::wait::secs;
 use crate::{Home, Job, Launch, Serve};
 
@@ -21,7 +21,7 @@ pub struct Region {
     pub home: Home,
     /// AWS.
     pub ec2: Ec2,
-    _server: Home,
+    server: Home,
 }
 
 impl Region {
@@ -40,7 +40,52 @@ impl Region {
     /// As [`Region::start`].
     #[must_use]
     pub fn of(image: Image, settings: &Value) -> Self {
+        Self::with(image, settings, |_, _| ())
+    }
+
+    /// The same, whose coordinator has other settings; `change` gets them, and whoever launches.
+    ///
+    /// # Panics
+    /// As [`Region::start`].
+    #[must_use]
+    pub fn with(image: Image, settings: &Value, change: impl FnOnce(&mut Value, &Home)) -> Self {
         let ec2 = Ec2::start(image, settings);
+        let url = ec2.url();
+        Self::built(ec2, &url, "arm64", &[], change)
+    }
+
+    /// One whose coordinator finds more in its environment.
+    ///
+    /// # Panics
+    /// As [`Region::start`].
+    #[must_use]
+    pub fn armed(image: Image, settings: &Value, more: &[(String, String)]) -> Self {
+        let ec2 = Ec2::start(image, settings);
+        let url = ec2.url();
+        Self::built(ec2, &url, "arm64", more, |_, _| ())
+    }
+
+    /// Starts the coordinator again.
+    pub fn again(&mut self) {
+        self.serve.again(&self.server);
+    }
+
+    /// One whose coordinator asks EC2 and Auto Scaling at `fleets`, with an image of this architecture.
+    ///
+    /// # Panics
+    /// As [`Region::start`].
+    #[must_use]
+    pub fn at(ec2: Ec2, fleets: &str, architecture: &str) -> Self {
+        Self::built(ec2, fleets, architecture, &[], |_, _| ())
+    }
+
+    fn built(
+        ec2: Ec2,
+        fleets: &str,
+        architecture: &str,
+        more: &[(String, String)],
+        change: impl FnOnce(&mut Value, &Home),
+    ) -> Self {
         let url = ec2.url();
         let store = format!("s3://{BUCKET}/team");
         let environment = [
@@ -52,17 +97,21 @@ impl Region {
         ];
         let (mut home, mut server) = (Home::new(), Home::new());
         home.set_environment(&environment);
-        server.set_environment(&environment[..4]);
+        let more = more.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let of_server: Vec<_> = environment[..3].iter().copied().chain(more).collect();
+        server.set_environment(&of_server);
         home.verb(&["network", "create", "--bucket", BUCKET, "--prefix", "team"])
             .exited(0);
-        let ami = ec2.register_image("mayfly", "arm64");
-        let config = settings_file(&server, &url, &ami);
+        let ami = ec2.register_image("mayfly", architecture);
+        let mut config = settings_of(&server, &url, fleets, &ami);
+        change(&mut config, &home);
+        let config = write(&server, "serve.yml", &config.to_string());
         let serve = Serve::start_with(&server, &["--config", &config]);
         Self {
             serve,
             home,
             ec2,
-            _server: server,
+            server,
         }
     }
 
@@ -111,6 +160,33 @@ impl Region {
         }
     }
 
+    /// Instances of the newest fleets that run now, by their role.
+    #[must_use]
+    pub fn up(&self, role: &str) -> Vec<Info> {
+        let all = self.ec2.instances().into_iter();
+        all.filter(|info| info.state == "running" && info.role() == Some(role))
+            .collect()
+    }
+
+    /// An object of the store, by the end of its key.
+    ///
+    /// # Panics
+    /// The store is gone.
+    #[must_use]
+    pub fn stored(&self, key: &str) -> Option<String> {
+        self.ec2.object(&format!("/{BUCKET}/team/{key}"))
+    }
+
+    /// The record of the newest run.
+    ///
+    /// # Panics
+    /// There is none.
+    #[must_use]
+    pub fn record(&self) -> Value {
+        let said = self.home.verb(&["status", "last", "--json"]);
+        serde_json::from_str(&said.exited(0).stdout).expect("a record is JSON")
+    }
+
     /// Every instance that there ever was, with what it cost.
     ///
     /// # Panics
@@ -122,14 +198,16 @@ impl Region {
     }
 }
 
-fn settings_file(server: &Home, url: &str, ami: &str) -> String {
-    let write = |name: &str, text: &str| {
-        let path = server.scratch(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    };
-    let (access, secret) = (write("access-key", ACCESS_KEY), write("secret-key", SECRET_KEY));
-    let settings = json!({
+fn write(server: &Home, name: &str, text: &str) -> String {
+    let path = server.scratch(name);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+fn settings_of(server: &Home, url: &str, fleets: &str, ami: &str) -> Value {
+    let access = write(server, "access-key", ACCESS_KEY);
+    let secret = write(server, "secret-key", SECRET_KEY);
+    json!({
         "store": {
             "bucket": BUCKET,
             "prefix": "team",
@@ -138,9 +216,8 @@ fn settings_file(server: &Home, url: &str, ami: &str) -> String {
             "access_key_file": access,
             "secret_key_file": secret,
         },
-        "aws": { "network": "default", "region": REGION, "endpoint": url, "image": ami, "look_every": "1s" },
-    });
-    write("serve.yml", &settings.to_string()).display().to_string()
+        "aws": { "network": "default", "region": REGION, "endpoint": fleets, "image": ami, "look_every": "1s" },
+    })
 }
 
 /// A job whose machines are ordered as AWS has them.
@@ -154,5 +231,5 @@ pub fn job(name: &str, repo: &str, entry: &str) -> Job {
 /// Longest that a run on AWS may take here.
 #[must_use]
 pub fn limit() -> std::time::Duration {
-    secs(300)
+    secs(600)
 }

@@ -65,6 +65,11 @@ impl Repo {
         repo
     }
 
+    /// Commits what has been put into its folder since.
+    pub fn and_commit(&self) {
+        self.commit();
+    }
+
     fn commit(&self) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--message=First"]);

@@ -107,6 +107,11 @@ impl Serve {
         self.command.stderr()
     }
 
+    /// Whether it has died.
+    pub fn has_ended(&mut self) -> bool {
+        self.command.has_ended()
+    }
+
     /// Process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -5,11 +5,22 @@ use std::time::{Duration, Instant};
 /// Between two looks.
 const PERIOD: Duration = Duration::from_millis(20);
 
+/// Limits are those of a quiet machine; one that also does other things is given this many times as long. A test that
+/// passes waits no longer for it.
+const PATIENCE: u32 = 5;
+
+/// The limit for a machine that also does other things.
+#[must_use]
+pub fn patient(limit: Duration) -> Duration {
+    PATIENCE * limit
+}
+
 /// Asks until there is an answer.
 ///
 /// # Panics
-/// There is none within `limit`.
+/// There is none within `limit` on a quiet machine.
 pub fn until<T>(what: &str, limit: Duration, ask: impl FnMut() -> Option<T>) -> T {
+    let limit = patient(limit);
     within(limit, ask).unwrap_or_else(|| panic!("waited {limit:?} in vain for {what}"))
 }
 
@@ -31,10 +42,11 @@ pub fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+/// Until the next look.
 #[expect(
     clippy::disallowed_methods,
     reason = "the rig has no runtime whose threads could be blocked"
 )]
-fn pause() {
+pub fn pause() {
     std::thread::sleep(PERIOD);
 }

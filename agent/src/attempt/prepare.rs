@@ -1,17 +1,22 @@
 //! Code and requirements of the job.
 
+mod build;
+mod inputs;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mayfly_kit::crash::{self, Point};
 use mayfly_proto::v1::Code;
 use tokio::time::Instant;
 
 use super::Common;
 use crate::config::RoleName;
+use crate::engine::Python;
 use crate::git::{self, Limits, Source};
 use crate::prepare::PrepareError;
-use crate::python;
+use crate::python::{self, packages};
 
 /// What the job needs on this node.
 #[derive(Debug, Clone)]
@@ -19,38 +24,101 @@ pub(super) struct Prepared {
     /// The clone.
     pub(super) code: PathBuf,
     /// The interpreter.
-    pub(super) python: PathBuf,
+    pub(super) python: Python,
 }
 
-/// Clones and installs. A worker without requirements needs neither: Spark sends it what it runs.
+/// Clones and installs. A worker needs neither where the engine sends it what it runs.
 pub(super) async fn prepare(common: Arc<Common>) -> Result<Prepared, PrepareError> {
     let Common { config, spec, .. } = &*common;
     make_results(&common).await?;
     let wanted = spec.code.clone().unwrap_or_default();
     let code = config.folder.join("code");
-    if config.role == RoleName::Worker && wanted.requirements.is_empty() {
+    let alone = config.role == RoleName::Worker && !common.definition.code_on_workers;
+    // Neither waits for the other.
+    let (staged, under) = tokio::join!(stage(&common), packages(&common, &wanted, alone));
+    staged?;
+    let under = under?;
+    if alone && wanted.requirements.is_empty() {
+        let python = config.toolchain.python.clone();
         return Ok(Prepared {
             code,
-            python: config.toolchain.python.clone(),
+            python: interpreter(&common, python, &under),
         });
     }
     let began = Instant::now();
-    clone(&common, &wanted, &code).await?;
+    crash::around(Point::AgentPrepare, clone(&common, &wanted, &code)).await?;
     took(&common, "clone", began);
     let began = Instant::now();
     let request = python::Request {
         base: config.toolchain.python.clone(),
+        under: under.clone(),
         folder: config.folder.clone(),
         code: code.join(&wanted.path),
         requirements: wanted.requirements.clone(),
         keeper: common.keeper.clone(),
         lines: common.lines.clone(),
     };
-    let python = python::prepare(&request).await?;
+    let program = python::prepare(&request).await?;
     if !wanted.requirements.is_empty() {
         took(&common, "requirements", began);
     }
+    let python = interpreter(&common, program, &under);
+    if config.role != RoleName::Worker && !wanted.build.is_empty() {
+        let began = Instant::now();
+        build::build(&common, &wanted, &code, &python).await?;
+        took(&common, "build", began);
+    }
     Ok(Prepared { code, python })
+}
+
+/// The job's inputs, where it has any.
+async fn stage(common: &Common) -> Result<(), PrepareError> {
+    if common.spec.inputs.is_empty() {
+        return Ok(());
+    }
+    let began = Instant::now();
+    inputs::stage(common).await?;
+    took(common, "inputs", began);
+    Ok(())
+}
+
+/// What the engine wants to be there; the environment of its packages, if it has any.
+async fn packages(common: &Common, wanted: &Code, alone: bool) -> Result<Vec<PathBuf>, PrepareError> {
+    let Common {
+        config, definition, ..
+    } = common;
+    let install = if alone {
+        definition.install.clone()
+    } else {
+        let entries = std::iter::once(&wanted.entry).chain(wanted.steps.iter().map(|step| &step.entry));
+        definition.needed(entries.map(String::as_str))
+    };
+    packages::programs(&install)?;
+    if install.pip.is_empty() {
+        return Ok(Vec::new());
+    }
+    let began = Instant::now();
+    let venv = packages::environment(&packages::Wanted {
+        engine: &definition.name,
+        pip: &install.pip,
+        base: &config.toolchain.python,
+        folder: &config.folder,
+        keeper: &common.keeper,
+        lines: &common.lines,
+    })
+    .await?;
+    took(common, "packages", began);
+    Ok(vec![venv])
+}
+
+/// Programs of the innermost environment come first.
+fn interpreter(common: &Common, program: PathBuf, under: &[PathBuf]) -> Python {
+    let base = &common.config.toolchain.python;
+    let bins = under.iter().rev().map(|venv| venv.join("bin"));
+    let mut path: Vec<PathBuf> = program.parent().map(Path::to_owned).into_iter().collect();
+    path.extend(bins.chain(base.parent().map(Path::to_owned)));
+    path.dedup();
+    Python { program, path }
 }
 
 async fn make_results(common: &Common) -> Result<(), PrepareError> {

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use mayfly_kit::backoff::{Backoff, Policy, jitter};
+use mayfly_kit::crash::{self, Point};
 use mayfly_kit::shutdown::{Level, reached};
 use tokio::process::Command;
 use tokio::sync::watch;
@@ -37,7 +38,7 @@ pub(super) async fn off(why: &str, level: &mut watch::Receiver<Level>) {
         loop {
             tries = tries.saturating_add(1);
             watchdog::alive();
-            match call(tries >= FORCE_FROM).await {
+            match crash::around(Point::PowerOff, call(tries >= FORCE_FROM)).await {
                 Ok(()) => ordered.set(true),
                 Err(why) => eprintln!("{why}; again soon"),
             }

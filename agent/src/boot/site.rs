@@ -27,6 +27,13 @@ pub(super) struct Site {
     /// Consul, where the image has a client agent; user data may name another.
     #[serde(default)]
     pub(super) consul: Option<ConsulSettings>,
+    /// Consul itself, which runs on the machine of a team's server.
+    #[serde(default = "consul_program")]
+    pub(super) consul_program: PathBuf,
+}
+
+fn consul_program() -> PathBuf {
+    PathBuf::from("/opt/mayfly/bin/consul")
 }
 
 /// Why the file cannot be used.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use mayfly_kit::imds::{Imds, ImdsError};
-use mayfly_proto::RunId;
+use mayfly_proto::{ON_MASTER, RunId};
 
 use crate::config::RoleName;
 
@@ -19,8 +19,28 @@ pub(super) struct Tags {
     pub(super) role: RoleName,
     /// `mayfly:deadline`.
     pub(super) deadline: Timestamp,
-    /// `mayfly:coordinator`.
+    /// `mayfly:coordinator`: its URL, or [`ON_MASTER`].
     pub(super) coordinator: String,
+    /// The bucket of `mayfly:store`.
+    pub(super) bucket: String,
+    /// Its prefix, empty or ending in `/`.
+    pub(super) prefix: String,
+}
+
+/// What an instance is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A node of a run.
+    Node(Tags),
+    /// The server of a team.
+    Control(ControlTags),
+}
+
+/// The server of a team: it is of no run and has no end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ControlTags {
+    /// `mayfly:control`: the network that it serves.
+    pub(super) network: String,
     /// The bucket of `mayfly:store`.
     pub(super) bucket: String,
     /// Its prefix, empty or ending in `/`.
@@ -39,7 +59,7 @@ pub enum TagError {
         #[source]
         source: ImdsError,
     },
-    /// Nobody made this instance for a run.
+    /// Nobody made this instance for a run, or for a team.
     #[error("this instance has no tag {name} that makes it a node of a run")]
     NotOurs {
         /// The tag.
@@ -63,21 +83,43 @@ pub enum TagError {
     },
 }
 
-impl Tags {
+impl Purpose {
     pub(super) async fn read(imds: &Imds) -> Result<Self, TagError> {
         let ours = value(imds, "managed-by").await?;
         if ours.as_deref() != Some("mayfly") {
             return Err(TagError::NotOurs { name: "managed-by" });
         }
-        let run = value(imds, "mayfly:run").await?;
-        let run = run.ok_or(TagError::NotOurs { name: "mayfly:run" })?;
+        if let Some(run) = value(imds, "mayfly:run").await? {
+            return Tags::read(imds, run).await.map(Self::Node);
+        }
+        match value(imds, "mayfly:control").await? {
+            Some(network) => ControlTags::read(imds, network).await.map(Self::Control),
+            None => Err(TagError::NotOurs { name: "mayfly:run" }),
+        }
+    }
+}
+
+impl ControlTags {
+    async fn read(imds: &Imds, network: String) -> Result<Self, TagError> {
+        let network = checked("mayfly:control", network, "the name of a network", network_name)?;
+        let (bucket, prefix) = need(imds, "mayfly:store", "s3://BUCKET/PREFIX", store).await?;
+        Ok(Self {
+            network,
+            bucket,
+            prefix,
+        })
+    }
+}
+
+impl Tags {
+    async fn read(imds: &Imds, run: String) -> Result<Self, TagError> {
         let run = checked("mayfly:run", run, "the id of a run, as iris-abcdefgh", |text| {
             text.parse().ok()
         })?;
         let role = need(imds, "mayfly:role", "master or worker", role).await?;
         let wanted = "a time in UTC, as 2030-01-31T12:00:00Z";
         let deadline = need(imds, "mayfly:deadline", wanted, utc).await?;
-        let wanted = "https://HOST:PORT or http://HOST:PORT";
+        let wanted = "https://HOST:PORT, http://HOST:PORT or master";
         let coordinator = need(imds, "mayfly:coordinator", wanted, address).await?;
         let (bucket, prefix) = need(imds, "mayfly:store", "s3://BUCKET/PREFIX", store).await?;
         Ok(Self {
@@ -122,6 +164,12 @@ fn checked<T>(
     })
 }
 
+fn network_name(text: &str) -> Option<String> {
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    let good = (1..=32).contains(&text.len()) && text.bytes().all(plain);
+    good.then(|| text.to_owned())
+}
+
 fn role(text: &str) -> Option<RoleName> {
     match text {
         "master" => Some(RoleName::Master),
@@ -135,6 +183,9 @@ fn utc(text: &str) -> Option<Timestamp> {
 }
 
 fn address(text: &str) -> Option<String> {
+    if text == ON_MASTER {
+        return Some(text.to_owned());
+    }
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"))?;
@@ -188,6 +239,7 @@ mod tests {
             assert_eq!(utc(bad), None, "{bad}");
         }
         assert!(address("https://10.0.0.1:7070").is_some() && address("http://[::1]:1").is_some());
+        assert!(address("master").is_some() && address("masters").is_none());
         for bad in [
             "10.0.0.1:7070",
             "https://",
@@ -196,6 +248,10 @@ mod tests {
             "file://x",
         ] {
             assert_eq!(address(bad), None, "{bad}");
+        }
+        assert_eq!(network_name("default"), Some("default".into()));
+        for bad in ["", "../x", "A", "a/b", &"a".repeat(33)] {
+            assert_eq!(network_name(bad), None, "{bad}");
         }
         let error = checked("mayfly:role", "master\nworker".into(), "master or worker", role).unwrap_err();
         assert!(error.to_string().contains("master\\nworker"), "{error}");

@@ -1,10 +1,12 @@
 //! Registers this node, and says every few seconds that it is alive and what it does.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mayfly_kit::admin::{Admin, Loop};
 use mayfly_kit::consul::{Consul, Health, Kind, Presence, Service};
+use mayfly_proto::engine::Definition;
 use mayfly_proto::v1::NodePhase;
 use mayfly_proto::{NodeId, RunId};
 use tokio::sync::watch;
@@ -12,7 +14,6 @@ use tokio::time::sleep;
 
 use super::TURN_MAX;
 use crate::config::NodeConfig;
-use crate::engine::spark::{MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT};
 use crate::node::Role;
 use crate::run::ADMIN_PORT;
 use crate::sync::Report;
@@ -25,6 +26,7 @@ pub(super) struct Announce {
     run: RunId,
     node: NodeId,
     config: NodeConfig,
+    definition: Arc<Definition>,
     report: watch::Receiver<Report>,
     admin: Admin,
     pulse: Loop,
@@ -35,6 +37,7 @@ impl Announce {
         consul: Consul,
         config: &NodeConfig,
         node: &NodeId,
+        definition: Arc<Definition>,
         report: watch::Receiver<Report>,
         admin: Admin,
     ) -> Self {
@@ -43,6 +46,7 @@ impl Announce {
             run: config.run.clone(),
             node: node.clone(),
             config: config.clone(),
+            definition,
             report,
             pulse: admin.watch("consul", TURN_MAX),
             admin,
@@ -92,11 +96,12 @@ impl Announce {
         if *attempt == 0 || report.phase() == NodePhase::Leaving {
             return None;
         }
-        let (kind, role, port, ui) = match (*role)? {
-            Role::Master => (Kind::Master, "master", MASTER_PORT, MASTER_UI_PORT),
-            Role::Worker => (Kind::Worker, "worker", WORKER_UI_PORT, WORKER_UI_PORT),
+        let (kind, role, is_master) = match (*role)? {
+            Role::Master => (Kind::Master, "master", true),
+            Role::Worker => (Kind::Worker, "worker", false),
             Role::Auto => return None,
         };
+        let port = self.definition.port(is_master).unwrap_or(ADMIN_PORT);
         Some(Service {
             kind,
             name: format!("{}-{}", self.run, self.node),
@@ -104,11 +109,11 @@ impl Announce {
             tags: vec![
                 ("run", self.run.to_string()),
                 ("role", role.into()),
-                ("engine", "spark".into()),
+                ("engine", self.definition.name.clone()),
                 ("attempt", attempt.to_string()),
             ],
             admin: SocketAddr::new(self.config.address, ADMIN_PORT),
-            ui_port: Some(ui),
+            ui_port: self.definition.ui_port(is_master),
         })
     }
 }

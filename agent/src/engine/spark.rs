@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Context, Job, Role, Status};
+use super::{Context, Job, Role, Status, facts, private, runners};
 use crate::prepare::PrepareError;
 use crate::supervise::Child;
 
@@ -19,6 +19,7 @@ mod hold;
 mod job;
 mod jvm;
 mod poll;
+pub mod progress;
 
 pub use jvm::Classes;
 pub(crate) use jvm::class_path;
@@ -59,11 +60,6 @@ pub mod paths {
     pub fn local(folder: &Path) -> PathBuf {
         folder.join("spark-local")
     }
-    /// Event logs, for a History Server.
-    #[must_use]
-    pub fn events(folder: &Path) -> PathBuf {
-        folder.join("events")
-    }
     /// What the Master knows of workers and applications, for when it is started again.
     #[must_use]
     pub fn recovery(folder: &Path) -> PathBuf {
@@ -97,14 +93,18 @@ impl Engine {
     /// # Errors
     /// The node's folder cannot be written.
     pub fn start_with(context: Context, role: Role, classes: Classes) -> io::Result<Self> {
-        for folder in [paths::work, paths::local, paths::events, paths::recovery] {
+        for folder in [paths::work, paths::local, super::events, paths::recovery] {
             std::fs::create_dir_all(folder(&context.folder))?;
             context.keeper.give(&folder(&context.folder))?;
         }
         std::fs::create_dir_all(&context.temporary)?;
         context.keeper.give(&context.temporary)?;
-        conf::private_folder(&paths::conf(&context.folder))?;
+        private::folder(&paths::conf(&context.folder))?;
         context.keeper.show(&paths::conf(&context.folder))?;
+        let own = facts::folder(&context);
+        private::folder(&own)?;
+        context.keeper.show(&own)?;
+        runners::write(&context.keeper, &own)?;
         let (report, status) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(None);
         let (decommission, leaving) = watch::channel(false);

@@ -1,19 +1,28 @@
 //! One stream of one attempt on disk: what has come, and up to where it is in the store.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+
+use super::reserve::Reserve;
 
 /// Text of one chunk, in bytes before compression.
 pub(super) const CHUNK_MAX: usize = 1024 * 1024;
 /// Most text kept of one stream of one attempt, in bytes. What comes after is counted and not kept.
 const SPOOL_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
+/// Written at once, in bytes.
+const BUFFER: usize = 64 * 1024;
+/// Text that waits in memory while the disk is full, in bytes. What comes after is counted and not kept.
+const MEMORY_MAX: usize = 1024 * 1024;
+
 pub(super) struct Spool {
-    writer: BufWriter<File>,
-    reader: File,
-    written: u64,
+    file: File,
+    /// What is not on the disk yet.
+    buffer: Vec<u8>,
+    /// What is on the disk.
+    flushed: u64,
     uploaded: u64,
     lines: u64,
     chunks: u32,
@@ -28,12 +37,16 @@ pub(super) struct Chunk {
 
 impl Spool {
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let writer = BufWriter::new(File::create(path)?);
-        let reader = File::open(path)?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)?;
         Ok(Self {
-            writer,
-            reader,
-            written: 0,
+            file,
+            buffer: Vec::new(),
+            flushed: 0,
             uploaded: 0,
             lines: 0,
             chunks: 0,
@@ -42,39 +55,54 @@ impl Spool {
     }
 
     /// Adds a line and returns its number, from 0.
-    pub(super) fn append(&mut self, text: &str) -> io::Result<u64> {
+    pub(super) fn append(&mut self, text: &str, reserve: &mut Reserve) -> io::Result<u64> {
         let number = self.lines;
         self.lines += 1;
-        if self.written >= SPOOL_MAX {
+        if self.flushed + self.buffer.len() as u64 >= SPOOL_MAX || self.buffer.len() >= MEMORY_MAX {
             self.dropped += 1;
             return Ok(number);
         }
-        self.writer.write_all(text.as_bytes())?;
-        self.writer.write_all(b"\n")?;
-        self.written += text.len() as u64 + 1;
+        self.buffer.extend_from_slice(text.as_bytes());
+        self.buffer.push(b'\n');
+        if self.buffer.len() >= BUFFER {
+            self.flush(reserve)?;
+        }
         Ok(number)
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
+    /// Puts everything on the disk. On a full one it stays in memory, once the room that was kept for it is used up.
+    pub(super) fn flush(&mut self, reserve: &mut Reserve) -> io::Result<()> {
+        loop {
+            // Always at the same place, until it is there as a whole.
+            match self.file.write_all_at(&self.buffer, self.flushed) {
+                Ok(()) => {
+                    self.flushed += self.buffer.len() as u64;
+                    self.buffer.clear();
+                    return Ok(());
+                }
+                Err(error) if !is_full(&error) => return Err(error),
+                Err(_) if reserve.give() => {}
+                Err(_) => return Ok(()),
+            }
+        }
     }
 
     /// Says at the end what was not kept.
-    pub(super) fn close(&mut self) -> io::Result<()> {
-        if self.dropped > 0 {
+    pub(super) fn close(&mut self, reserve: &mut Reserve) -> io::Result<()> {
+        self.flush(reserve)?;
+        if self.dropped > 0 && self.buffer.is_empty() {
             let note = format!(
-                "[{} more lines were not kept: this log has reached 4 GiB]\n",
+                "[{} lines were not kept: this log has reached 4 GiB, or the disk was full]\n",
                 self.dropped
             );
-            self.writer.write_all(note.as_bytes())?;
-            self.written += note.len() as u64;
+            self.buffer.extend_from_slice(note.as_bytes());
             self.dropped = 0;
         }
-        self.writer.flush()
+        self.flush(reserve)
     }
 
     pub(super) fn waiting(&self) -> u64 {
-        self.written - self.uploaded
+        self.flushed - self.uploaded
     }
 
     /// The next piece, cut at the end of a line; `None` when everything is in the store.
@@ -86,7 +114,7 @@ impl Spool {
             return Ok(None);
         }
         let mut text = vec![0; length];
-        self.reader.read_exact_at(&mut text, self.uploaded)?;
+        self.file.read_exact_at(&mut text, self.uploaded)?;
         if let Some(end) = text.iter().rposition(|b| *b == b'\n') {
             text.truncate(end + 1);
         }
@@ -103,9 +131,42 @@ impl Spool {
     }
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_keeps_what_fits_into_memory_and_counts_the_rest() {
+        // Every write there fails as on a full disk.
+        let mut spool = Spool::create(Path::new("/dev/full")).unwrap();
+        let mut none = Reserve::default();
+        let line = "z".repeat(99_999);
+        for n in 0..20 {
+            assert_eq!(spool.append(&line, &mut none).unwrap(), n);
+        }
+        spool.close(&mut none).unwrap();
+        assert_eq!((spool.waiting(), spool.dropped), (0, 9));
+        assert!(spool.buffer.len() <= MEMORY_MAX + line.len() + 1);
+        // There is room again: nothing that was kept is lost, and what was not is told.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        spool.file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .unwrap();
+        spool.close(&mut none).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text.lines().count(), 12);
+        assert!(
+            text.ends_with("[9 lines were not kept: this log has reached 4 GiB, or the disk was full]\n")
+        );
+    }
 
     #[test]
     fn chunks_are_whole_lines_and_together_everything() {
@@ -113,9 +174,9 @@ mod tests {
         let mut spool = Spool::create(&folder.path().join("job.log")).unwrap();
         let line = "z".repeat(60_000);
         for n in 0..40 {
-            assert_eq!(spool.append(&line).unwrap(), n);
+            assert_eq!(spool.append(&line, &mut Reserve::default()).unwrap(), n);
         }
-        spool.flush().unwrap();
+        spool.flush(&mut Reserve::default()).unwrap();
         let mut all = Vec::new();
         while let Some(chunk) = spool.next().unwrap() {
             assert!(chunk.text.len() <= CHUNK_MAX && chunk.text.ends_with(b"\n"));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use mayfly_kit::backoff::{Backoff, Policy, jitter};
+use mayfly_kit::crash::{self, Point};
 use mayfly_kit::layout;
 use mayfly_kit::store::{Store, StoreError};
 use mayfly_proto::{Attempt, NodeId, RunId};
@@ -15,6 +16,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::reserve::Reserve;
 use super::spool::{CHUNK_MAX, Chunk, Spool};
 use crate::supervise::Stream;
 
@@ -45,6 +47,7 @@ pub(super) struct Uploads {
     place: watch::Receiver<Option<Place>>,
     attempt: Attempt,
     spools: BTreeMap<Key, Spool>,
+    reserve: Reserve,
     due: Option<Instant>,
     /// At most one request at a time.
     sending: JoinSet<Sent>,
@@ -60,6 +63,7 @@ impl Uploads {
             place,
             attempt: Attempt::FIRST,
             spools: BTreeMap::new(),
+            reserve: Reserve::default(),
             due: None,
             sending: JoinSet::new(),
             flushing: Vec::new(),
@@ -76,19 +80,22 @@ impl Uploads {
         let key = (self.attempt, stream.as_str());
         if !self.spools.contains_key(&key) {
             std::fs::create_dir_all(&self.folder)?;
+            if self.spools.is_empty() {
+                self.reserve.take(&self.folder);
+            }
             let name = format!("attempt-{}-{}.log", self.attempt, stream.as_str());
             self.spools.insert(key, Spool::create(&self.folder.join(name))?);
         }
         self.spools
             .get_mut(&key)
-            .map_or(Ok(0), |spool| spool.append(text))
+            .map_or(Ok(0), |spool| spool.append(text, &mut self.reserve))
     }
 
     /// Lines have been appended.
     pub(super) fn written(&mut self) -> io::Result<()> {
         let mut most = 0;
         for spool in self.spools.values_mut() {
-            spool.flush()?;
+            spool.flush(&mut self.reserve)?;
             most = most.max(spool.waiting());
         }
         if most > 0 {
@@ -106,7 +113,7 @@ impl Uploads {
     /// Uploads everything there is, then answers.
     pub(super) fn flush(&mut self, done: oneshot::Sender<()>) -> io::Result<()> {
         for spool in self.spools.values_mut() {
-            spool.close()?;
+            spool.close(&mut self.reserve)?;
         }
         self.flushing.push(done);
         self.due = Some(Instant::now());
@@ -202,7 +209,8 @@ struct Sent {
 async fn send(place: Place, key: Key, chunk: Chunk) -> Sent {
     let (attempt, stream) = key;
     let name = layout::log_chunk(&place.run, attempt, &place.node, stream, chunk.number);
-    let result = place.store.put(&name, compress(&chunk.text)).await;
+    let put = place.store.put(&name, compress(&chunk.text));
+    let result = crash::around(Point::LogPut, put).await;
     Sent { key, chunk, result }
 }
 

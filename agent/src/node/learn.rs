@@ -70,6 +70,11 @@ impl Node {
                 } else {
                     desired.role
                 },
+                workers: if desired.workers.is_empty() {
+                    known.workers
+                } else {
+                    desired.workers
+                },
                 ..desired
             },
             Some(_) | None => desired,

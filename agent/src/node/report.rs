@@ -1,6 +1,7 @@
 //! What the node says of itself.
 
 use mayfly_proto::Attempt;
+use mayfly_proto::engine::Peer;
 use mayfly_proto::v1::{FailureKind, JobReport, NodeFailure, NodePhase};
 
 use super::{Blame, Engine, Failure, Goal, Job, JobEnd, Node, Role, Stage};
@@ -45,6 +46,15 @@ impl Node {
     pub fn claims(&self) -> Option<Attempt> {
         let told = self.role() == Role::Master;
         self.standing_for().filter(|n| told || self.locked == Some(*n))
+    }
+
+    /// The workers that it was told of.
+    #[must_use]
+    pub fn workers(&self) -> Vec<Peer> {
+        self.wish
+            .as_ref()
+            .map(|wish| wish.workers.clone())
+            .unwrap_or_default()
     }
 
     /// Its phase on the wire.
@@ -138,6 +148,7 @@ impl Node {
                 cause,
                 last_lines,
                 stopped,
+                steps: _,
             }) => JobReport {
                 started: true,
                 ended: true,

@@ -23,6 +23,7 @@ fn desired(n: u32, goal: Goal) -> Desired {
         deadline: 3600 * SECOND,
         save_results: true,
         role: Role::Auto,
+        workers: Vec::new(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! What the coordinator answers, checked.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use mayfly_proto::engine::Peer;
 use mayfly_proto::v1;
 use mayfly_proto::{Attempt, NodeId};
 use tonic::Status;
@@ -28,6 +30,7 @@ pub fn checked(wire: &v1::Desired) -> Result<Desired, Status> {
         v1::Role::Master => Role::Master,
         v1::Role::Worker => Role::Worker,
     };
+    let workers: Option<Vec<Peer>> = wire.workers.iter().map(peer).collect();
     let nodes: Result<Vec<NodeId>, _> = wire.commit_nodes.iter().map(|node| node.parse()).collect();
     Ok(Desired {
         attempt: Attempt::try_from(wire.attempt).map_err(|_| bad("attempt"))?,
@@ -39,6 +42,18 @@ pub fn checked(wire: &v1::Desired) -> Result<Desired, Status> {
         deadline: Duration::from_millis(wire.deadline_ms),
         save_results: wire.save_results,
         role,
+        workers: workers.ok_or_else(|| bad("list of workers"))?,
+    })
+}
+
+/// A worker, which becomes a line of a file that the engine reads.
+fn peer(wire: &v1::Peer) -> Option<Peer> {
+    let name: NodeId = wire.node_id.parse().ok()?;
+    let address: IpAddr = wire.address.parse().ok()?;
+    Some(Peer {
+        name: name.to_string(),
+        address: address.to_string(),
+        cores: wire.cores,
     })
 }
 
@@ -96,6 +111,14 @@ mod tests {
             },
             v1::Desired {
                 commit_nodes: vec!["../x".into()],
+                ..good.clone()
+            },
+            v1::Desired {
+                workers: vec![v1::Peer {
+                    node_id: "worker-1".into(),
+                    address: "10.0.0.1\nother".into(),
+                    cores: 1,
+                }],
                 ..good
             },
         ] {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -15,8 +16,8 @@ use tokio::time::timeout;
 use super::{Request, Step, unfinished};
 use crate::command::Command;
 use crate::config::Toolchain;
-use crate::engine::spark::{Classes, class_path};
-use crate::engine::{Context, Engine, Job, Role};
+use crate::engine::spark::{Classes, Engine, class_path};
+use crate::engine::{self, Context, Fleet, Job, Role};
 use crate::supervise::Line;
 
 const TRAINING: &str = include_str!("training.py");
@@ -109,6 +110,10 @@ async fn record(request: &Request, toolchain: &Toolchain, folder: &Path, lists: 
         python_bin: folder.join("none"),
         temporary: folder.join("tmp"),
         lines,
+        fleet: Fleet {
+            definition: Arc::new(engine::hook::of_old()?),
+            ..Fleet::default()
+        },
     };
     let classes = Classes::Record(lists.into());
     let begun = start(&context, &classes).map_err(|error| error.to_string())?;
@@ -159,24 +164,19 @@ async fn train([master, _worker]: &[Engine; 2], toolchain: &Toolchain, folder: &
     std::fs::write(folder.join("training.py"), TRAINING).map_err(|error| error.to_string())?;
     let job = Job {
         code: folder.into(),
-        path: String::new(),
         entry: "training.py".into(),
-        class: String::new(),
         args: vec![folder.join("data").display().to_string()],
         python: toolchain.python.clone(),
-        env: BTreeMap::new(),
         worker_cores: 1,
         worker_memory_bytes: MEMORY_BYTES,
+        ..Job::default()
     };
     let child = master.submit(&job).await.map_err(|error| error.to_string())?;
     let exit = child.wait().await;
     if exit.success() {
         Ok(())
     } else {
-        Err(format!(
-            "the training job {}",
-            crate::engine::cause::of_exit(exit)
-        ))
+        Err(format!("the training job {}", engine::cause::of_exit(exit)))
     }
 }
 

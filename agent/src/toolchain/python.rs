@@ -22,23 +22,15 @@ pub(super) struct Base {
     pub(super) spark_home: PathBuf,
 }
 
-struct Interpreter {
-    program: PathBuf,
+pub(super) struct Interpreter {
+    pub(super) program: PathBuf,
     minor: u32,
     complete: bool,
 }
 
 pub(super) async fn base(request: &Request, progress: &mut impl FnMut(Step)) -> Result<Base, Error> {
     let found = find(request).await?;
-    let hash = Sha256::digest(format!(
-        "{}\n{}\n{BASE_REQUIREMENTS}",
-        request.spark,
-        found.program.display()
-    ));
-    let hash: String = data_encoding::HEXLOWER.encode(&hash).chars().take(8).collect();
-    let place = request
-        .cache
-        .join(format!("spark-{}-py3.{}-{hash}", request.spark, found.minor));
+    let place = place(request, &found);
     if !place.join("complete").exists() {
         install(request, &found, &place, progress).await?;
     }
@@ -56,7 +48,19 @@ pub(super) async fn base(request: &Request, progress: &mut impl FnMut(Step)) -> 
     )))
 }
 
-async fn find(request: &Request) -> Result<Interpreter, Error> {
+/// The folder of the environment for this interpreter.
+pub(super) fn place(request: &Request, found: &Interpreter) -> PathBuf {
+    let hash = Sha256::digest(format!(
+        "{}\n{}\n{BASE_REQUIREMENTS}",
+        request.spark,
+        found.program.display()
+    ));
+    let hash: String = data_encoding::HEXLOWER.encode(&hash).chars().take(8).collect();
+    let name = format!("spark-{}-py3.{}-{hash}", request.spark, found.minor);
+    request.cache.join(name)
+}
+
+pub(super) async fn find(request: &Request) -> Result<Interpreter, Error> {
     let mut incomplete = None;
     for name in NAMES {
         match ask(request, name).await {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
+use mayfly_kit::crash::{self, Point};
 use mayfly_kit::records::FileEntry;
 use mayfly_kit::store::{Created, Multipart, PART_MAX_COUNT, Part};
 use sha2::{Digest as _, Sha256};
@@ -14,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
 use super::walk::{Large, Mark};
-use super::{LARGE_KIB_MAX, Shared, UploadError};
+use super::{LARGE_KIB_MAX, Shared, Target, UploadError};
 
 /// Smallest part; a file no larger than this goes in one request.
 const PART_BYTES: u64 = 8 * 1024 * 1024;
@@ -127,9 +128,9 @@ impl Shared {
             return Ok(None);
         };
         let complete = || {
-            self.target
-                .store
-                .complete(upload, parts.clone(), entry.size, self.target.only_new)
+            let Target { store, only_new, .. } = &self.target;
+            let complete = store.complete(upload, parts.clone(), entry.size, *only_new);
+            crash::around(Point::PartsComplete, complete)
         };
         if self.patiently(&entry.path, complete).await? == Created::Exists {
             self.same(key, &entry).await?;
@@ -150,7 +151,10 @@ impl Shared {
             permit,
         } = chunk;
         let part = self
-            .patiently(path, || self.target.store.part(upload, number, bytes.clone()))
+            .patiently(path, || {
+                let put = self.target.store.part(upload, number, bytes.clone());
+                crash::around(Point::PartPut, put)
+            })
             .await?;
         drop(bytes);
         drop(permit);

@@ -1,6 +1,7 @@
 //! The baked image.
 
 use aws_sdk_ec2::types::Image as Described;
+use serde::{Deserialize, Serialize};
 
 use crate::Account;
 use crate::error::{AwsError, Kind, failed};
@@ -13,7 +14,7 @@ const VERSION: &str = "mayfly:version";
 const SPARK: &str = "mayfly:spark";
 
 /// An image that machines boot from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// `ami-…`.
     pub id: String,
@@ -51,7 +52,7 @@ fn image(described: &Described) -> Option<Image> {
 }
 
 /// The image of this id; without one, the newest of this account that was baked for this architecture and has this
-/// release of Spark.
+/// release of Spark, if one is asked for.
 ///
 /// # Errors
 /// There is none, or AWS refuses or does not answer.
@@ -59,7 +60,7 @@ pub async fn find_image(
     account: &Account,
     id: Option<&str>,
     architecture: &str,
-    spark: &str,
+    spark: Option<&str>,
 ) -> Result<Image, AwsError> {
     let asked = account.ec2.describe_images();
     let asked = match id {
@@ -78,14 +79,17 @@ pub async fn find_image(
     let mut found = answer.images.unwrap_or_default();
     // ISO 8601 in UTC: the order of the texts is that of the times.
     found.sort_by(|a, b| b.creation_date().cmp(&a.creation_date()));
-    let fits =
-        |image: &Image| id.is_some() || image.spark.is_empty() || image.spark.iter().any(|one| one == spark);
+    let has = |image: &Image| spark.is_none_or(|spark| image.spark.iter().any(|one| one == spark));
+    let fits = |image: &Image| id.is_some() || image.spark.is_empty() || has(image);
     found.iter().filter_map(image).find(fits).ok_or_else(|| {
         let what = match id {
             Some(id) => format!("there is no image {id} in {}", account.region()),
             None => format!(
-                "no image in {} was baked for {architecture} with Spark {spark}: bake one (packer/README.md), or name one",
-                account.region()
+                "no image in {} was baked for {architecture}{}: bake one (packer/README.md), or name one",
+                account.region(),
+                spark
+                    .map(|spark| format!(" with Spark {spark}"))
+                    .unwrap_or_default()
             ),
         };
         AwsError::new(Kind::NotFound, "find the image", what)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_pricing::types::{Filter, FilterType};
 use aws_smithy_types::DateTime;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Account;
@@ -16,11 +17,11 @@ pub type Micros = u64;
 const LINUX: &str = "Linux/UNIX";
 
 /// What the types of a run cost in its region.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prices {
     on_demand: BTreeMap<String, Micros>,
-    /// By type and zone.
-    spot: BTreeMap<(String, String), Micros>,
+    /// By type, then by zone.
+    spot: BTreeMap<String, BTreeMap<String, Micros>>,
 }
 
 impl Prices {
@@ -30,7 +31,7 @@ impl Prices {
         if !spot {
             return self.on_demand.get(kind).copied();
         }
-        self.spot.get(&(kind.to_owned(), zone.to_owned())).copied()
+        self.spot.get(kind)?.get(zone).copied()
     }
 
     /// The most that an hour of one of these types may cost: what spot costs never exceeds the price on demand.
@@ -119,7 +120,7 @@ fn micros(text: &str) -> Option<Micros> {
 async fn spot_prices(
     account: &Account,
     kinds: &[String],
-) -> Result<BTreeMap<(String, String), Micros>, AwsError> {
+) -> Result<BTreeMap<String, BTreeMap<String, Micros>>, AwsError> {
     let now = DateTime::from_secs(jiff::Timestamp::now().as_second());
     let mut pages = account
         .ec2
@@ -131,14 +132,14 @@ async fn spot_prices(
         .end_time(now)
         .into_paginator()
         .send();
-    let mut found = BTreeMap::new();
+    let mut found: BTreeMap<String, BTreeMap<String, Micros>> = BTreeMap::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| failed("ask what spot capacity costs", error))?;
         for one in page.spot_price_history.unwrap_or_default() {
             let kind = one.instance_type.as_ref().map(|kind| kind.as_str().to_owned());
             let price = one.spot_price.as_deref().and_then(micros);
             if let (Some(kind), Some(zone), Some(price)) = (kind, one.availability_zone, price) {
-                found.entry((kind, zone)).or_insert(price);
+                found.entry(kind).or_default().entry(zone).or_insert(price);
             }
         }
     }

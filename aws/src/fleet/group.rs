@@ -7,25 +7,13 @@ use aws_sdk_autoscaling::types::{
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 
-use super::{Blueprint, Fleet, Make, SOONEST};
+use super::{Blueprint, Fleet, GroupState, Make, SOONEST};
+use crate::Account;
 use crate::error::{AwsError, Kind, failed, gone};
-use crate::tags::Group;
+use crate::tags::{self, Group};
 
 /// Name of the scheduled action that puts a group to zero.
 const LEASE: &str = "lease";
-
-/// A group as AWS tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupState {
-    /// How many machines it shall have.
-    pub desired: u32,
-    /// The most it may have.
-    pub max: u32,
-    /// Subnets that it launches in.
-    pub subnets: Vec<String>,
-    /// Ids of its machines, also of those that are only being launched.
-    pub members: Vec<String>,
-}
 
 fn count(n: u32) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
@@ -70,21 +58,24 @@ fn policy(name: &str, make: &Make) -> MixedInstancesPolicy {
         .build()
 }
 
+/// A tag of a group alone: instances and volumes have theirs from the template.
+pub(crate) fn group_tag(group: &str, key: &str, value: &str) -> Tag {
+    Tag::builder()
+        .resource_id(group)
+        .resource_type("auto-scaling-group")
+        .key(key)
+        .value(value)
+        .propagate_at_launch(false)
+        .build()
+}
+
 impl Fleet {
     /// Makes a group with no machine, or finds it.
     pub(super) async fn ensure_group(&self, blueprint: &Blueprint, group: Group) -> Result<(), AwsError> {
         let name = self.name(group);
         let first = blueprint.subnets.first().map(String::as_str).unwrap_or_default();
-        let tags = blueprint.labels.of(group).into_iter().map(|(key, value)| {
-            // Instances and volumes have theirs from the template.
-            Tag::builder()
-                .resource_id(&name)
-                .resource_type("auto-scaling-group")
-                .key(key)
-                .value(value)
-                .propagate_at_launch(false)
-                .build()
-        });
+        let labels = blueprint.labels.of(group).into_iter();
+        let tags = labels.map(|(key, value)| group_tag(&name, &key, &value));
         let made = self
             .account
             .groups
@@ -122,9 +113,13 @@ impl Fleet {
     }
 
     /// At this time AWS puts the group to zero by itself. A time that has come is put as soon as AWS takes one.
-    pub(super) async fn put_group_lease(&self, group: Group, until: Timestamp) -> Result<(), AwsError> {
+    ///
+    /// # Errors
+    /// AWS refuses or does not answer.
+    pub async fn put_group_lease(&self, group: Group, until: Timestamp) -> Result<(), AwsError> {
         let name = self.name(group);
-        let soonest = Timestamp::now() + SOONEST;
+        let clock = &self.account.clock;
+        let (until, soonest) = (clock.theirs(until), clock.theirs(Timestamp::now()) + SOONEST);
         let put = self
             .account
             .groups
@@ -164,7 +159,7 @@ impl Fleet {
             let actions = answer.scheduled_update_group_actions.unwrap_or_default();
             let starts = actions.iter().filter_map(|action| action.start_time);
             let starts = starts.filter_map(|start| Timestamp::from_second(start.secs()).ok());
-            latest = latest.max(starts.max());
+            latest = latest.max(starts.max().map(|start| self.account.clock.ours(start)));
         }
         Ok(latest)
     }
@@ -189,15 +184,19 @@ impl Fleet {
             let Some(group) = Group::ALL.into_iter().find(is_it) else {
                 continue;
             };
+            let mut labels = found.tags.unwrap_or_default().into_iter();
+            let deadline = labels.find(|tag| tag.key.as_deref() == Some(tags::DEADLINE));
             let subnets = found.vpc_zone_identifier.unwrap_or_default();
             let members = found.instances.unwrap_or_default();
             let state = GroupState {
                 desired: back(found.desired_capacity),
                 max: back(found.max_size),
+                going: found.status.is_some(),
                 subnets: subnets
                     .split(',')
                     .map(|subnet| subnet.trim().to_owned())
                     .collect(),
+                deadline: deadline.and_then(|tag| tag.value?.parse().ok()),
                 members: members
                     .into_iter()
                     .filter_map(|member| member.instance_id)
@@ -236,12 +235,24 @@ impl Fleet {
     /// # Errors
     /// AWS refuses or does not answer. A machine that is gone is no error.
     pub async fn end(&self, instance: &str) -> Result<(), AwsError> {
+        self.take_out(instance, false).await
+    }
+
+    /// Takes a machine out of its group, which shall have one less from then on.
+    ///
+    /// # Errors
+    /// As [`Fleet::end`].
+    pub async fn retire(&self, instance: &str) -> Result<(), AwsError> {
+        self.take_out(instance, true).await
+    }
+
+    async fn take_out(&self, instance: &str, one_less: bool) -> Result<(), AwsError> {
         let ended = self
             .account
             .groups
             .terminate_instance_in_auto_scaling_group()
             .instance_id(instance)
-            .should_decrement_desired_capacity(false)
+            .should_decrement_desired_capacity(one_less)
             .send()
             .await;
         let ended = ended.map_err(|error| failed(format!("end {instance}"), error));
@@ -255,38 +266,40 @@ impl Fleet {
 
     /// A group at zero with its machines told to end, and away.
     pub(super) async fn delete_group(&self, group: Group) -> Result<(), AwsError> {
-        let name = self.name(group);
-        // To zero first: a group that is being deleted replaces nobody, but its deletion may be refused for a while.
-        let zero = self
-            .account
-            .groups
-            .update_auto_scaling_group()
-            .auto_scaling_group_name(&name)
-            .min_size(0)
-            .max_size(0)
-            .desired_capacity(0)
-            .send()
-            .await;
-        let zero = zero.map_err(|error| failed(format!("scale the group {name} to 0"), error));
-        if let Err(error) = zero
-            && !is_gone(&error)
-            && error.kind() != Kind::InUse
-        {
-            return Err(error);
-        }
-        let deleted = self
-            .account
-            .groups
-            .delete_auto_scaling_group()
-            .auto_scaling_group_name(&name)
-            .force_delete(true)
-            .send()
-            .await;
-        let deleted = deleted.map_err(|error| failed(format!("delete the group {name}"), error));
-        match gone(deleted) {
-            Err(error) if is_gone(&error) => Ok(()),
-            other => other.map(|_| ()),
-        }
+        forget_group(&self.account, &self.name(group)).await
+    }
+}
+
+/// A group at zero with its machines told to end, and away; one that is gone is no error.
+pub(crate) async fn forget_group(account: &Account, name: &str) -> Result<(), AwsError> {
+    // To zero first: a group that is being deleted replaces nobody, but its deletion may be refused for a while.
+    let zero = account
+        .groups
+        .update_auto_scaling_group()
+        .auto_scaling_group_name(name)
+        .min_size(0)
+        .max_size(0)
+        .desired_capacity(0)
+        .send()
+        .await;
+    let zero = zero.map_err(|error| failed(format!("scale the group {name} to 0"), error));
+    if let Err(error) = zero
+        && !is_gone(&error)
+        && error.kind() != Kind::InUse
+    {
+        return Err(error);
+    }
+    let deleted = account
+        .groups
+        .delete_auto_scaling_group()
+        .auto_scaling_group_name(name)
+        .force_delete(true)
+        .send()
+        .await;
+    let deleted = deleted.map_err(|error| failed(format!("delete the group {name}"), error));
+    match gone(deleted) {
+        Err(error) if is_gone(&error) => Ok(()),
+        other => other.map(|_| ()),
     }
 }
 

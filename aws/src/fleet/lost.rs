@@ -9,6 +9,7 @@ use mayfly_proto::RunId;
 use super::machines::{filter, instance};
 use super::{Fleet, State};
 use crate::Account;
+use crate::clock::Clock;
 use crate::error::{AwsError, failed};
 use crate::tags;
 
@@ -36,12 +37,13 @@ pub struct Lost {
 
 type Tags = BTreeMap<String, String>;
 
-fn lost(kind: LostKind, tags: &Tags) -> Option<Lost> {
+fn lost(kind: LostKind, tags: &Tags, clock: &Clock) -> Option<Lost> {
     let run = tags.get(tags::RUN)?.parse().ok()?;
+    let deadline = tags.get(tags::DEADLINE).and_then(|text| text.parse().ok());
     Some(Lost {
         run,
         kind,
-        deadline: tags.get(tags::DEADLINE).and_then(|text| text.parse().ok()),
+        deadline: deadline.map(|theirs| clock.ours(theirs)),
     })
 }
 
@@ -75,8 +77,10 @@ async fn machines(account: &Account) -> Result<Vec<Lost>, AwsError> {
         for reservation in page.reservations.unwrap_or_default() {
             for described in reservation.instances.unwrap_or_default() {
                 let tags = ec2_tags(described.tags.as_deref());
-                if instance(&described).is_some_and(|machine| machine.state != State::Ended) {
-                    found.extend(lost(LostKind::Machine, &tags));
+                if instance(&described, None, &account.clock)
+                    .is_some_and(|machine| machine.state != State::Ended)
+                {
+                    found.extend(lost(LostKind::Machine, &tags, &account.clock));
                 }
             }
         }
@@ -103,7 +107,7 @@ async fn groups(account: &Account) -> Result<Vec<Lost>, AwsError> {
                 Some((tag.key.clone()?, tag.value.clone()?))
             };
             let tags: Tags = group.tags.unwrap_or_default().iter().filter_map(pair).collect();
-            found.extend(lost(LostKind::Group, &tags));
+            found.extend(lost(LostKind::Group, &tags, &account.clock));
         }
     }
     Ok(found)
@@ -121,7 +125,7 @@ async fn templates(account: &Account) -> Result<Vec<Lost>, AwsError> {
         let page = page.map_err(|error| failed("list the launch templates of the region", error))?;
         for template in page.launch_templates.unwrap_or_default() {
             let tags = ec2_tags(template.tags.as_deref());
-            found.extend(lost(LostKind::Template, &tags));
+            found.extend(lost(LostKind::Template, &tags, &account.clock));
         }
     }
     Ok(found)
@@ -133,7 +137,7 @@ async fn templates(account: &Account) -> Result<Vec<Lost>, AwsError> {
 /// AWS refuses or does not answer; the next call goes on.
 pub async fn clear(account: &Account, run: &RunId) -> Result<(), AwsError> {
     let fleet = Fleet::new(account.clone(), run.clone());
-    fleet.release().await?;
+    fleet.release(&tags::Group::ALL).await?;
     let up = fleet
         .machines()
         .await?

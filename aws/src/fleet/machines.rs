@@ -2,48 +2,19 @@
 
 use aws_sdk_ec2::types::{Filter, Instance as Described, InstanceLifecycleType, InstanceStateName};
 use jiff::Timestamp;
-use std::net::IpAddr;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
 
-use super::Fleet;
+use super::{Fleet, Instance, State};
+use crate::clock::Clock;
 use crate::error::{AwsError, failed, gone};
 use crate::tags::{self, Group};
 
 /// Most machines in one answer (Amazon EC2 API reference, DescribeInstances).
 const PAGE: i32 = 1_000;
-
-/// Where a machine is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It is there, or on its way.
-    Up,
-    /// It has been told to end, and is paid for no more.
-    Ending,
-    /// It is no more.
-    Ended,
-}
-
-/// A machine as AWS tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instance {
-    /// `i-…`.
-    pub id: String,
-    /// What it is for.
-    pub group: Group,
-    /// Type, such as `m7g.large`.
-    pub kind: String,
-    /// Availability zone.
-    pub zone: String,
-    /// Whether it is spot.
-    pub spot: bool,
-    /// Its private address.
-    pub address: Option<IpAddr>,
-    /// Where it is in its life.
-    pub state: State,
-    /// When it was launched.
-    pub launched: Timestamp,
-    /// Why it ends, in AWS's words.
-    pub reason: Option<String>,
-}
+/// Most values of one filter (Amazon EC2 API reference, Filter).
+const FILTER_VALUES_MAX: usize = 200;
 
 fn state(described: &Described) -> State {
     let name = described.state.as_ref().and_then(|state| state.name.as_ref());
@@ -61,13 +32,22 @@ fn tag<'a>(described: &'a Described, key: &str) -> Option<&'a str> {
     tag.value.as_deref()
 }
 
-pub(super) fn instance(described: &Described) -> Option<Instance> {
+/// AWS tells it in words only: `User initiated (2030-01-31 12:00:00 GMT)`.
+fn told_to_end(words: &str) -> Option<Timestamp> {
+    let (_, rest) = words.rsplit_once('(')?;
+    let (time, _) = rest.split_once(" GMT)")?;
+    let time = DateTime::strptime("%Y-%m-%d %H:%M:%S", time).ok()?;
+    Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+/// `known` is what the machine is for, where its tags do not say so any more.
+pub(super) fn instance(described: &Described, known: Option<Group>, clock: &Clock) -> Option<Instance> {
     let reason = described.state_reason.as_ref();
     let placement = described.placement.as_ref();
     let launched = described.launch_time?;
     Some(Instance {
         id: described.instance_id.clone()?,
-        group: tag(described, tags::ROLE).and_then(Group::of_role)?,
+        group: tag(described, tags::ROLE).and_then(Group::of_role).or(known)?,
         kind: described
             .instance_type
             .as_ref()
@@ -82,7 +62,12 @@ pub(super) fn instance(described: &Described) -> Option<Instance> {
             .as_deref()
             .and_then(|text| text.parse().ok()),
         state: state(described),
-        launched: Timestamp::from_second(launched.secs()).ok()?,
+        launched: clock.ours(Timestamp::from_second(launched.secs()).ok()?),
+        told_to_end: described
+            .state_transition_reason
+            .as_deref()
+            .and_then(told_to_end)
+            .map(|theirs| clock.ours(theirs)),
         reason: reason.and_then(|reason| reason.message.clone()),
     })
 }
@@ -97,14 +82,30 @@ impl Fleet {
     /// # Errors
     /// AWS refuses or does not answer.
     pub async fn machines(&self) -> Result<Vec<Instance>, AwsError> {
-        let mut pages = self
-            .account
-            .ec2
-            .describe_instances()
-            .filters(filter(format!("tag:{}", tags::RUN), self.run.as_str()))
-            .max_results(PAGE)
-            .into_paginator()
-            .send();
+        let wanted = filter(format!("tag:{}", tags::RUN), self.run.as_str());
+        self.listed(wanted, &|_| None).await
+    }
+
+    /// Machines by their ids, whatever their tags say, and what each is for; those that AWS does not know are left out.
+    /// Of very many only the first are asked for.
+    ///
+    /// # Errors
+    /// As [`Fleet::machines`].
+    pub async fn named(&self, known: &BTreeMap<String, Group>) -> Result<Vec<Instance>, AwsError> {
+        let ids = known.keys().take(FILTER_VALUES_MAX).cloned();
+        let wanted = Filter::builder()
+            .name("instance-id")
+            .set_values(Some(ids.collect()));
+        self.listed(wanted.build(), &|id| known.get(id).copied()).await
+    }
+
+    async fn listed(
+        &self,
+        wanted: Filter,
+        known: &(dyn Fn(&str) -> Option<Group> + Sync),
+    ) -> Result<Vec<Instance>, AwsError> {
+        let asked = self.account.ec2.describe_instances().filters(wanted);
+        let mut pages = asked.max_results(PAGE).into_paginator().send();
         let mut machines = Vec::new();
         while let Some(page) = pages.next().await {
             let page =
@@ -114,7 +115,10 @@ impl Fleet {
                 .iter()
                 .filter_map(|one| one.instances.as_ref())
                 .flatten();
-            machines.extend(instances.filter_map(instance));
+            machines.extend(instances.filter_map(|described| {
+                let known = described.instance_id.as_deref().and_then(known);
+                instance(described, known, &self.account.clock)
+            }));
         }
         Ok(machines)
     }
@@ -131,5 +135,25 @@ impl Fleet {
             gone(ended)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_a_machine_was_told_to_end_is_read_out_of_words() {
+        let at = "2030-01-31T12:00:00Z".parse().ok();
+        assert_eq!(told_to_end("User initiated (2030-01-31 12:00:00 GMT)"), at);
+        for words in [
+            "",
+            "User initiated",
+            "Instance initiated shutdown",
+            "(soon GMT)",
+            "Server.X (2030-01-31)",
+        ] {
+            assert_eq!(told_to_end(words), None, "{words}");
+        }
     }
 }

@@ -18,14 +18,18 @@ use super::{Blueprint, Fleet};
 use crate::error::{AwsError, Kind, failed, gone};
 use crate::tags::Group;
 
-/// What a machine is told beside its tags. It holds a join token, which is good for one role of one run and for ten
-/// minutes; no `Debug`.
+/// What a machine is told beside its tags. It holds a join token, which is good for one role of one run: for ten minutes,
+/// or while the run may last where nobody is there to renew it; no `Debug`.
 #[derive(Clone, Serialize)]
 pub struct UserData {
     /// Of this shape.
     pub version: u32,
     /// Exchanged at `Enroll`.
     pub join_token: String,
+    /// Opens the package that the master's coordinator begins with: the master alone is told, and the job's user cannot
+    /// read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package_key: Option<String>,
     /// Authority of the coordinator's certificate.
     pub fingerprint: Option<String>,
     /// Where nodes register.
@@ -34,6 +38,18 @@ pub struct UserData {
     /// URL of the store, where it is not AWS's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_endpoint: Option<String>,
+    /// What jobs get their keys from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_role: Option<JobRole>,
+}
+
+/// The role that jobs get sessions of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobRole {
+    /// Its ARN.
+    pub arn: String,
+    /// URL of STS, where it is not AWS's own.
+    pub endpoint: Option<String>,
 }
 
 /// Where Consul is. Its token is in the image, or nowhere: every process of a machine can read its user data.

@@ -3,23 +3,12 @@
 use aws_sdk_autoscaling::types::{Activity, ScalingActivityStatusCode};
 use jiff::Timestamp;
 
-use super::Fleet;
+use super::{Fleet, Trouble};
 use crate::error::{AwsError, Kind, failed};
 use crate::tags::Group;
 
 /// Activities that are looked at: the newest ones.
 const RECENT: i32 = 10;
-
-/// A launch that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// What to do about it.
-    pub kind: Kind,
-    /// In AWS's words.
-    pub said: String,
-    /// When.
-    pub at: Timestamp,
-}
 
 /// What AWS says of a launch that failed is a sentence, at times with a code in it.
 fn kind_of(said: &str) -> Kind {

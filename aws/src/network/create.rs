@@ -8,7 +8,7 @@ use aws_sdk_ec2::types::{
 };
 
 use super::find::{Parts, find};
-use super::roles::{Policies, ensure_role};
+use super::roles::{Policies, ensure_roles};
 use super::thing;
 use crate::Account;
 use crate::error::{AwsError, Kind, failed};
@@ -27,6 +27,8 @@ pub struct Request {
     pub name: String,
     /// Its address block; a prefix of 16 to 24.
     pub block: (Ipv4Addr, u8),
+    /// `s3://bucket/prefix` of the runs that are launched in it.
+    pub store: String,
     /// The user's own tags.
     pub tags: BTreeMap<String, String>,
 }
@@ -36,6 +38,7 @@ impl Request {
         let mut all = self.tags.clone();
         all.insert(tags::MANAGED.0.into(), tags::MANAGED.1.into());
         all.insert(tags::NETWORK.into(), self.name.clone());
+        all.insert(tags::STORE.into(), self.store.clone());
         all.insert("Name".into(), thing(&self.name, what));
         all
     }
@@ -79,6 +82,9 @@ pub async fn create(
         }
     };
     parts.vpc = Some(vpc.clone());
+    if parts.store.as_ref() != Some(&request.store) {
+        name_store(account, &vpc, &request.store).await?;
+    }
     if parts.gateway.is_none() || !parts.attached {
         progress("internet gateway");
         ensure_gateway(account, request, &vpc, &mut parts).await?;
@@ -106,11 +112,26 @@ pub async fn create(
         progress("security group");
     }
     ensure_security_group(account, request, &vpc, parts.security_group.clone()).await?;
-    if parts.profile.is_none() {
-        progress("role of the nodes");
+    if parts.profile.is_none() || parts.job_role.is_none() {
+        progress("roles of nodes and jobs");
     }
-    ensure_role(account, &request.name, &request.tags("node"), policies).await?;
+    ensure_roles(account, &request.name, &request.tags("node"), policies).await?;
     find(account, &request.name).await
+}
+
+/// A network that is there learns where its runs are kept.
+async fn name_store(account: &Account, vpc: &str, store: &str) -> Result<(), AwsError> {
+    let tag = BTreeMap::from([(tags::STORE.to_owned(), store.to_owned())]);
+    let named = account
+        .ec2
+        .create_tags()
+        .resources(vpc)
+        .set_tags(Some(ec2_tags(&tag)))
+        .send()
+        .await;
+    named
+        .map(|_| ())
+        .map_err(|error| failed(format!("tag the VPC {vpc} with its store"), error))
 }
 
 fn lacks(what: &str) -> AwsError {
@@ -341,6 +362,7 @@ mod tests {
         let request = Request {
             name: "default".into(),
             block: (Ipv4Addr::new(10, 42, 0, 0), 16),
+            store: String::new(),
             tags: BTreeMap::new(),
         };
         assert_eq!(request.cidr(), "10.42.0.0/16");

@@ -1,20 +1,31 @@
 //! Takes a network away, in the order that AWS allows. The bucket stays: results are in it.
 
 use super::find::{Parts, find};
-use super::roles::delete_role;
+use super::roles::delete_roles;
 use crate::Account;
+use crate::control;
 use crate::error::{AwsError, Kind, failed, gone};
 use crate::fleet::filter;
 
 /// Takes everything of a network away, telling `progress`; parts that are gone are passed over.
 ///
 /// # Errors
-/// Machines are still in it, or AWS refuses or does not answer; the next call goes on.
+/// Machines or the server of a team are still in it, or AWS refuses or does not answer; the next call goes on.
 pub async fn destroy(
     account: &Account,
     name: &str,
     mut progress: impl FnMut(&str) + Send,
 ) -> Result<Parts, AwsError> {
+    if control::stands(account, name).await? {
+        return Err(AwsError::new(
+            Kind::InUse,
+            format!("destroy the network {name}"),
+            format!(
+                "the server of a team is in it; `coordinator control destroy {name}` takes it away, and nothing has been \
+                 taken away yet"
+            ),
+        ));
+    }
     let parts = find(account, name).await?;
     if let Some(vpc) = &parts.vpc {
         refuse_if_used(account, name, vpc).await?;
@@ -46,10 +57,10 @@ pub async fn destroy(
         let deleted = account.ec2.delete_vpc().vpc_id(vpc).send().await;
         gone(deleted.map_err(|error| failed(format!("delete {vpc}"), error)))?;
     }
-    if parts.role.is_some() || parts.profile.is_some() {
-        progress("role of the nodes");
+    if parts.role.is_some() || parts.job_role.is_some() {
+        progress("roles of nodes and jobs");
     }
-    delete_role(account, name).await?;
+    delete_roles(account, name).await?;
     find(account, name).await
 }
 

@@ -3,9 +3,11 @@
 use aws_sdk_ec2::types::{Filter, VpcEndpointType};
 use serde::Serialize;
 
+use super::roles::{job_role, node_role};
 use super::{Subnet, thing};
 use crate::Account;
 use crate::error::{AwsError, failed, gone};
+use crate::fleet::filter;
 use crate::tags;
 
 /// What was found of a network; parts are missing before it is made and while it is destroyed.
@@ -15,6 +17,8 @@ pub struct Parts {
     pub name: String,
     /// `vpc-…`.
     pub vpc: Option<String>,
+    /// `s3://bucket/prefix` that it was made with.
+    pub store: Option<String>,
     /// Its address block.
     pub cidr: Option<String>,
     /// One for each zone.
@@ -31,10 +35,14 @@ pub struct Parts {
     pub endpoint: Option<String>,
     /// Security group of the nodes.
     pub security_group: Option<String>,
-    /// Instance profile of the nodes, with its role in it.
+    /// Whether machines in the subnets have a way to the internet of their own.
+    pub public: bool,
+    /// Instance profile of the nodes, with a role in it.
     pub profile: Option<String>,
-    /// Role of the nodes.
+    /// ARN of that role.
     pub role: Option<String>,
+    /// ARN of the role of jobs.
+    pub job_role: Option<String>,
 }
 
 impl Parts {
@@ -60,7 +68,9 @@ pub async fn find(account: &Account, name: &str) -> Result<Parts, AwsError> {
     routes(account, &mut parts).await?;
     endpoint(account, &mut parts).await?;
     security_group(account, &mut parts).await?;
-    role(account, &mut parts).await?;
+    parts.public = parts.gateway.is_some();
+    profile(account, &mut parts, &node_role(name)).await?;
+    parts.job_role = role(account, &job_role(name)).await?;
     Ok(parts)
 }
 
@@ -71,7 +81,7 @@ fn tagged(name: &str) -> Filter {
         .build()
 }
 
-fn doing(what: &str, name: &str) -> String {
+pub(super) fn doing(what: &str, name: &str) -> String {
     format!("look for the {what} of the network {name}")
 }
 
@@ -84,6 +94,9 @@ async fn vpc(account: &Account, parts: &mut Parts) -> Result<(), AwsError> {
         .await;
     let answer = answer.map_err(|error| failed(doing("VPC", &parts.name), error))?;
     if let Some(vpc) = answer.vpcs.unwrap_or_default().into_iter().next() {
+        let tags = vpc.tags.unwrap_or_default();
+        let store = tags.into_iter().find(|tag| tag.key() == Some(tags::STORE));
+        parts.store = store.and_then(|tag| tag.value);
         parts.vpc = vpc.vpc_id;
         parts.cidr = vpc.cidr_block;
     }
@@ -167,10 +180,12 @@ async fn endpoint(account: &Account, parts: &mut Parts) -> Result<(), AwsError> 
 }
 
 async fn security_group(account: &Account, parts: &mut Parts) -> Result<(), AwsError> {
+    // That of a team's server has the tag of the network, too.
     let asked = account
         .ec2
         .describe_security_groups()
-        .filters(tagged(&parts.name));
+        .filters(tagged(&parts.name))
+        .filters(filter("group-name", thing(&parts.name, "nodes")));
     let answer = asked.send().await;
     let answer = answer.map_err(|error| failed(doing("security group", &parts.name), error))?;
     let found = answer.security_groups.unwrap_or_default().into_iter().next();
@@ -178,20 +193,26 @@ async fn security_group(account: &Account, parts: &mut Parts) -> Result<(), AwsE
     Ok(())
 }
 
-async fn role(account: &Account, parts: &mut Parts) -> Result<(), AwsError> {
-    let role = thing(&parts.name, "node");
-    let found = account.iam.get_role().role_name(&role).send().await;
-    let found = gone(found.map_err(|error| failed(doing("role", &parts.name), error)))?;
-    parts.role = found.is_some().then(|| role.clone());
-    let found = account
-        .iam
-        .get_instance_profile()
-        .instance_profile_name(&role)
-        .send()
-        .await;
-    let found = gone(found.map_err(|error| failed(doing("instance profile", &parts.name), error)))?;
-    let profile = found.and_then(|found| found.instance_profile);
-    let has_role = profile.is_some_and(|profile| profile.roles().iter().any(|one| one.role_name() == role));
-    parts.profile = has_role.then_some(role);
+/// The instance profile of this name, if there is a role in it.
+pub(super) async fn profile(account: &Account, parts: &mut Parts, name: &str) -> Result<(), AwsError> {
+    let role = profile_role(account, name).await?.flatten();
+    parts.profile = role.is_some().then(|| name.to_owned());
+    parts.role = role;
     Ok(())
+}
+
+/// ARN of the role in an instance profile, if it is there and one is in it.
+pub(crate) async fn profile_role(account: &Account, name: &str) -> Result<Option<Option<String>>, AwsError> {
+    let asked = account.iam.get_instance_profile().instance_profile_name(name);
+    let found = asked.send().await;
+    let found = gone(found.map_err(|error| failed(format!("look for the instance profile {name}"), error)))?;
+    let profile = found.and_then(|found| found.instance_profile);
+    Ok(profile.map(|profile| Some(profile.roles().first()?.arn().to_owned())))
+}
+
+/// ARN of a role, if it is there.
+pub(crate) async fn role(account: &Account, name: &str) -> Result<Option<String>, AwsError> {
+    let found = account.iam.get_role().role_name(name).send().await;
+    let found = gone(found.map_err(|error| failed(format!("look for the role {name}"), error)))?;
+    Ok(found.and_then(|found| found.role).map(|role| role.arn))
 }

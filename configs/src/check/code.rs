@@ -1,6 +1,8 @@
 //! The `code` block: where the program is, which one it is, and what goes with it.
 
-use super::{Mode, optional};
+use mayfly_proto::engine::{COMMAND, Definition};
+
+use super::{Mode, optional, steps};
 use crate::diag::{Place, Problem, Sink};
 use crate::git::Repo;
 use crate::job::Code;
@@ -12,7 +14,13 @@ const MAX_ARGS: usize = 1_000;
 /// All arguments together, in bytes.
 const MAX_ARG_BYTES: usize = 32_768;
 
-pub(super) fn code(sink: &mut Sink, mode: Mode<'_>, block: Place, section: &Section<'_>) -> Option<Code> {
+pub(super) fn code(
+    sink: &mut Sink,
+    mode: Mode<'_>,
+    block: Place,
+    section: &Section<'_>,
+    engine: Option<&Definition>,
+) -> Option<Code> {
     let repo = section
         .need(sink, "repo")
         .and_then(|field| field.with(sink, Repo::new));
@@ -22,7 +30,16 @@ pub(super) fn code(sink: &mut Sink, mode: Mode<'_>, block: Place, section: &Sect
     let path = section
         .need(sink, "path")
         .and_then(|field| field.with(sink, |text| RelPath::new(text)));
-    let entry = entry(sink, mode, block, section);
+    let build = section.get("build").map(|field| args(sink, &field));
+    let command = section.get("command").map(|field| args(sink, &field));
+    let steps = section
+        .get("steps")
+        .map(|field| steps::steps(sink, &field, engine));
+    let entry = match (&command, &steps) {
+        (None, None) => entry(sink, mode, block, section, engine),
+        (Some(_), _) => no_entry(sink, section, "command"),
+        (None, Some(_)) => no_entry(sink, section, "steps"),
+    };
     let class = optional(section.get("class"), |field| field.with(sink, class));
     let args = section.need(sink, "args").and_then(|field| args(sink, &field));
     let requirements = optional(section.get("requirements"), |field| {
@@ -37,11 +54,33 @@ pub(super) fn code(sink: &mut Sink, mode: Mode<'_>, block: Place, section: &Sect
         class,
         args: args?,
         requirements,
+        command: match command {
+            None => Vec::new(),
+            Some(words) => words?,
+        },
+        build: match build {
+            None => Vec::new(),
+            Some(words) => words?,
+        },
+        steps: match steps {
+            None => Vec::new(),
+            Some(steps) => steps?,
+        },
     };
-    (mode.partial || fits_entry(sink, section, &code)).then_some(code)
+    let fits = match engine {
+        Some(engine) if !mode.partial && code.steps.is_empty() => fits_entry(sink, section, &code, engine),
+        Some(_) | None => true,
+    };
+    fits.then_some(code)
 }
 
-fn entry(sink: &mut Sink, mode: Mode<'_>, block: Place, section: &Section<'_>) -> Option<RelPath> {
+fn entry(
+    sink: &mut Sink,
+    mode: Mode<'_>,
+    block: Place,
+    section: &Section<'_>,
+    engine: Option<&Definition>,
+) -> Option<RelPath> {
     let Some(field) = section.get("entry") else {
         if !mode.partial {
             let problem = Problem::new("the job has no `code.entry`: nothing says what to run");
@@ -51,24 +90,71 @@ fn entry(sink: &mut Sink, mode: Mode<'_>, block: Place, section: &Section<'_>) -
     };
     field.with(sink, |text| {
         let path = RelPath::new(text)?;
-        if text.ends_with(".py") || text.ends_with(".jar") {
+        // Without an engine its own mistake is what is to be mended.
+        let Some(engine) = engine.filter(|_| !mode.partial) else {
+            return Ok(path);
+        };
+        if engine.kind_of(text).is_some() {
             return Ok(path);
         }
-        Err(Problem::new(format!("is {}", quote(text))).help("it must end in .py or .jar"))
+        Err(Problem::new(format!("is {}", quote(text))).help(ends(engine)))
     })
 }
 
-/// What goes with a Python program and what with a jar.
-fn fits_entry(sink: &mut Sink, section: &Section<'_>, code: &Code) -> bool {
+/// How the names of an engine's entries end.
+pub(super) fn ends(engine: &Definition) -> String {
+    let ends: Vec<&str> = engine
+        .jobs
+        .keys()
+        .map(String::as_str)
+        .filter(|end| *end != COMMAND)
+        .collect();
+    match ends.split_last() {
+        None => format!("the engine `{}` runs a `code.command` alone", engine.name),
+        Some((last, [])) => format!("it must end in {last}"),
+        Some((last, others)) => format!("it must end in {} or {last}", others.join(", ")),
+    }
+}
+
+/// A command line is instead of an entry.
+fn no_entry(sink: &mut Sink, section: &Section<'_>, instead: &str) -> Option<RelPath> {
+    let others = ["entry", "class", "args", "command"];
+    for key in others.into_iter().filter(|key| *key != instead) {
+        let given = section.get(key).filter(Field::is_given);
+        if let Some(field) = given {
+            let problem = Problem::new(format!("is given beside `code.{instead}`"));
+            field.report(sink, problem.help("remove one of them"));
+            return None;
+        }
+    }
+    RelPath::new(".").ok()
+}
+
+/// What goes with which kind of program.
+fn fits_entry(sink: &mut Sink, section: &Section<'_>, code: &Code, engine: &Definition) -> bool {
     let before = sink.count();
-    let python = code.is_python();
     let entry = quote(code.entry.as_str());
     let refuse = |sink: &mut Sink, key, why: String, help: &str| {
         if let Some(field) = section.get(key) {
             field.report(sink, Problem::new(why).help(help));
         }
     };
-    if python && code.class.is_some() {
+    let Some(kind) = engine.kind_of(code.entry()) else {
+        let why = format!("is given, and the engine `{}` runs no command lines", engine.name);
+        refuse(sink, "command", why, "name an `entry`");
+        return false;
+    };
+    if code.command.first().is_some_and(String::is_empty)
+        || (code.entry().is_empty() && code.command.is_empty())
+    {
+        refuse(
+            sink,
+            "command",
+            "names no program".to_owned(),
+            "write it first, then its arguments",
+        );
+    }
+    if !kind.class && code.class.is_some() {
         refuse(
             sink,
             "class",
@@ -76,7 +162,7 @@ fn fits_entry(sink: &mut Sink, section: &Section<'_>, code: &Code) -> bool {
             "remove it",
         );
     }
-    if !python && code.class.is_none() {
+    if kind.class && code.class.is_none() {
         refuse(
             sink,
             "entry",
@@ -84,7 +170,7 @@ fn fits_entry(sink: &mut Sink, section: &Section<'_>, code: &Code) -> bool {
             "add its main class: `class: com.example.Main`",
         );
     }
-    if !python && code.requirements.is_some() {
+    if kind.class && code.requirements.is_some() {
         refuse(
             sink,
             "requirements",
@@ -95,7 +181,7 @@ fn fits_entry(sink: &mut Sink, section: &Section<'_>, code: &Code) -> bool {
     sink.count() == before
 }
 
-fn class(text: &str) -> Result<String, Problem> {
+pub(super) fn class(text: &str) -> Result<String, Problem> {
     sized(text, 512)?;
     let start = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '$');
     let part = |part: &str| part.starts_with(start) && part.chars().all(|c| start(c) || c.is_ascii_digit());
@@ -108,7 +194,7 @@ fn class(text: &str) -> Result<String, Problem> {
     )
 }
 
-fn args(sink: &mut Sink, field: &Field<'_>) -> Option<Vec<String>> {
+pub(super) fn args(sink: &mut Sink, field: &Field<'_>) -> Option<Vec<String>> {
     let items = field.items(sink, false)?;
     let texts: Vec<Option<&str>> = items
         .iter()

@@ -6,8 +6,9 @@ use super::Mode;
 use crate::conf;
 use crate::diag::{Problem, Sink};
 use crate::env;
-use crate::job::Env;
-use crate::read::Field;
+use crate::job::{Env, Secret};
+use crate::keys::SECRET;
+use crate::read::{Field, Section};
 use crate::text::{clean, name_char, quote, sized};
 use crate::tree::{Entry, Value};
 
@@ -87,6 +88,66 @@ pub(super) fn env(sink: &mut Sink, mode: Mode<'_>, field: &Field<'_>) -> Option<
         Ok(value)
     })?;
     Some(Env { values, interpolated })
+}
+
+/// Where each secret comes from; looked up by whoever launches.
+pub(super) fn secrets(
+    sink: &mut Sink,
+    field: &Field<'_>,
+    env: Option<&Env>,
+) -> Option<BTreeMap<String, Secret>> {
+    let before = sink.count();
+    let mut found = BTreeMap::new();
+    for entry in field.entries(sink)? {
+        let twice = env.is_some_and(|env| env.values.contains_key(&entry.key));
+        if let Err(problem) = env::check_name(&entry.key) {
+            field.report_at(sink, entry.place, problem);
+        } else if twice {
+            let problem = Problem::new(format!("has {}, which is in `env` too", quote(&entry.key)));
+            field.report_at(sink, entry.place, problem.help("remove one of them"));
+        } else if let Some(secret) = secret(sink, field, entry) {
+            found.insert(entry.key.clone(), secret);
+        }
+    }
+    if found.len() > MAX_ENV {
+        let problem = Problem::new(format!("has {} entries", found.len()));
+        field.report(sink, problem.help(format!("at most {MAX_ENV} are allowed")));
+    }
+    (sink.count() == before).then_some(found)
+}
+
+fn secret(sink: &mut Sink, field: &Field<'_>, entry: &Entry) -> Option<Secret> {
+    let help = "say where it comes from: `{env: NAME}`, `{file: path}` or `{consul: key}`";
+    let Value::Map(entries) = &entry.node.value else {
+        // Whoever wrote the secret itself here shall not see it again.
+        let problem = Problem::new(format!("has {} without where it comes from", quote(&entry.key)));
+        field.report_at(sink, entry.place, problem.help(help).secret());
+        return None;
+    };
+    let section = Section::open(sink, &SECRET, field.job, "", entries);
+    let kinds: [(&str, fn(String) -> Secret); 3] = [
+        ("env", Secret::Env),
+        ("file", Secret::File),
+        ("consul", Secret::Consul),
+    ];
+    let given: Vec<_> = kinds
+        .into_iter()
+        .filter_map(|(key, of)| Some((section.get(key)?, of)))
+        .collect();
+    let [(from, of)] = given.as_slice() else {
+        let problem = Problem::new(format!(
+            "has {} with {} places that it comes from",
+            quote(&entry.key),
+            given.len()
+        ));
+        field.report_at(sink, entry.place, problem.help(help));
+        return None;
+    };
+    from.with(sink, |text| {
+        sized(text, 1024)?;
+        clean(text)?;
+        Ok(of(text.to_owned()))
+    })
 }
 
 pub(super) fn conf(sink: &mut Sink, field: &Field<'_>) -> Option<BTreeMap<String, String>> {

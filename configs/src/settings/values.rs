@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::network::{NetworkAt, is_hex};
 use crate::diag::Problem;
 use crate::git::check_host;
 use crate::s3::{check_bucket, check_prefix};
@@ -102,11 +103,35 @@ pub(super) fn consul_prefix(text: &str) -> Checked<String> {
     Err(Problem::new(format!("is {}", quote(text))).help(help))
 }
 
-/// A network of ours, as it is in the names of things.
-pub(super) fn network(text: &str) -> Checked<String> {
-    let help = "use 1 to 32 lower-case letters, digits and `-`, beginning with a letter, such as default";
-    if text.starts_with(|c: char| c.is_ascii_lowercase()) && text == text.to_ascii_lowercase() {
-        return word(text, 32, "-", help);
+/// A network, as [`NetworkAt`] says.
+pub(super) fn network(text: &str) -> Checked<NetworkAt> {
+    NetworkAt::new(text)
+}
+
+pub(super) fn security_group(text: &str) -> Checked<String> {
+    if text.strip_prefix("sg-").is_some_and(is_hex) {
+        return Ok(text.to_owned());
+    }
+    let help = "write a security group's id, such as sg-0123456789abcdef0";
+    Err(Problem::new(format!("is {}", quote(text))).help(help))
+}
+
+/// The name of an instance profile (IAM API reference, `InstanceProfileName`).
+pub(super) fn instance_profile(text: &str) -> Checked<String> {
+    word(
+        text,
+        128,
+        "+=,.@-_",
+        "write the name of an instance profile, not its ARN",
+    )
+}
+
+/// The ARN of a role.
+pub(super) fn role_arn(text: &str) -> Checked<String> {
+    let help = "write the ARN of a role, such as arn:aws:iam::123456789012:role/jobs";
+    let is_role = text.starts_with("arn:") && text.contains(":iam::") && text.contains(":role/");
+    if is_role {
+        return word(text, 2_048, "+=,.@-_:/", help);
     }
     Err(Problem::new(format!("is {}", quote(text))).help(help))
 }

@@ -42,7 +42,7 @@ fn as_it_is_shown() {
         job("worker: 3"),
         job("workers: {count: 0}"),
         job("limits: {deadline: 10, form: 5}"),
-        job("engine: dask"),
+        job("engine: dusk"),
         job("workers:"),
         job("spark:\n  conf:\n    spark.authenticate: false"),
         job("env: {A: \"${NOT_SET}\"}"),

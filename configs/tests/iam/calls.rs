@@ -53,6 +53,9 @@ fn arn(short: &str) -> String {
 
 fn given(line: usize, word: &str) -> (String, String) {
     let (key, value) = word.split_once('=').unwrap_or((word, "mayfly"));
+    if key == "caller" {
+        return ("aws:PrincipalArn".into(), arn(value));
+    }
     let key = match key {
         "ours" => "aws:ResourceTag/managed-by",
         "asked" => "aws:RequestTag/managed-by",
@@ -60,6 +63,8 @@ fn given(line: usize, word: &str) -> (String, String) {
         "me" => "aws:PrincipalTag/mayfly:run",
         "net" => "aws:ResourceTag/mayfly:network",
         "asked-net" => "aws:RequestTag/mayfly:network",
+        "control" => "aws:ResourceTag/mayfly:control",
+        "asked-control" => "aws:RequestTag/mayfly:control",
         "by" => "ec2:CreateAction",
         "absent" => "s3:if-none-match",
         "creates" => "s3:ObjectCreationOperation",
@@ -68,6 +73,8 @@ fn given(line: usize, word: &str) -> (String, String) {
         "to" => "iam:PassedToService",
         "for" => "iam:AWSServiceName",
         "service" => "service",
+        "keys" => "aws:TagKeys",
+        "asked-run" => "aws:RequestTag/mayfly:run",
         other => panic!("line {line}: {other} is not known"),
     };
     (key.into(), value.into())

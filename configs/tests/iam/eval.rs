@@ -61,11 +61,19 @@ fn applies(statement: &Value, call: &Call) -> bool {
         && conditions(statement.get("Condition"), call)
 }
 
-/// A bucket's policy is for everybody, trust for a service.
+/// A bucket's policy is for everybody, trust for a service or for an account.
 fn principal(wanted: Option<&Value>, call: &Call) -> bool {
     match wanted {
         None => true,
         Some(Value::String(everybody)) => everybody == "*",
+        // Everybody in an account, who then is named by a condition.
+        Some(some) if some.get("AWS").is_some() => {
+            let account = some["AWS"].as_str().and_then(|arn| arn.strip_suffix("root"));
+            let caller = call.context.get("aws:PrincipalArn");
+            account
+                .zip(caller)
+                .is_some_and(|(account, caller)| caller.starts_with(account))
+        }
         Some(some) => some["Service"].as_str() == call.context.get("service").map(String::as_str),
     }
 }
@@ -88,6 +96,11 @@ fn condition(operator: &str, key: &str, values: &[String], call: &Call) -> bool 
         // Also true of a key that is not there.
         "StringNotEquals" => !some(equals),
         "StringLike" => some(fits),
+        // Of a key with many values, here with `+` between; true of one that is not there.
+        "ForAllValues:StringEquals" => given.is_none_or(|given| {
+            let mut all = given.split('+');
+            all.all(|one| values.iter().any(|value| equals(value, one, call)))
+        }),
         "Bool" => some(|value, given, _| value.eq_ignore_ascii_case(given)),
         "Null" => values
             .iter()

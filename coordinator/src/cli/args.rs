@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-#[cfg(feature = "aws")]
-use super::network;
 use super::{
-    attach, cancel, config, data, gc, import, launch, list, logs, receipt, results, serve, status, store,
-    validate,
+    attach, cancel, config, data, doctor, engine, estimate, extend, gc, history, import, launch, list, logs,
+    manual, receipt, results, serve, status, store, validate, why,
 };
+#[cfg(feature = "aws")]
+use super::{control, network};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,6 +65,8 @@ pub(crate) enum Verb {
     Launch(Box<launch::Flags>),
     /// Check job files without running anything
     Validate(validate::Flags),
+    /// The engines: list them, show one, check one of your own
+    Engine(engine::Flags),
     /// Make a job file out of one of the older system (spark.yml)
     Import(import::Flags),
     /// List the runs of the store, newest first
@@ -77,10 +79,20 @@ pub(crate) enum Verb {
     Results(results::Flags),
     /// Show what a run took
     Receipt(receipt::Flags),
+    /// Look at a run of the past in Spark's History Server
+    History(history::Flags),
+    /// Estimate what the next run of a job takes, from earlier ones
+    Estimate(estimate::Flags),
+    /// Say why a run failed, from what it left, and what to change
+    Why(why::Flags),
     /// Come back to the live view of a run
     Attach(attach::Flags),
     /// Cancel a run; a second time is faster
     Cancel(cancel::Flags),
+    /// Move the end of a run
+    Extend(extend::Flags),
+    /// Look whether a launch would work here, and what to do where it would not
+    Doctor(Box<doctor::Flags>),
     /// Find what should not exist any more, and remove it
     Gc(gc::Flags),
     /// Run the coordinator for several people or runs, in the foreground
@@ -90,10 +102,42 @@ pub(crate) enum Verb {
     /// The network on AWS that fleets are launched in
     #[cfg(feature = "aws")]
     Network(network::Flags),
+    /// The server of a team on AWS: one machine in such a network
+    #[cfg(feature = "aws")]
+    Control(control::Flags),
+    /// The coordinator beside the agent of a master (used by the agent itself)
+    #[cfg(feature = "aws")]
+    #[command(hide = true)]
+    OnMaster {
+        /// What it is told
+        file: PathBuf,
+    },
+    /// The coordinator on the machine of a team's server (used by the agent itself)
+    #[cfg(feature = "aws")]
+    #[command(hide = true)]
+    OnControl {
+        /// What it is told
+        file: PathBuf,
+    },
     /// Put files into the store for jobs to read
     Data(data::Flags),
     /// The embedded S3 store by itself
     Store(store::Flags),
+    /// Print what completes these commands in a shell
+    Completions(manual::Completions),
+    /// Write the manual pages
+    Man(manual::Man),
+}
+
+impl Verb {
+    /// Whether it goes on for others, who may want to know what it refuses and loses.
+    pub(crate) fn serves(&self) -> bool {
+        #[cfg(feature = "aws")]
+        if matches!(self, Self::OnMaster { .. } | Self::OnControl { .. }) {
+            return true;
+        }
+        matches!(self, Self::Serve(_))
+    }
 }
 
 /// Names a run.
@@ -118,5 +162,17 @@ impl Listen {
     pub(crate) fn or_free(&self) -> SocketAddr {
         self.listen
             .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_verb_has_two_arguments_of_one_name() {
+        Cli::command().debug_assert();
     }
 }

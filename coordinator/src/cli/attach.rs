@@ -49,5 +49,9 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
     )
     .await;
     screen.clear();
-    follow::finish(ended?, flags.json, paint)
+    let code = follow::finish(ended?, flags.json, paint)?;
+    if let Some(follower) = reached.follower {
+        follower.stop().await;
+    }
+    Ok(code)
 }

@@ -19,15 +19,24 @@ pub(crate) struct AwsArgs {
 }
 
 impl AwsArgs {
+    /// The URL of all services, where they are not AWS's own.
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
+    }
+
     /// The account.
     pub(crate) async fn open(&self) -> Result<Account, Failure> {
-        let place = Place {
+        Account::open(&self.place())
+            .await
+            .map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    /// Where to look for it.
+    pub(crate) fn place(&self) -> Place {
+        Place {
             region: self.region.clone(),
             profile: self.profile.clone(),
             endpoint: self.endpoint.clone(),
-        };
-        Account::open(&place)
-            .await
-            .map_err(|error| Failure::usage(error.to_string()))
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::remote::{Found, Reached, Remote};
 use super::view::json;
 use super::{client, out};
+use crate::run::Cancel;
 
 /// Flags of `cancel`.
 #[derive(Debug, clap::Args)]
@@ -33,26 +34,35 @@ pub(crate) struct Flags {
 /// # Errors
 /// There is no such run, or its coordinator cannot be reached.
 pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
-    let Reached { mut client, run } = match flags.remote.of_run(&flags.consul, home, &flags.run.run).await? {
+    let Reached {
+        mut client,
+        run,
+        follower,
+    } = match flags.remote.of_run(&flags.consul, home, &flags.run.run).await? {
         Found::Open(reached) => reached,
         Found::Closed(id) => {
             out::note(&format!("{id} is closed already: nothing to cancel"));
             return Ok(0);
         }
     };
-    let level = if flags.fast {
-        CancelLevel::Fast
+    let (asked, level) = if flags.fast {
+        (CancelLevel::Fast, Cancel::Fast)
     } else {
-        CancelLevel::Graceful
+        (CancelLevel::Graceful, Cancel::Graceful)
     };
     let request = CancelRequest {
         run_id: run.clone(),
-        level: level.into(),
+        level: asked.into(),
     };
     let reply = client
         .cancel(request)
         .await
         .map_err(|status| client::refused("cancel", &status))?;
+    if let Some(follower) = follower {
+        // This command does not stay until its follower has done it.
+        follower.ask(&run, level).await?;
+        follower.stop().await;
+    }
     if flags.json {
         out::json(&json::view(&reply.into_inner()))?;
     } else {

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::download::{self, Item};
 use super::failure::Failure;
 use super::view::units;
-use super::{home, out, plain, runs, storage};
-use crate::embedded::{self, OpenStore};
+use super::{home, out, plain, runs};
+use crate::embedded;
 use crate::record::SCHEMA;
 use crate::upload;
 
@@ -93,9 +93,9 @@ async fn put(home: &Path, src: &Path, name: &str, json: bool) -> Result<u8, Fail
     let name = checked(name)?;
     let src = home::current()?.join(src);
     let files = sources(&src, name)?;
-    let open = match storage::named()? {
-        Some(config) => OpenStore::elsewhere(config).await?,
-        None => embedded::open_store(home).await?,
+    let open = match runs::is_there(home)? {
+        true => runs::open(home).await?,
+        false => embedded::open_store(home).await?,
     };
     let store = &open.store;
     let uploads = files
@@ -121,7 +121,7 @@ async fn put(home: &Path, src: &Path, name: &str, json: bool) -> Result<u8, Fail
 }
 
 /// The files to put and their names. Links are not followed: what they lead to may be anything.
-fn sources(src: &Path, name: &str) -> Result<Vec<(PathBuf, String)>, Failure> {
+pub(crate) fn sources(src: &Path, name: &str) -> Result<Vec<(PathBuf, String)>, Failure> {
     let unreadable =
         |path: &Path, e: &std::io::Error| Failure::usage(format!("cannot read {}: {e}", path.display()));
     let meta = std::fs::metadata(src).map_err(|e| unreadable(src, &e))?;

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io;
 
+use mayfly_kit::error::{chain, chain_after};
+
 use crate::record::Outcome;
 use crate::source::{SourceError, redact};
 use crate::upload::UploadError;
@@ -61,7 +63,7 @@ impl Failure {
     /// With the whole chain of causes, as one sentence.
     #[must_use]
     pub(crate) fn chain(what: &str, error: &dyn std::error::Error) -> Self {
-        Self::infra(join(what, error))
+        Self::infra(chain_after(what, error))
     }
 
     /// The message, safe to print.
@@ -71,27 +73,12 @@ impl Failure {
     }
 }
 
-fn join(what: &str, error: &dyn std::error::Error) -> String {
-    let mut text = what.to_owned();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let part = error.to_string();
-        // Some errors repeat their cause.
-        if !text.ends_with(&part) {
-            let gap = if text.is_empty() { "" } else { ": " };
-            text.push_str(&format!("{gap}{part}"));
-        }
-        next = error.source();
-    }
-    text
-}
-
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         // Whatever is wrong with the code was found before anything began.
         Self {
             code: USAGE,
-            message: join("", &error),
+            message: chain(&error),
         }
     }
 }
@@ -105,7 +92,7 @@ impl From<mayfly_configs::Errors> for Failure {
 impl From<UploadError> for Failure {
     fn from(error: UploadError) -> Self {
         match &error {
-            UploadError::Read { .. } => Self::usage(join("", &error)),
+            UploadError::Read { .. } => Self::usage(chain(&error)),
             UploadError::Store(_) => Self::chain("", &error),
         }
     }
@@ -133,7 +120,7 @@ impl From<mayfly_kit::consul::SettingsError> for Failure {
     fn from(error: mayfly_kit::consul::SettingsError) -> Self {
         Self {
             code: USAGE,
-            message: join("", &error),
+            message: chain(&error),
         }
     }
 }
@@ -142,7 +129,7 @@ impl From<crate::home::HomeError> for Failure {
     fn from(error: crate::home::HomeError) -> Self {
         Self {
             code: USAGE,
-            message: join("", &error),
+            message: chain(&error),
         }
     }
 }

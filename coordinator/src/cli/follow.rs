@@ -13,6 +13,7 @@ use tonic::{Code, Status, Streaming};
 
 use crate::cli::client::{self, Client};
 use crate::cli::failure::Failure;
+use crate::cli::view::units::{dollars, dollars_of_cents};
 use crate::cli::view::{Paint, Screen, json, receipt};
 use crate::cli::{out, runs};
 use crate::cloud::local::Patience;
@@ -60,6 +61,8 @@ pub(crate) async fn to_the_end(
         manner,
         deadline_ms: 0,
         cloud: String::new(),
+        hourly_micros: 0,
+        budget_cents: 0,
     };
     let mut answers = Answers::none();
     let mut ticks = tokio::time::interval(follower.screen.tick_period());
@@ -158,6 +161,8 @@ struct Follower<'a> {
     manner: Manner,
     deadline_ms: i64,
     cloud: String,
+    hourly_micros: u64,
+    budget_cents: u64,
 }
 
 impl Follower<'_> {
@@ -185,6 +190,8 @@ impl Follower<'_> {
                 }
                 self.deadline_ms = view.deadline_ms;
                 self.cloud.clone_from(&view.cloud);
+                self.hourly_micros = view.hourly_micros;
+                self.budget_cents = view.budget_cents;
                 self.screen.view(view)
             }
             Some(Event::Log(batch)) => {
@@ -257,8 +264,12 @@ impl Follower<'_> {
             |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
         );
         let price = match self.cloud.as_str() {
-            "local" => "on the coordinator's own machine, at no price of its own",
-            _ => "at the price of its machines",
+            "local" => "on the coordinator's own machine, at no price of its own".to_owned(),
+            _ => format!(
+                "at {} an hour by now, {} at most",
+                dollars(self.hourly_micros),
+                dollars_of_cents(self.budget_cents)
+            ),
         };
         format!(
             "{run} goes on without this command, until {until} at the latest, {price}; `coordinator attach {run}` \

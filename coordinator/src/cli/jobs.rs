@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use mayfly_configs::{
-    AdHoc, Job, JobName, Problem, Warning, ad_hoc, parse_job, read_text, take_shared, text_of,
+    AdHoc, Job, JobName, Problem, Warning, ad_hoc, engine_files, parse_job_with, parse_with, read_text,
+    take_shared, text_of,
 };
 
 use super::failure::Failure;
@@ -74,8 +75,9 @@ fn looks_like_file(named: &str, cwd: &Path) -> bool {
 fn load(file: &Path, job: Option<&str>, sets: &[(String, String)]) -> Result<Found, Failure> {
     let shown = shorten(file);
     let text = read_text(file)?;
-    let chosen = parse_job(&shown, &text, &variable, job, sets)?;
     let base = file.parent().unwrap_or(Path::new(".")).to_owned();
+    let engines = engine_files(&base)?;
+    let chosen = parse_job_with(&shown, &text, &variable, &engines, job, sets)?;
     Ok(Found {
         job: chosen.job,
         base,
@@ -247,7 +249,8 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
 fn candidate(file: PathBuf) -> Option<Candidate> {
     let text = read_text(&file).ok()?;
     let any = |_: &str| Some(String::new());
-    let names: Vec<String> = match mayfly_configs::parse(&file.to_string_lossy(), &text, &any) {
+    let engines = engine_files(file.parent()?).unwrap_or_default();
+    let names: Vec<String> = match parse_with(&file.to_string_lossy(), &text, &any, &engines) {
         Ok(parsed) => parsed.jobs.iter().map(|job| job.name.to_string()).collect(),
         Err(_) if text.contains("entry:") || text.contains("exec_path:") => top_keys(&text),
         Err(_) => return None,

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::view::units;
-use super::view::{Paint, receipt};
+use super::view::table::{self, Side};
+use super::view::{Paint, receipt, units};
 use super::{leftovers, out, runs};
 use crate::record::{PhaseName, RunRecord, SCHEMA};
 
@@ -49,7 +49,9 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
         out::note("no runs yet");
         return Ok(0);
     }
-    out::line(&table(&records, paint))?;
+    table(&records, paint)
+        .iter()
+        .try_for_each(|line| out::line(line))?;
     if all > records.len() {
         out::note(&format!("and {} older (--max)", all - records.len()));
     }
@@ -91,50 +93,28 @@ pub(crate) fn age_secs(record: &RunRecord) -> f64 {
     last.duration_since(record.created).as_secs_f64()
 }
 
-fn table(records: &[RunRecord], paint: Paint) -> String {
-    let head = ["RUN", "STATE", "CREATED", "TIME", "COMMIT", "OWNER"].map(str::to_owned);
-    let mut rows = vec![head.map(|title| paint.dim(&title))];
-    rows.extend(records.iter().map(|record| {
-        [
-            record.run.to_string(),
-            state(record, paint),
-            record.created.strftime("%Y-%m-%d %H:%M UTC").to_string(),
-            units::secs(age_secs(record)),
-            record.commit.chars().take(10).collect(),
-            super::plain::line(&record.owner),
-        ]
-    }));
-    aligned(&rows)
-}
-
-/// Columns as wide as their widest cell, colours not counted.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let widest = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells
-            .map(|cell| console::measure_text_width(cell))
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: [usize; N] = std::array::from_fn(widest);
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| {
-            let gap = width.saturating_sub(console::measure_text_width(cell));
-            format!("{cell}{}", " ".repeat(gap))
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_aligned_whatever_their_colours() {
-        let red = Paint { on: true }.bad("x");
-        let rows = [["run".to_owned(), "b".to_owned()], [red.clone(), "ü".to_owned()]];
-        assert_eq!(aligned(&rows), format!("run  b\n{red}    ü"));
-    }
+fn table(records: &[RunRecord], paint: Paint) -> Vec<String> {
+    let head = ["run", "state", "created", "time", "commit", "owner"];
+    let rows: Vec<Vec<String>> = records
+        .iter()
+        .map(|record| {
+            vec![
+                record.run.to_string(),
+                state(record, paint),
+                record.created.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+                units::secs(age_secs(record)),
+                record.commit.chars().take(10).collect(),
+                super::plain::line(&record.owner),
+            ]
+        })
+        .collect();
+    let sides = [
+        Side::Left,
+        Side::Left,
+        Side::Left,
+        Side::Right,
+        Side::Left,
+        Side::Left,
+    ];
+    table::render(&head, &rows, sides, paint)
 }

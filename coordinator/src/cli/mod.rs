@@ -5,19 +5,28 @@
 
 /// Flags and verbs.
 pub(crate) mod args;
+mod ask;
 mod attach;
 #[cfg(feature = "aws")]
 mod aws;
+mod browser;
 mod cancel;
 mod client;
 mod config;
 mod consul;
+#[cfg(feature = "aws")]
+mod control;
 mod data;
+mod doctor;
 mod download;
+mod engine;
+mod estimate;
+mod extend;
 /// Failures.
 pub(crate) mod failure;
 mod follow;
 mod gc;
+mod history;
 mod home;
 mod import;
 mod jobs;
@@ -25,18 +34,24 @@ mod launch;
 mod leftovers;
 mod list;
 mod logs;
+mod manual;
 #[cfg(feature = "aws")]
 mod network;
+mod notify;
 mod out;
+#[cfg(feature = "aws")]
+mod placed;
 /// Text of others, made safe.
 pub(crate) mod plain;
 mod receipt;
 mod remote;
 mod results;
-mod runs;
+/// What the store says of runs.
+pub(crate) mod runs;
 mod secret;
 mod serve;
 mod settings;
+mod shelf;
 mod signals;
 mod status;
 mod storage;
@@ -44,6 +59,7 @@ mod store;
 mod validate;
 /// What people see.
 pub(crate) mod view;
+mod why;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -92,11 +108,7 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
     let options = telemetry::Options {
         json: false,
         // Whoever serves wants to know what is refused and lost; beside a live view it would be in the way.
-        default_filter: if matches!(cli.verb, Verb::Serve(_)) {
-            "warn"
-        } else {
-            "error"
-        },
+        default_filter: if cli.verb.serves() { "warn" } else { "error" },
         tee: None,
     };
     telemetry::init(&options).map_err(|e| Failure::usage(e.to_string()))?;
@@ -114,19 +126,33 @@ async fn verb(cli: &Cli) -> Result<u8, Failure> {
     match &cli.verb {
         Verb::Launch(flags) => launch::run(flags, &home, err).await,
         Verb::Validate(flags) => validate::run(flags),
+        Verb::Engine(flags) => engine::run(flags),
         Verb::Import(flags) => import::run(flags),
         Verb::List(flags) => list::run(flags, &home, out).await,
         Verb::Status(flags) => status::run(flags, &home, out).await,
         Verb::Logs(flags) => logs::run(flags, &home).await,
         Verb::Results(flags) => results::run(flags, &home).await,
         Verb::Receipt(flags) => receipt::run(flags, &home, out).await,
+        Verb::History(flags) => history::run(flags, &home).await,
+        Verb::Estimate(flags) => estimate::run(flags, &home, out).await,
+        Verb::Why(flags) => why::run(flags, &home, out).await,
         Verb::Attach(flags) => attach::run(flags, &home, err).await,
         Verb::Cancel(flags) => cancel::run(flags, &home).await,
-        Verb::Gc(flags) => gc::run(flags, &home).await,
+        Verb::Extend(flags) => extend::run(flags, &home).await,
+        Verb::Gc(flags) => gc::run(flags, &home, out).await,
         Verb::Serve(flags) => serve::run(flags, cli.global.home.as_deref(), &home).await,
         Verb::Config(flags) => config::run(flags, out).await,
         #[cfg(feature = "aws")]
         Verb::Network(flags) => network::run(flags).await,
+        #[cfg(feature = "aws")]
+        Verb::Control(flags) => control::run(flags).await,
+        #[cfg(feature = "aws")]
+        Verb::OnMaster { file } => placed::on_master(file).await,
+        #[cfg(feature = "aws")]
+        Verb::OnControl { file } => control::on_control(file).await,
+        Verb::Completions(flags) => manual::completions(flags),
+        Verb::Man(flags) => manual::man(flags),
+        Verb::Doctor(flags) => doctor::run(flags, &home, out).await,
         Verb::Data(flags) => data::run(flags, &home).await,
         Verb::Store(flags) => store::run(flags, &home).await,
     }

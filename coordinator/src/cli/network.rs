@@ -5,23 +5,28 @@ use std::net::Ipv4Addr;
 
 use mayfly_aws::network::{self, Parts, Policies, Request};
 use mayfly_aws::{Account, AwsError};
-use mayfly_configs::{IamPlace, Policy, S3Prefix};
+use mayfly_configs::{IamPlace, NetworkAt, Policy, S3Prefix};
 use serde_json::json;
 
 use super::aws::AwsArgs;
+use super::consul::ConsulArgs;
 use super::failure::Failure;
 use super::out;
+use crate::cloud::aws::{InConsul, Place};
 use crate::record::SCHEMA;
 
 /// What a network is called unless it has a name.
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 
 /// Flags of `network`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   coordinator network create --bucket my-runs        VPC, subnets, way to S3, security group, role, bucket
+  coordinator network create --bucket my-runs --consul http://127.0.0.1:8500 --consul-path aws
+                                                     the same, with its ids in Consul below aws/generated/
   coordinator network show
+  coordinator network show consul:aws                what somebody else wrote there
   coordinator network destroy --yes                  all but the bucket
 
 Costs nothing by itself: it has no NAT gateway and no address. Every step may be repeated.")]
@@ -35,7 +40,7 @@ enum Verb {
     /// Make a network, or what is missing of it
     Create(Create),
     /// Show what there is of a network
-    Show(Which),
+    Show(Show),
     /// Take a network away; its bucket stays
     Destroy(Destroy),
 }
@@ -53,6 +58,20 @@ struct Which {
 }
 
 #[derive(Debug, clap::Args)]
+struct Show {
+    /// Its name, `consul:PATH`, or ids of subnets with `,` between
+    #[arg(default_value = DEFAULT, value_parser = anywhere)]
+    network: NetworkAt,
+    #[command(flatten)]
+    aws: AwsArgs,
+    /// One JSON object: {schema, complete, network}
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    consul: ConsulArgs,
+}
+
+#[derive(Debug, clap::Args)]
 struct Create {
     #[command(flatten)]
     which: Which,
@@ -63,8 +82,18 @@ struct Create {
     #[arg(long, value_name = "BUCKET")]
     bucket: String,
     /// First part of every key in the bucket
-    #[arg(long, default_value = "", value_name = "PREFIX")]
+    #[arg(
+        id = "store_prefix",
+        long = "prefix",
+        default_value = "",
+        value_name = "PREFIX"
+    )]
     prefix: String,
+    /// Where to write its ids in Consul, below PATH/generated/, if Consul is named
+    #[arg(long, default_value = CONSUL_PATH, value_parser = path, value_name = "PATH")]
+    consul_path: String,
+    #[command(flatten)]
+    consul: ConsulArgs,
     /// A tag for everything that is made; may be repeated
     #[arg(long = "tag", value_parser = tag, value_name = "KEY=VALUE")]
     tags: Vec<(String, String)>,
@@ -79,10 +108,13 @@ struct Destroy {
     yes: bool,
 }
 
+/// Where the ids of a network are in Consul unless a path is named.
+const CONSUL_PATH: &str = "aws";
+
 /// Longest name of a network.
 const NAME_MAX: usize = 32;
 
-fn name(text: &str) -> Result<String, String> {
+pub(super) fn name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let good = text.len() <= NAME_MAX
         && text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -90,6 +122,14 @@ fn name(text: &str) -> Result<String, String> {
     good.then(|| text.to_owned()).ok_or_else(|| {
         format!("use 1 to {NAME_MAX} lower-case letters, digits and `-`, beginning with a letter")
     })
+}
+
+fn anywhere(text: &str) -> Result<NetworkAt, String> {
+    NetworkAt::new(text).map_err(|problem| problem.to_string())
+}
+
+fn path(text: &str) -> Result<String, String> {
+    anywhere(&format!("consul:{text}")).map(|_| text.to_owned())
 }
 
 /// A private block that AWS takes, which can be divided into subnets.
@@ -130,10 +170,13 @@ fn tag(text: &str) -> Result<(String, String), String> {
 pub(crate) async fn run(flags: &Flags) -> Result<u8, Failure> {
     match &flags.verb {
         Verb::Create(flags) => create(flags).await,
-        Verb::Show(which) => {
-            let account = which.aws.open().await?;
-            let parts = network::find(&account, &which.name).await.map_err(refused)?;
-            show(which, &parts)
+        Verb::Show(flags) => {
+            let account = flags.aws.open().await?;
+            let consul = flags.consul.sides()?;
+            let place = Place::at(&flags.network, consul.as_ref().map(|sides| &sides.own));
+            let place = place.map_err(Failure::usage)?;
+            let parts = place.find(&account).await.map_err(Failure::infra)?;
+            show(flags.json, &parts)
         }
         Verb::Destroy(flags) => destroy(flags).await,
     }
@@ -153,16 +196,24 @@ async fn policies(account: &Account, flags: &Create) -> Result<(Policies, String
     let policies = Policies {
         trust: render(Policy::Trust)?,
         node: render(Policy::Node)?,
+        job_trust: render(Policy::JobTrust)?,
+        job: render(Policy::Job)?,
     };
     Ok((policies, render(Policy::Bucket)?))
 }
 
 async fn create(flags: &Create) -> Result<u8, Failure> {
+    // What is wrong with it is said before anything is made.
+    let consul = match flags.consul.sides()? {
+        Some(sides) => Some(InConsul::open(&sides.own, &flags.consul_path).map_err(Failure::usage)?),
+        None => None,
+    };
     let account = flags.which.aws.open().await?;
     let (policies, of_bucket) = policies(&account, flags).await?;
     let request = Request {
         name: flags.which.name.clone(),
         block: flags.cidr,
+        store: format!("s3://{}/{}", flags.bucket, flags.prefix.trim_matches('/')),
         tags: flags.tags.iter().cloned().collect::<BTreeMap<_, _>>(),
     };
     out::note(&format!("making bucket {}", flags.bucket));
@@ -172,7 +223,11 @@ async fn create(flags: &Create) -> Result<u8, Failure> {
     let parts = network::create(&account, &request, &policies, progress)
         .await
         .map_err(refused)?;
-    show(&flags.which, &parts)
+    if let (Some(consul), Ok(network)) = (&consul, parts.complete()) {
+        let written = consul.write(&network).await.map_err(Failure::infra)?;
+        out::note(&format!("{}/ in Consul: {written} keys written", consul.folder()));
+    }
+    show(flags.which.json, &parts)
 }
 
 async fn destroy(flags: &Destroy) -> Result<u8, Failure> {
@@ -181,7 +236,7 @@ async fn destroy(flags: &Destroy) -> Result<u8, Failure> {
         let parts = network::find(&account, &flags.which.name)
             .await
             .map_err(refused)?;
-        show(&flags.which, &parts)?;
+        show(flags.which.json, &parts)?;
         out::note("nothing has been taken away: say --yes");
         return Ok(0);
     }
@@ -193,24 +248,26 @@ async fn destroy(flags: &Destroy) -> Result<u8, Failure> {
         out::line(&format!("nothing is left of the network {}", flags.which.name))?;
         return Ok(0);
     }
-    show(&flags.which, &left)
+    show(flags.which.json, &left)
 }
 
-fn show(which: &Which, parts: &Parts) -> Result<u8, Failure> {
+fn show(as_json: bool, parts: &Parts) -> Result<u8, Failure> {
     let complete = parts.complete();
-    if which.json {
+    if as_json {
         out::json(&json!({ "schema": SCHEMA, "complete": complete.is_ok(), "network": parts }))?;
         return Ok(0);
     }
     let rows = [
         ("VPC", &parts.vpc),
         ("block", &parts.cidr),
+        ("store", &parts.store),
         ("internet gateway", &parts.gateway),
         ("route table", &parts.routes),
         ("way to S3", &parts.endpoint),
         ("security group", &parts.security_group),
         ("role of nodes", &parts.role),
         ("instance profile", &parts.profile),
+        ("role of jobs", &parts.job_role),
     ];
     out::line(&format!("network {}", parts.name))?;
     for (what, id) in rows {

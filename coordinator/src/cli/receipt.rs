@@ -2,17 +2,28 @@
 
 use std::path::Path;
 
+use mayfly_proto::RunId;
+use serde_json::json;
+
 use super::args::RunArg;
 use super::failure::Failure;
-use super::view::{Paint, receipt};
+use super::view::{Paint, compare, receipt};
 use super::{out, runs};
-use crate::record::Receipt;
+use crate::embedded::OpenStore;
+use crate::record::{Receipt, SCHEMA};
 
 /// Flags of `receipt`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  coordinator receipt last
+  coordinator receipt flights-fhnxibup --compare last     what changed between two runs")]
 pub(crate) struct Flags {
     #[command(flatten)]
     run: RunArg,
+    /// Beside that of another run
+    #[arg(long, value_name = "RUN")]
+    compare: Option<String>,
     /// The receipt (receipt.json) as JSON
     #[arg(long)]
     json: bool,
@@ -25,17 +36,32 @@ pub(crate) struct Flags {
 pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
     let open = runs::open(home).await?;
     let id = runs::find(&open.store, &flags.run.run).await?;
-    let Some(receipt) = runs::receipt(&open.store, &id).await? else {
-        return Err(Failure::usage(format!(
-            "{id} has no receipt yet: `coordinator status {id}` says how far it is"
-        )));
-    };
+    let receipt = closed(&open, &id).await?;
+    if let Some(other) = &flags.compare {
+        let other = closed(&open, &runs::find(&open.store, other).await?).await?;
+        if flags.json {
+            out::json(&json!({ "schema": SCHEMA, "receipts": [receipt, other] }))?;
+        } else {
+            let lines = compare::lines(&receipt, &other, paint);
+            lines.iter().try_for_each(|line| out::line(line))?;
+        }
+        return Ok(0);
+    }
     if flags.json {
         out::json(&receipt)?;
     } else {
         print(&receipt, paint)?;
     }
     Ok(0)
+}
+
+async fn closed(open: &OpenStore, id: &RunId) -> Result<Receipt, Failure> {
+    let receipt = runs::receipt(&open.store, id).await?;
+    receipt.ok_or_else(|| {
+        Failure::usage(format!(
+            "{id} has no receipt yet: `coordinator status {id}` says how far it is"
+        ))
+    })
 }
 
 /// Prints a receipt as wide as the terminal.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Parser as _;
 use mayfly_kit::consul::Consul;
 use mayfly_proto::RunId;
 use mayfly_proto::v1::{ListRequest, RunView};
@@ -11,6 +12,7 @@ use super::consul::ConsulArgs;
 use super::failure::Failure;
 use super::{runs, settings};
 use crate::consul::find_coordinator;
+use crate::embedded::{Embedded, OpenStore};
 use crate::home::Home;
 use crate::server::Control;
 
@@ -40,6 +42,8 @@ pub(crate) struct Remote {
 pub(crate) struct Reached {
     pub(crate) client: Client,
     pub(crate) run: String,
+    /// What follows the run in this command, where its coordinator cannot be reached itself.
+    pub(crate) follower: Option<Embedded>,
 }
 
 /// A run that was looked for.
@@ -48,6 +52,37 @@ pub(crate) enum Found {
     Open(Reached),
     /// It is over.
     Closed(RunId),
+}
+
+/// What the environment and the client's settings say, without a flag.
+#[derive(clap::Parser)]
+struct Unsaid {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(flatten)]
+    consul: ConsulArgs,
+}
+
+/// A connection to the coordinator that the environment or the client's settings name, if they do.
+///
+/// # Errors
+/// As [`Remote::connect`].
+pub(crate) async fn of_environment() -> Result<Option<Client>, Failure> {
+    let unsaid = Unsaid::try_parse_from(["coordinator"]);
+    let Unsaid { remote, consul } = unsaid.map_err(|error| Failure::usage(error.to_string()))?;
+    remote.connect(&consul).await
+}
+
+/// Whether the environment or the client's settings name a coordinator.
+///
+/// # Errors
+/// The settings file is wrong.
+pub(crate) fn is_in_environment() -> Result<bool, Failure> {
+    let unsaid = Unsaid::try_parse_from(["coordinator"]);
+    unsaid
+        .map_err(|error| Failure::usage(error.to_string()))?
+        .remote
+        .is_named()
 }
 
 impl Remote {
@@ -64,6 +99,14 @@ impl Remote {
         };
         let client = client::connect(&url, &access.token()?, access.trust()?).await?;
         Ok(Some(client))
+    }
+
+    /// Whether one is named at all.
+    ///
+    /// # Errors
+    /// The settings file is wrong.
+    pub(crate) fn is_named(&self) -> Result<bool, Failure> {
+        Ok(self.chosen()?.0.is_some_and(|named| named != NONE))
     }
 
     /// The coordinator in force, and how to come to it. What the settings file says of its coordinator is not for
@@ -101,14 +144,28 @@ impl Remote {
                 .into_inner()
                 .runs;
             let run = pick(&views, wanted)?;
-            return Ok(Found::Open(Reached { client, run }));
+            return Ok(Found::Open(Reached {
+                client,
+                run,
+                follower: None,
+            }));
         }
-        let open = runs::open(home).await?;
+        let open = runs::open_here(home).await?;
         let id = runs::find(&open.store, wanted).await?;
         let record = runs::record(&open.store, &id).await?;
-        open.close().await;
         if record.is_closed() {
+            open.close().await;
             return Ok(Found::Closed(id));
+        }
+        if record.on_master {
+            return follow(home, open, &id).await;
+        }
+        open.close().await;
+        if let Some(network) = &record.control {
+            return Err(Failure::usage(format!(
+                "{id} is driven by the server of the network {network}: name it with --coordinator, or in \
+                 ~/.config/mayfly/client.yml, which `coordinator control show {network} --client FILE` writes"
+            )));
         }
         let Some(control) = control(home, &id)? else {
             return Err(Failure::infra(format!(
@@ -116,12 +173,44 @@ impl Remote {
                  removes what is left"
             )));
         };
-        let trust = client::pinned(control.fingerprint.as_deref())?;
-        Ok(Found::Open(Reached {
-            client: client::connect(&control.url, &control.token, trust).await?,
-            run: id.to_string(),
-        }))
+        reach(&control, &id).await
     }
+}
+
+async fn reach(control: &Control, id: &RunId) -> Result<Found, Failure> {
+    let trust = client::pinned(control.fingerprint.as_deref())?;
+    Ok(Found::Open(Reached {
+        client: client::connect(&control.url, &control.token, trust).await?,
+        run: id.to_string(),
+        follower: None,
+    }))
+}
+
+/// Through the command on this machine that follows the run already, or by following it here.
+#[cfg(feature = "aws")]
+async fn follow(home: &Path, open: OpenStore, id: &RunId) -> Result<Found, Failure> {
+    if let Some(control) = control(home, id)? {
+        let reached = reach(&control, id).await;
+        // Else that command is gone, and left its address.
+        if reached.is_ok() {
+            open.close().await;
+            return reached;
+        }
+    }
+    let follower = super::placed::follow(home, open, id).await?;
+    Ok(Found::Open(Reached {
+        client: client::connect(&follower.url, &follower.token, None).await?,
+        run: id.to_string(),
+        follower: Some(follower),
+    }))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn follow(_home: &Path, open: OpenStore, id: &RunId) -> Result<Found, Failure> {
+    open.close().await;
+    Err(Failure::usage(format!(
+        "{id} is on AWS, and this program was built without the feature `aws`"
+    )))
 }
 
 async fn in_consul(consul: &ConsulArgs) -> Result<String, Failure> {

@@ -9,8 +9,7 @@ use mayfly_proto::RunId;
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
-use super::plain;
-use super::storage;
+use super::{plain, remote, shelf, storage};
 use crate::embedded::{self, OpenStore};
 use crate::record::{Receipt, RunRecord, SCHEMA};
 
@@ -23,20 +22,42 @@ const RECORD_MAX: u64 = 4 << 20;
 /// Matches named when a prefix is not unique.
 const NAMED: usize = 5;
 
-/// Whether there is a store to read: one that the environment names, or that of the home.
+/// Whether there is a store to read: one that the environment names, that of its coordinator, or that of the home.
 ///
 /// # Errors
 /// The environment names none that can be used.
 pub(crate) fn is_there(home: &Path) -> Result<bool, Failure> {
-    Ok(storage::named()?.is_some() || home.join("store").is_dir())
+    Ok(remote::is_in_environment()? || is_here(home)?)
 }
 
-/// Opens the store that the environment names, else that of a home, for reading; nothing is made where there is nothing.
+/// The same where no coordinator is asked.
+///
+/// # Errors
+/// As [`is_there`].
+pub(crate) fn is_here(home: &Path) -> Result<bool, Failure> {
+    Ok(storage::is_named()? || home.join("store").is_dir())
+}
+
+/// Opens the store that the environment names, else that of the coordinator which it names, else that of a home, for
+/// reading; nothing is made where there is nothing.
 ///
 /// # Errors
 /// There is no store there, or it cannot be opened.
 pub(crate) async fn open(home: &Path) -> Result<OpenStore, Failure> {
-    if let Some(config) = storage::named()? {
+    if !storage::is_named()?
+        && let Some(client) = remote::of_environment().await?
+    {
+        return shelf::open(client).await;
+    }
+    open_here(home).await
+}
+
+/// The same where no coordinator is asked.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_here(home: &Path) -> Result<OpenStore, Failure> {
+    if let Some(config) = storage::named().await? {
         return Ok(OpenStore::elsewhere(config).await?);
     }
     if !home.join("store").is_dir() {

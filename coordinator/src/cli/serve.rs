@@ -12,10 +12,12 @@ use serde_json::json;
 
 use super::consul::ConsulArgs;
 use super::failure::Failure;
-use super::{out, secret, signals, storage};
+use super::{browser, notify, out, secret, signals, storage};
 use crate::consul::Sides;
 use crate::embedded::{Embedded, Life, Options};
 use crate::home::Home;
+use crate::notify::Notify;
+use crate::notify::reach::Reach;
 use crate::record::SCHEMA;
 use crate::transport::{Listen, Wished, raise_files};
 
@@ -61,9 +63,12 @@ pub(crate) struct Flags {
     spark: Option<String>,
     #[command(flatten)]
     consul: ConsulArgs,
-    /// One JSON object: {schema, url, token, fingerprint, admin}
+    /// One JSON object: {schema, url, token, fingerprint, admin, page}
     #[arg(long)]
     json: bool,
+    /// Show the runs in a browser
+    #[arg(long)]
+    open: bool,
 }
 
 impl Flags {
@@ -113,20 +118,26 @@ pub(crate) async fn run(flags: &Flags, given: Option<&Path>, found: &Path) -> Re
             always_tls: flags.tls,
             files: settings.tls.map(|files| (files.cert_file, files.key_file)),
             public_url: settings.public_url,
+            names: Vec::new(),
             connections: connections(&settings.limits),
         },
         runs_max: usize::try_from(settings.limits.runs).unwrap_or(usize::MAX),
         admin: Some(settings.admin),
         spark: settings.spark.map_or_else(default_spark, Ok)?,
-        consul: consul.as_ref().map(|sides| sides.nodes.clone()),
+        consul: consul.clone(),
         store: settings.store.as_ref().map(store_config).transpose()?,
         aws: settings.aws,
         life: Life::Server,
+        notify: Notify {
+            always: settings.notify,
+            secret: notify::secret(settings.notify_secret_file.as_deref())?,
+            reach: Reach::Public,
+        },
     };
-    serve(flags.json, &home, options, consul).await
+    serve(flags, &home, options, consul).await
 }
 
-async fn serve(json: bool, home: &Path, options: Options, consul: Option<Sides>) -> Result<u8, Failure> {
+async fn serve(flags: &Flags, home: &Path, options: Options, consul: Option<Sides>) -> Result<u8, Failure> {
     let mut signals = signals::counting()?;
     raise_files();
     let embedded = Embedded::start(options, |step| {
@@ -137,7 +148,10 @@ async fn serve(json: bool, home: &Path, options: Options, consul: Option<Sides>)
         Some(sides) => Some(embedded.announce(Consul::open(&sides.own)?)),
         None => None,
     };
-    tell(json, &embedded, home)?;
+    tell(flags.json, &embedded, home)?;
+    if flags.open {
+        browser::show(home, &embedded.entrance("/"));
+    }
     shutdown::reached(&mut signals.level, 1).await;
     if let Some(announced) = announced {
         announced.withdraw().await;
@@ -164,7 +178,7 @@ fn connections(limits: &ServeLimits) -> Wished {
 }
 
 /// The store that the settings name.
-fn store_config(store: &StoreSettings) -> Result<StoreConfig, Failure> {
+pub(super) fn store_config(store: &StoreSettings) -> Result<StoreConfig, Failure> {
     Ok(StoreConfig {
         endpoint: store.endpoint.clone(),
         bucket: store.bucket.clone(),
@@ -186,6 +200,7 @@ fn tell(json: bool, embedded: &Embedded, home: &Path) -> Result<(), Failure> {
             "token": embedded.token,
             "fingerprint": embedded.fingerprint.map(|print| print.to_string()),
             "admin": embedded.admin,
+            "page": embedded.url,
         }));
     }
     let home = Home::open(home)?;
@@ -196,6 +211,10 @@ fn tell(json: bool, embedded: &Embedded, home: &Path) -> Result<(), Failure> {
     if let Some(print) = embedded.fingerprint {
         out::line(&format!("export MAYFLY_FINGERPRINT={print}"))?;
     }
+    out::line(&format!(
+        "# the runs in a browser: {}  (it asks for the token; --open does not)",
+        embedded.url
+    ))?;
     out::line(&format!("# admin pages: http://{}/status", embedded.admin))?;
     out::line(&format!(
         "# coordinator launch JOB --coordinator {}",

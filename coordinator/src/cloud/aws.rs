@@ -5,15 +5,17 @@
 //! the run.
 
 mod blueprint;
+mod doctor;
 mod kept;
+mod ledger;
+mod needs;
+mod network;
 mod node;
 mod site;
 mod trouble;
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -22,25 +24,15 @@ use mayfly_configs::Job;
 use mayfly_proto::{NodeId, RunId};
 use tokio::sync::Mutex;
 
-use super::{Cloud, CloudError, Order, Pace, Sight, Sizes};
-use crate::run::{Timing, Wanted};
+use super::{Admission, Cloud, CloudError, Order, Pace, Plan, Sight, transient};
+use crate::check::Checks;
+use crate::price::Quote;
+use crate::run::Wanted;
 use kept::Kept;
-pub use site::{AwsSite, Plan};
+pub use network::{InConsul, Place};
+pub use site::{AwsSite, Own};
 
-/// Intervals that suit machines that boot for a minute and are paid for by the second.
-#[must_use]
-pub fn timing() -> Timing {
-    Timing {
-        sync: Duration::from_secs(2),
-        sync_fast: Duration::from_millis(500),
-        lost_after: Duration::from_secs(30),
-        lease: Duration::from_secs(120),
-        grace: Duration::from_secs(20),
-        salvage: Duration::from_secs(180),
-        overtime: Duration::from_secs(600),
-        without_workers: Duration::from_secs(300),
-    }
-}
+pub use super::timing::aws as timing;
 
 /// The machines of all runs on AWS that this process keeps.
 pub struct AwsCloud {
@@ -63,13 +55,21 @@ impl AwsCloud {
     }
 }
 
+fn made_of(plan: &Plan) -> Result<site::Plan, CloudError> {
+    serde_json::from_value(plan.made_of.clone()).map_err(unreadable)
+}
+
+fn unreadable(error: serde_json::Error) -> CloudError {
+    CloudError::Permanent(format!(
+        "what the machines of the run are made of cannot be read: {error}"
+    ))
+}
+
 /// What is permanent is not tried again.
 fn cloud_error(error: AwsError) -> CloudError {
     if error.kind().may_pass() {
-        CloudError::Transient {
-            what: error.to_string(),
-            source: io::Error::other(error),
-        }
+        let what = error.to_string();
+        transient(&what, error)
     } else {
         CloudError::Permanent(error.to_string())
     }
@@ -77,17 +77,27 @@ fn cloud_error(error: AwsError) -> CloudError {
 
 #[async_trait]
 impl Cloud for AwsCloud {
-    async fn check(&self, job: &Job) -> Result<Sizes, CloudError> {
+    async fn plan(&self, job: &Job) -> Result<Plan, CloudError> {
         let plan = self.site.plan(job).await?;
-        Ok(plan.sizes)
+        Ok(Plan {
+            sizes: plan.sizes,
+            made_of: serde_json::to_value(&plan).map_err(unreadable)?,
+        })
+    }
+
+    async fn examine(&self, job: &Job, store: &str, checks: &mut Checks) {
+        self.site.examine(job, store, checks).await;
+    }
+
+    fn quote(&self, job: &Job, plan: &Plan) -> Result<Quote, CloudError> {
+        Ok(made_of(plan)?.quote(job))
     }
 
     async fn arm(&self, order: &Order) -> Result<(), CloudError> {
         if let Some(kept) = self.kept(&order.run).await {
             return kept.lock().await.arm().await;
         }
-        let plan = self.site.plan(&order.job).await?;
-        let mut kept = Kept::new(&self.site, order.clone(), plan);
+        let mut kept = Kept::new(&self.site, order.clone(), made_of(&order.plan)?);
         kept.arm().await?;
         let kept = Arc::new(Mutex::new(kept));
         self.runs.lock().await.insert(order.run.clone(), kept);
@@ -122,8 +132,22 @@ impl Cloud for AwsCloud {
         }
     }
 
+    async fn leave(&self, run: &RunId) -> Result<(), CloudError> {
+        match self.kept(run).await {
+            Some(kept) => kept.lock().await.leave().await,
+            None => Ok(()),
+        }
+    }
+
     async fn forget(&self, run: &RunId) {
         self.runs.lock().await.remove(run);
+    }
+
+    async fn admit(&self, run: &RunId, node: &NodeId) -> Result<Admission, CloudError> {
+        match self.kept(run).await {
+            Some(kept) => kept.lock().await.admit(node).await,
+            None => Ok(Admission::NotSeen),
+        }
     }
 
     fn pace(&self) -> Pace {

@@ -4,7 +4,7 @@
 //! the lease of each agent (`Timing::lease`): when this process dies, its nodes end by themselves, unless another
 //! process takes the run over before that.
 
-mod address;
+pub(crate) mod address;
 mod machine;
 pub mod processes;
 
@@ -18,55 +18,22 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use mayfly_configs::Job;
 use mayfly_kit::consul::ConsulSettings;
+use mayfly_kit::crash::{self, Point};
+use mayfly_proto::engine::facts::{SHORT_ROOT, short_prefix};
 use mayfly_proto::{NodeId, RunId};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Cloud, CloudError, Machine, Order, Pace, Sight, Sizes};
+use super::{Cloud, CloudError, Machine, Order, Pace, Plan, Sight};
 use crate::home::Home;
 use crate::plan::{Action, plan};
-use crate::run::{Role, Timing, Wanted};
+use crate::run::{Role, Wanted};
 use machine::LocalMachine;
+
+pub use super::timing::{Patience, local as timing};
 
 /// How long agents get to leave by themselves before they are killed.
 const LEAVE_GRACE: Duration = Duration::from_secs(5);
-
-/// How long nodes live without a word of the coordinator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// Once they have been answered.
-    pub lease: Duration,
-    /// Before.
-    pub alone: Duration,
-}
-
-impl Patience {
-    /// For a coordinator in a command, which takes the store along when it dies: nobody comes back.
-    pub const COMMAND: Self = Self {
-        lease: Duration::from_secs(8),
-        alone: Duration::from_secs(12),
-    };
-    /// For a coordinator that is started again when it dies.
-    pub const SERVER: Self = Self {
-        lease: Duration::from_secs(120),
-        alone: Duration::from_secs(120),
-    };
-}
-
-/// Intervals that suit one machine, where a report costs nothing.
-#[must_use]
-pub fn timing(patience: Patience) -> Timing {
-    Timing {
-        sync: Duration::from_millis(500),
-        sync_fast: Duration::from_millis(100),
-        lost_after: Duration::from_secs(8),
-        lease: patience.lease,
-        grace: Duration::from_secs(5),
-        salvage: Duration::from_secs(60),
-        overtime: Duration::from_secs(240),
-        without_workers: Duration::from_secs(60),
-    }
-}
 
 /// What every node on this machine is told. No `Debug`: it holds the store's keys.
 #[derive(Clone)]
@@ -129,11 +96,8 @@ impl LocalCloud {
 
 #[async_trait]
 impl Cloud for LocalCloud {
-    async fn check(&self, job: &Job) -> Result<Sizes, CloudError> {
-        Ok(Sizes {
-            master: Role::Master.size(job),
-            worker: Role::Worker.size(job),
-        })
+    async fn plan(&self, job: &Job) -> Result<Plan, CloudError> {
+        Ok(Plan::as_ordered(job))
     }
 
     async fn arm(&self, order: &Order) -> Result<(), CloudError> {
@@ -205,7 +169,7 @@ impl Cloud for LocalCloud {
         let mut groups = self.groups.lock().await;
         Ok(Sight {
             machines: groups.get_mut(run).map(Group::observe).unwrap_or_default(),
-            trouble: None,
+            ..Sight::default()
         })
     }
 
@@ -231,7 +195,9 @@ impl Cloud for LocalCloud {
         };
         if !group.released {
             group.released = true;
+            crash::before(Point::MachinesLeave);
             group.machines.iter_mut().for_each(LocalMachine::ask_to_leave);
+            crash::after(Point::MachinesLeave);
         }
         let now = Timestamp::now();
         for machine in &mut group.machines {
@@ -240,10 +206,26 @@ impl Cloud for LocalCloud {
         if group.machines.iter_mut().all(|machine| machine.has_ended()) {
             // What outlives its agent and its keeper carries the run in its environment.
             let run = run.clone();
-            let swept = tokio::task::spawn_blocking(move || processes::kill_all_of(&run)).await;
+            let swept = tokio::task::spawn_blocking(move || {
+                processes::kill_all_of(&run);
+                remove_short(&run);
+            });
+            let swept = crash::around(Point::ProcessesSweep, swept).await;
             swept.map_err(|error| CloudError::Permanent(error.to_string()))?;
         }
         Ok(())
+    }
+}
+
+/// Folders outside of the run's own, where an agent that was killed could not remove them. Blocks.
+fn remove_short(run: &RunId) {
+    let prefix = short_prefix(run.as_str());
+    for entry in std::fs::read_dir(SHORT_ROOT).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(&prefix);
+        if ours && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            // What is left holds nothing but sockets that nobody listens at.
+            let _left = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

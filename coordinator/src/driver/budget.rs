@@ -22,11 +22,7 @@ pub(super) fn hourly(machines: &[Machine]) -> u64 {
 }
 
 /// Why the run must stop now so that it stays within its budget; `None` while it need not.
-pub(super) fn exceeded(machines: &[Machine], cents: u64, timing: &Timing) -> Option<String> {
-    exceeded_at(machines, cents, timing, Timestamp::now())
-}
-
-fn exceeded_at(machines: &[Machine], cents: u64, timing: &Timing, now: Timestamp) -> Option<String> {
+pub(super) fn exceeded(machines: &[Machine], cents: u64, timing: &Timing, now: Timestamp) -> Option<String> {
     let spent = spent(machines, now);
     let to_save = u128::from(hourly(machines)) * timing.salvage.as_millis() / 3_600_000;
     let needed = u128::from(spent) + to_save;
@@ -98,8 +94,8 @@ mod tests {
         timing.salvage = Duration::from_secs(360);
         let two = [machine(1_000_000, None), machine(1_000_000, Some(1_800))];
         // An hour costs 1.50 so far, and six minutes of the one that is there 0.10.
-        assert_eq!(exceeded_at(&two, 161, &timing, at(3_600)), None);
-        assert!(exceeded_at(&two, 160, &timing, at(3_600)).is_some());
-        assert_eq!(exceeded_at(&[], 1, &timing, at(3_600)), None);
+        assert_eq!(exceeded(&two, 161, &timing, at(3_600)), None);
+        assert!(exceeded(&two, 160, &timing, at(3_600)).is_some());
+        assert_eq!(exceeded(&[], 1, &timing, at(3_600)), None);
     }
 }

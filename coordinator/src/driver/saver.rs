@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mayfly_kit::crash::{self, Point};
 use mayfly_kit::layout;
-use mayfly_kit::store::{Replaced, Store};
+use mayfly_kit::store::{Replaced, Store, StoreError};
+use mayfly_proto::RunId;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -15,8 +17,10 @@ use crate::record::RunRecord;
 
 /// Between two tries while the store does not answer.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long the end of a run waits for its record at most.
-const FLUSH: Duration = Duration::from_secs(60);
+/// Between two looks whether the run has been taken over.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long the end of a run waits for its record at most: longer than a store is away, since nobody else closes it.
+const FLUSH: Duration = Duration::from_secs(3_600);
 
 type Pending = Option<(u64, Box<RunRecord>)>;
 
@@ -77,6 +81,11 @@ impl Saver {
         }
     }
 
+    /// Whether the latest record is durable.
+    pub(super) fn is_idle(&self) -> bool {
+        *self.saved.borrow() >= self.version
+    }
+
     pub(super) async fn flush(&self) {
         if timeout(FLUSH, self.watcher().wait()).await.is_err() {
             tracing::error!("the record of the run could not be written; `coordinator gc` mends it");
@@ -92,7 +101,7 @@ async fn keep_saving(
 ) {
     let key = layout::record(&context.order.run);
     let mut etag = context.etag.clone();
-    while pending.changed().await.is_ok() {
+    while next_change(&context, &mut pending, &superseded).await {
         let Some((version, record)) = pending.borrow_and_update().clone() else {
             continue;
         };
@@ -110,10 +119,41 @@ async fn keep_saving(
     }
 }
 
+/// Waits for a record to save. A coordinator that yields looks meanwhile whether the run has been taken over.
+async fn next_change(
+    context: &Context,
+    pending: &mut watch::Receiver<Pending>,
+    superseded: &CancellationToken,
+) -> bool {
+    loop {
+        match timeout(LOOK, pending.changed()).await {
+            Ok(changed) => return changed.is_ok(),
+            Err(_) if !context.yields => {}
+            Err(_) => {
+                if let Ok(Some(by)) = claimed(&context.store, &context.order.run).await {
+                    tracing::info!(run = %context.order.run, %by, "the run has been taken over");
+                    superseded.cancel();
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+}
+
+/// The coordinator on the fleet's own master that has taken a run over, if one has.
+pub(super) async fn claimed(store: &Store, run: &RunId) -> Result<Option<String>, StoreError> {
+    let object = store.get(&layout::record(run)).await?;
+    let record: Option<RunRecord> = object.and_then(|object| serde_json::from_slice(&object.bytes).ok());
+    Ok(record
+        .map(|record| record.coordinator)
+        .filter(|by| !by.is_empty()))
+}
+
 /// False when somebody else writes this record: two coordinators own one run, and this one stops writing.
 async fn save_one(store: &Store, key: &str, text: Vec<u8>, etag: &mut String) -> bool {
     loop {
-        match store.replace(key, text.clone(), etag).await {
+        let put = store.replace(key, text.clone(), etag);
+        match crash::around(Point::RecordSave, put).await {
             Ok(Replaced::Yes(new)) => {
                 *etag = new;
                 return true;
@@ -125,7 +165,7 @@ async fn save_one(store: &Store, key: &str, text: Vec<u8>, etag: &mut String) ->
                     return true;
                 }
                 Ok(_) => {
-                    tracing::error!(
+                    tracing::warn!(
                         key,
                         "another coordinator has taken the run over; this one lets go of it"
                     );

@@ -1,5 +1,6 @@
 //! The projection of a run for people.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub(super) fn of(
     context: &Context,
     machines: &[Machine],
     receipt: &str,
+    usual: &BTreeMap<PhaseName, f64>,
 ) -> v1::RunView {
     let ended = run.ended.as_ref();
     v1::RunView {
@@ -65,6 +67,13 @@ pub(super) fn of(
         cost_micros: budget::spent(machines, Timestamp::now()) / COST_STEP * COST_STEP,
         hourly_micros: budget::hourly(machines),
         budget_cents: record.job.limits.cost_cents,
+        usual: usual
+            .iter()
+            .map(|(name, secs)| v1::PhaseUsual {
+                phase: phase(*name).into(),
+                secs: *secs,
+            })
+            .collect(),
     }
 }
 
@@ -92,6 +101,17 @@ fn nodes(run: &Run, machines: &[Machine]) -> Vec<v1::NodeView> {
             ..v1::NodeView::default()
         }
     }));
+    let spot = |view: &v1::NodeView| {
+        let machine = machines
+            .iter()
+            .find(|machine| machine.node.as_str() == view.node_id);
+        machine
+            .and_then(|machine| machine.offer.as_ref())
+            .is_some_and(|offer| offer.spot)
+    };
+    for view in &mut views {
+        view.spot = spot(view);
+    }
     views.sort_by(|a, b| a.node_id.cmp(&b.node_id));
     views
 }
@@ -112,6 +132,8 @@ fn node(node: &Node) -> v1::NodeView {
         collected: node.report.collected,
         engine_ui: node.report.engine_ui.clone(),
         admin: admin(node).map(|at| at.to_string()).unwrap_or_default(),
+        // What the machine says: it is filled in by whoever knows the machines.
+        spot: false,
     }
 }
 

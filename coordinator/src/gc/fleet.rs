@@ -11,8 +11,9 @@ use mayfly_aws::fleet::{Fleet, Lost, LostKind, clear, everything};
 use mayfly_aws::{Account, AwsError};
 use mayfly_proto::RunId;
 
-/// What a run may take beyond its end: to save what there is, and for AWS to end its machines.
-const GRACE: Duration = Duration::from_secs(900);
+pub use super::verdict::Verdict;
+use super::verdict::verdict;
+
 /// Between the two looks that must agree.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -35,47 +36,6 @@ pub struct LeftFleet {
     pub lease: Option<Timestamp>,
     /// Whether it may be ended, and why or why not.
     pub verdict: Verdict,
-}
-
-/// Whether the things of a run may be ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Its end has passed, and nobody keeps it.
-    LeftOver,
-    /// Its end is ahead.
-    Alive,
-    /// Its end has passed, but somebody moves its lease on.
-    Kept,
-    /// Its tags do not say when it ends.
-    Unknown,
-}
-
-impl Verdict {
-    /// For people.
-    #[must_use]
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::LeftOver => "its end has passed and nobody keeps it",
-            Self::Alive => "its end is ahead",
-            Self::Kept => "its end has passed, but its lease is renewed",
-            Self::Unknown => "its tags do not say when it ends",
-        }
-    }
-}
-
-fn verdict(deadline: Option<Timestamp>, lease: Option<Timestamp>, now: Timestamp) -> Verdict {
-    let Some(deadline) = deadline else {
-        return Verdict::Unknown;
-    };
-    if now <= deadline + GRACE {
-        return Verdict::Alive;
-    }
-    // A lease ahead is one that was put lately: none is longer than a few minutes.
-    match lease {
-        Some(lease) if lease > now => Verdict::Kept,
-        Some(_) | None => Verdict::LeftOver,
-    }
 }
 
 /// What there is of runs in a region.
@@ -125,21 +85,4 @@ pub async fn end(account: &Account, found: &[LeftFleet]) -> Result<Vec<RunId>, A
         }
     }
     Ok(ended)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_run_whose_end_has_passed_and_that_nobody_keeps_is_left_over() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let end = Some(at(1_000));
-        assert_eq!(verdict(end, None, at(999)), Verdict::Alive);
-        assert_eq!(verdict(end, None, at(1_900)), Verdict::Alive);
-        assert_eq!(verdict(end, Some(at(2_000)), at(1_901)), Verdict::Kept);
-        assert_eq!(verdict(end, Some(at(1_800)), at(1_901)), Verdict::LeftOver);
-        assert_eq!(verdict(end, None, at(1_901)), Verdict::LeftOver);
-        assert_eq!(verdict(None, None, at(9_999)), Verdict::Unknown);
-    }
 }

@@ -8,12 +8,13 @@ use mayfly_proto::{Attempt, NodeId, v1};
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::callers::{Caller, Callers, Known};
+use super::callers::{Caller, Callers, Known, Shown};
+use super::encode::{millis, wire};
 use super::{bad_id, decode, run_id, status};
 use crate::authority::NodeName;
 use crate::driver::Message;
-use crate::run::{Desired, Goal, Node, Report, Role};
-use crate::server::Server;
+use crate::run::{Node, Report, Role};
+use crate::server::{Down, Server};
 use crate::transport::Refusals;
 
 /// Lines of one batch that are believed.
@@ -58,41 +59,6 @@ fn new_node(request: &v1::EnrollRequest, id: NodeId, role: Role) -> Node {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn wire(desired: Desired) -> v1::Desired {
-    let goal = match desired.goal {
-        Goal::Form => v1::Goal::Form,
-        Goal::Work => v1::Goal::Work,
-        Goal::Collect => v1::Goal::Collect,
-        Goal::Commit => v1::Goal::Commit,
-        Goal::Leave => v1::Goal::Leave,
-    };
-    v1::Desired {
-        attempt: desired.attempt.number(),
-        goal: goal.into(),
-        master_address: desired.master_address,
-        commit_nodes: desired.commit_nodes.into_iter().map(String::from).collect(),
-        grace_ms: millis(desired.grace),
-        lease_ms: millis(desired.lease),
-        deadline_ms: millis(desired.deadline),
-        sync_interval_ms: millis(desired.sync),
-        save_results: desired.save_results,
-        role: role_on_wire(desired.role).into(),
-    }
-}
-
-/// A role as the protocol names it.
-pub(crate) fn role_on_wire(role: Role) -> v1::Role {
-    match role {
-        Role::Master => v1::Role::Master,
-        Role::Worker => v1::Role::Worker,
-        Role::Auto => v1::Role::Auto,
-    }
-}
-
 /// Whether the job runs on this node, as far as anybody knows.
 fn is_master(known: &Known) -> bool {
     match known.session.role {
@@ -108,6 +74,8 @@ fn is_master(known: &Known) -> bool {
 
 #[tonic::async_trait]
 impl AgentService for Agents {
+    type CarryStream = Down;
+
     async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::EnrollReply>, Status> {
         let caller = Caller::of(&request);
         let request = request.into_inner();
@@ -120,8 +88,12 @@ impl AgentService for Agents {
             node: id.clone(),
             role,
         };
-        self.callers.admit(&caller, &name, &request)?;
+        let shown = self.callers.admit(&caller, &name, &request)?;
         decode::enrolment(&request)?;
+        decode::reads_engine(&request, &entry.spec)?;
+        if shown == Shown::JoinToken {
+            self.callers.is_member(&caller, &name, &entry).await?;
+        }
         let certified = self
             .callers
             .certify(&caller, &name, &request.certificate_request)?;
@@ -217,5 +189,26 @@ impl AgentService for Agents {
             next = batches.message().await?;
         }
         Ok(Response::new(v1::PushLogsReply {}))
+    }
+
+    async fn carry(
+        &self,
+        request: Request<Streaming<v1::CarryUp>>,
+    ) -> Result<Response<Self::CarryStream>, Status> {
+        let caller = Caller::of(&request);
+        self.callers.is_node(&caller)?;
+        let mut up = request.into_inner();
+        let first = tokio::time::timeout(FIRST_BATCH, up.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("no word came in time"))??;
+        let Some(v1::carry_up::What::Hello(hello)) = first.and_then(|message| message.what) else {
+            return Err(Status::invalid_argument("a stream begins with who speaks"));
+        };
+        let known = self.callers.node(&caller, &hello.run_id, &hello.node_id).await?;
+        if !is_master(&known) {
+            return Err(self.callers.not_for_workers(&caller, &known));
+        }
+        let down = known.entry.carriers.offer(up);
+        let enough = || Status::resource_exhausted("enough streams of this run wait");
+        down.map(Response::new).ok_or_else(enough)
     }
 }

@@ -2,17 +2,24 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use mayfly_kit::tls::Fingerprint;
 use mayfly_proto::{NodeId, RunId, v1};
+use tokio::time::{Instant, sleep};
 use tonic::{Request, Status};
 
 use super::{address, bad_id, bearer, chain, check_token, peer, run_id, status};
 use crate::authority::{Issued, NodeCertificate, NodeName};
+use crate::cloud::Admission;
 use crate::server::{Entry, Server, Session};
 use crate::tokens::same;
 use crate::transport::{Peer, Proof, Refusal, Refusals};
+
+/// How long a machine that is not listed yet is looked for in one call, which may take ten seconds.
+const LISTING_LIMIT: Duration = Duration::from_secs(6);
+const LISTING_EVERY: Duration = Duration::from_secs(1);
 
 /// What a call shows of who makes it.
 pub(super) struct Caller {
@@ -35,6 +42,15 @@ pub(super) struct Known {
     pub(super) session: Arc<Session>,
     pub(super) run: RunId,
     pub(super) node: NodeId,
+}
+
+/// What a node showed to be taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// What it was started with.
+    JoinToken,
+    /// That it had been taken in before.
+    Session,
 }
 
 /// What a node gets that is taken in over TLS.
@@ -94,7 +110,7 @@ impl Callers {
         caller: &Caller,
         name: &NodeName,
         request: &v1::EnrollRequest,
-    ) -> Result<(), Status> {
+    ) -> Result<Shown, Status> {
         let tokens = self.server.tokens();
         let proven = match caller.peer.as_ref().map(|peer| &peer.proof) {
             Some(Proof::Stranger) | None => false,
@@ -105,14 +121,45 @@ impl Callers {
         };
         let session = tokens.session(&name.run, name.node.as_str(), &request.boot_id);
         if proven && caller.token.as_deref().is_some_and(|shown| same(shown, &session)) {
-            return Ok(());
+            return Ok(Shown::Session);
         }
         let joining = tokens.joining(&name.run);
         let checked = joining.check(&request.join_token, name.role, Timestamp::now());
-        checked.map_err(|error| {
+        checked.map(|()| Shown::JoinToken).map_err(|error| {
             self.log(caller, Refusal::Enrolment, &format!("{name}: {error}"));
             Status::unauthenticated(error.to_string())
         })
+    }
+
+    /// Whether a machine that shows a join token is one of the run's: others may have read the token. A listing may lag
+    /// behind, so it is asked again for a while.
+    pub(super) async fn is_member(
+        &self,
+        caller: &Caller,
+        name: &NodeName,
+        entry: &Entry,
+    ) -> Result<(), Status> {
+        let began = Instant::now();
+        loop {
+            let refused = match entry.cloud.admit(&name.run, &name.node).await {
+                Ok(Admission::Member) => return Ok(()),
+                Ok(Admission::Refused(why)) => {
+                    let text = format!("{} of {} may not be taken in: {why}", name.node, name.run);
+                    Status::permission_denied(text)
+                }
+                Ok(Admission::NotSeen) if began.elapsed() < LISTING_LIMIT => {
+                    sleep(LISTING_EVERY).await;
+                    continue;
+                }
+                // It may be one all the same: it asks again for as long as it may.
+                Ok(Admission::NotSeen) => Status::unavailable(format!(
+                    "{} is not among the machines of {}, as far as its cloud lists them",
+                    name.node, name.run
+                )),
+                Err(error) => Status::unavailable(format!("the machines of {}: {}", name.run, chain(&error))),
+            };
+            return Err(self.refuse(caller, Refusal::Enrolment, refused));
+        }
     }
 
     /// The certificate of a node that is taken in; `None` in plaintext.
@@ -153,7 +200,10 @@ impl Callers {
 
     /// A worker that does what is for the master.
     pub(super) fn not_for_workers(&self, caller: &Caller, known: &Known) -> Status {
-        let text = format!("{} is a worker: the job's output is the master's", known.node);
+        let text = format!(
+            "{} is a worker: the job's output and the engine's pages are the master's",
+            known.node
+        );
         self.refuse(caller, Refusal::Identity, Status::permission_denied(text))
     }
 

@@ -1,6 +1,6 @@
 //! From the wire to checked values, where the types themselves cannot do it.
 
-use mayfly_proto::{NodeId, PROTOCOL_VERSION, v1};
+use mayfly_proto::{NodeId, PROTOCOL_VERSION, READS_ENGINES, v1};
 use tonic::Status;
 
 use super::bad_id;
@@ -8,6 +8,8 @@ use crate::incoming::{BUNDLE_MAX, IncomingError, Piece};
 use crate::run::Role;
 use crate::server::Launch;
 
+/// The engine of agents that know no others.
+const KNOWN_OF_OLD: &str = "spark";
 const REQUEST_ID_MAX: usize = 128;
 const OWNER_MAX: usize = 256;
 /// Cores of one node that are believed.
@@ -81,6 +83,20 @@ pub fn enrolment(request: &v1::EnrollRequest) -> Result<(), Status> {
         ));
     }
     Ok(())
+}
+
+/// A node that is too old to read what an engine is takes each for the one that it knows.
+///
+/// # Errors
+/// It is so old, and the run's engine is another one.
+pub fn reads_engine(request: &v1::EnrollRequest, spec: &v1::NodeSpec) -> Result<(), Status> {
+    if request.protocol >= READS_ENGINES || spec.engine == KNOWN_OF_OLD {
+        return Ok(());
+    }
+    let (engine, version) = (&spec.engine, &request.agent_version);
+    let text =
+        format!("the agent {version} is too old for the engine `{engine}`: use an image with a newer one");
+    Err(Status::unimplemented(text))
 }
 
 fn is_commit(text: &str) -> bool {

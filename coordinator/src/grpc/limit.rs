@@ -12,7 +12,11 @@ use tonic::server::NamedService;
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// A cloud is asked what it has before a run is made, and may ask for patience.
 const LAUNCH_LIMIT: Duration = Duration::from_secs(120);
-const LAUNCH: &str = "/mayfly.v1.RunService/Launch";
+const LAUNCH: [&str; 3] = [
+    "/mayfly.v1.RunService/Examine",
+    "/mayfly.v1.RunService/Launch",
+    "/mayfly.v1.RunService/Plan",
+];
 /// Its answer comes when the node has no more to say: it is as long as the job. It has limits of its own.
 const ENDLESS: &str = "/mayfly.v1.AgentService/PushLogs";
 
@@ -46,7 +50,11 @@ where
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let path = request.uri().path();
         let endless = path == ENDLESS;
-        let limit = if path == LAUNCH { LAUNCH_LIMIT } else { CALL_LIMIT };
+        let limit = if LAUNCH.contains(&path) {
+            LAUNCH_LIMIT
+        } else {
+            CALL_LIMIT
+        };
         let answer = self.0.call(request);
         if endless {
             return Box::pin(answer);

@@ -1,21 +1,23 @@
 //! What people and their programs say.
 
 use std::collections::VecDeque;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use mayfly_proto::v1;
 use mayfly_proto::v1::run_service_server::RunService;
 use tokio::sync::watch;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{address, bearer, chain, check_token, decode, peer, run_id, status};
-use crate::driver::{Handle, Message};
+use crate::driver::Handle;
 use crate::incoming::IncomingError;
 use crate::run::Cancel;
 use crate::server::Server;
+use crate::shelf::{self, Shelf};
 use crate::transport::{Refusal, Refusals};
 
 pub(super) struct People {
@@ -38,6 +40,12 @@ impl People {
             let address = address(peer(request).as_ref());
             self.refusals.note(Refusal::Token, address, &status.message());
         })
+    }
+
+    fn shelf(&self) -> Result<&Shelf, Status> {
+        let shelf = self.server.shelf();
+        shelf
+            .ok_or_else(|| Status::failed_precondition("the store of this coordinator is for its runs alone"))
     }
 
     async fn handle(&self, run: &str) -> Result<Handle, Status> {
@@ -130,6 +138,7 @@ impl Watcher {
 #[tonic::async_trait]
 impl RunService for People {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::RunEvent, Status>> + Send>>;
+    type TunnelStoreStream = Pin<Box<dyn Stream<Item = Result<v1::StoreBytes, Status>> + Send>>;
 
     async fn put_code(
         &self,
@@ -141,6 +150,24 @@ impl RunService for People {
         Ok(Response::new(v1::PutCodeReply {
             received: progress.received,
             bundle_key: progress.stored.unwrap_or_default(),
+        }))
+    }
+
+    async fn plan(&self, request: Request<v1::LaunchRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        self.check(&request)?;
+        let launch = decode::launch(request.into_inner())?;
+        Ok(Response::new(self.server.plan(&launch).await.map_err(status)?))
+    }
+
+    async fn examine(
+        &self,
+        request: Request<v1::LaunchRequest>,
+    ) -> Result<Response<v1::ExamineReply>, Status> {
+        self.check(&request)?;
+        let launch = decode::launch(request.into_inner())?;
+        let checks = self.server.examine(&launch).await.map_err(status)?;
+        Ok(Response::new(v1::ExamineReply {
+            checks: checks.into_iter().map(v1::Check::from).collect(),
         }))
     }
 
@@ -164,6 +191,7 @@ impl RunService for People {
         self.check(&request)?;
         Ok(Response::new(v1::ListReply {
             runs: self.server.views().await,
+            now_ms: jiff::Timestamp::now().as_millisecond(),
         }))
     }
 
@@ -201,19 +229,38 @@ impl RunService for People {
     }
 
     async fn extend(&self, request: Request<v1::ExtendRequest>) -> Result<Response<v1::RunView>, Status> {
-        /// The hard cap of a job's own deadline.
-        const CAP: Duration = Duration::from_secs(7 * 24 * 3600);
         self.check(&request)?;
         let request = request.into_inner();
+        let run = run_id(&request.run_id)?;
         let from_now = Duration::from_secs(request.deadline_secs);
-        if from_now.is_zero() || from_now > CAP {
-            return Err(Status::invalid_argument(
-                "deadline_secs must be 1 s to 7 days from now",
-            ));
-        }
-        let handle = self.handle(&request.run_id).await?;
-        let sent = handle.messages.send(Message::Extend(from_now)).await;
-        sent.map_err(|_closed| Status::failed_precondition("the run is closed"))?;
-        Ok(Response::new(handle.view.borrow().clone()))
+        let view = self.server.extend(&run, from_now).await.map_err(status)?;
+        Ok(Response::new(view))
+    }
+
+    async fn get_store(
+        &self,
+        request: Request<v1::GetStoreRequest>,
+    ) -> Result<Response<v1::GetStoreReply>, Status> {
+        self.check(&request)?;
+        Ok(Response::new(self.shelf()?.place()))
+    }
+
+    async fn tunnel_store(
+        &self,
+        request: Request<Streaming<v1::StoreBytes>>,
+    ) -> Result<Response<Self::TunnelStoreStream>, Status> {
+        self.check(&request)?;
+        let unavailable =
+            |error: io::Error| Status::unavailable(format!("the store does not answer: {error}"));
+        let socket = self.shelf()?.connect().await.map_err(unavailable)?;
+        let socket = socket.ok_or_else(|| {
+            Status::failed_precondition(
+                "the store is not on this machine: it is reached without the coordinator",
+            )
+        })?;
+        let mut stop = self.stop.clone();
+        let stopped = async move { drop(stop.wait_for(|&stop| stop).await) };
+        let bytes = shelf::carry(socket, request.into_inner()).map(move |piece| piece.map_err(unavailable));
+        Ok(Response::new(Box::pin(bytes.take_until(stopped))))
     }
 }

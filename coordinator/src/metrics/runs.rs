@@ -3,6 +3,9 @@
 use mayfly_kit::scrape::{Family, value};
 use mayfly_proto::v1;
 
+/// Millionths and cents of a dollar.
+const MICROS: f64 = 1e6;
+const CENTS: f64 = 1e2;
 /// Phases of an open run.
 const PHASES: [v1::Phase; 6] = [
     v1::Phase::Accepted,
@@ -142,7 +145,7 @@ fn present(view: &v1::RunView) -> impl Iterator<Item = &v1::NodeView> {
 }
 
 /// Each run by itself.
-pub(super) fn each(views: &[&v1::RunView], now_ms: i64) -> [Family; 8] {
+pub(super) fn each(views: &[&v1::RunView], now_ms: i64) -> [Family; 11] {
     let mut info = Family::gauge(
         "mayfly_run_info",
         "Always 1; the labels say what runs, to be joined by `run`.",
@@ -165,6 +168,18 @@ pub(super) fn each(views: &[&v1::RunView], now_ms: i64) -> [Family; 8] {
     let mut deadline = Family::gauge(
         "mayfly_run_deadline_remaining_seconds",
         "Until the run is ended, whatever it does.",
+    );
+    let mut cost = Family::counter(
+        "mayfly_run_cost_dollars",
+        "US dollars that its machines have cost; 0 where machines are not paid for.",
+    );
+    let mut price = Family::gauge(
+        "mayfly_run_price_dollars_per_hour",
+        "US dollars that the machines which are there cost in an hour.",
+    );
+    let mut cost_limit = Family::gauge(
+        "mayfly_run_cost_limit_dollars",
+        "US dollars at which the run is ended (limits.cost).",
     );
     for view in views {
         let run = view.run_id.as_str();
@@ -191,6 +206,9 @@ pub(super) fn each(views: &[&v1::RunView], now_ms: i64) -> [Family; 8] {
         attempts.add([("run", run)], view.attempt.into());
         add_nodes(&mut nodes, view);
         cpu.add([("run", run)], cpu_secs(view));
+        cost.add([("run", run)], value(view.cost_micros) / MICROS);
+        price.add([("run", run)], value(view.hourly_micros) / MICROS);
+        cost_limit.add([("run", run)], value(view.budget_cents) / CENTS);
         if !is_closed(view) {
             deadline.add([("run", run)], secs(view.deadline_ms - now_ms));
         }
@@ -204,6 +222,9 @@ pub(super) fn each(views: &[&v1::RunView], now_ms: i64) -> [Family; 8] {
         nodes,
         cpu,
         deadline,
+        cost,
+        price,
+        cost_limit,
     ]
 }
 
@@ -269,6 +290,27 @@ mod tests {
         assert_eq!(phase_secs(&view, 10_000), told);
         view.phases.push(span(v1::Phase::Closed, 2, 10_000));
         assert_eq!(phase_secs(&view, 99_000), told, "a closed run does not grow");
+    }
+
+    #[test]
+    fn money_is_told_in_dollars() {
+        let view = v1::RunView {
+            cost_micros: 1_234_500,
+            hourly_micros: 206_400,
+            budget_cents: 2_550,
+            ..v1::RunView::default()
+        };
+        let told: Vec<_> = each(&[&view], 0)
+            .into_iter()
+            .filter(|family| family.name.contains("dollars"))
+            .map(|family| (family.name, family.samples[0].1))
+            .collect();
+        let expected = [
+            ("mayfly_run_cost_dollars", 1.2345),
+            ("mayfly_run_price_dollars_per_hour", 0.2064),
+            ("mayfly_run_cost_limit_dollars", 25.5),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

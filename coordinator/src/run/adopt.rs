@@ -44,6 +44,7 @@ impl Run {
                 .into_iter()
                 .map(|node| (node.id.clone(), node))
                 .collect(),
+            attended: now,
             ..Self::new(spec)
         };
         for node in run.nodes.values_mut() {
@@ -64,6 +65,8 @@ impl Run {
         if let Some(commit) = past.commit.filter(|_| run.ended.is_none()) {
             run.job_done(now, &commit.into(), &mut effects);
         }
+        // Its end may have passed: then nothing is started any more.
+        run.advance(now, &mut effects);
         (run, effects)
     }
 }
@@ -82,6 +85,7 @@ fn stage(phase: PhaseName, job: Option<JobEnd>, ended: bool, now: Duration) -> S
             committing: false,
         }),
         (PhaseName::Working | PhaseName::Collecting, _) => Stage::Working {
+            recorded: true,
             no_workers_since: None,
         },
     }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use mayfly_proto::engine::Peer;
 use mayfly_proto::{Attempt, NodeId};
 
-use super::{Cancel, Collection, Node, Role, Run, Stage};
+use super::{Cancel, Collection, Node, NodePhase, Role, Run, Stage};
 
 /// How far a node shall go. Ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +45,8 @@ pub struct Desired {
     pub save_results: bool,
     /// What the node is in this attempt.
     pub role: Role,
+    /// The workers that are ready, told to a master that is about to start its job where its engine must know them.
+    pub workers: Vec<Peer>,
 }
 
 /// Machines wanted.
@@ -82,7 +85,23 @@ impl Run {
             sync: self.sync_interval(),
             save_results: self.saves_results(),
             role: node.map_or(Role::Worker, |node| node.role),
+            workers: node.map(|node| self.told_of(node, goal)).unwrap_or_default(),
         }
+    }
+
+    /// Who the workers are, for the one report after which the job begins: there may be thousands of them.
+    fn told_of(&self, node: &Node, goal: Goal) -> Vec<Peer> {
+        let begins = goal == Goal::Work && node.role == Role::Master;
+        if !self.spec.names_workers || !begins || node.report.phase != NodePhase::Ready {
+            return Vec::new();
+        }
+        self.ready_workers()
+            .map(|worker| Peer {
+                name: worker.id.to_string(),
+                address: worker.address.clone(),
+                cores: worker.cores,
+            })
+            .collect()
     }
 
     /// Machines wanted now. A machine that is lost is replaced by its group as long as this does not shrink.
@@ -117,17 +136,19 @@ impl Run {
         }
     }
 
+    /// Never more than the whole fleet: one that is gone and not yet seen gone may be counted beside its replacement.
     fn fleet_of_now(&self) -> Wanted {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let whole = self.whole_fleet();
         if self.spec.alike {
             return Wanted {
-                alike: count(self.present().count()),
+                alike: count(self.present().count()).min(whole.alike),
                 ..Wanted::default()
             };
         }
         Wanted {
             masters: u32::from(self.master().is_some()),
-            workers: count(self.workers().count()),
+            workers: count(self.workers().count()).min(whole.workers),
             alike: 0,
         }
     }
@@ -147,17 +168,21 @@ impl Run {
     }
 
     fn goal(&self, node: &Node) -> Goal {
+        // Of an attempt that is being given up nothing begins any more.
+        let drives = self.giving_up.is_none() && self.master().is_some_and(|master| master.id == node.id);
         match &self.stage {
             Stage::Accepted | Stage::Arming | Stage::Forming { .. } => Goal::Form,
+            Stage::Working { recorded: false, .. } => Goal::Form,
+            // It waits for the next attempt.
+            Stage::Working { .. } if node.role == Role::Master && !drives => Goal::Form,
             Stage::Working { .. } => Goal::Work,
             Stage::Collecting {
                 what: Collection::Commit { committing: true, .. },
                 ..
-            } => match node.role {
-                Role::Master => Goal::Commit,
-                Role::Worker | Role::Auto => Goal::Collect,
-            },
+            } if drives => Goal::Commit,
             Stage::Collecting { .. } | Stage::Held { .. } => Goal::Collect,
+            // A group would start another machine in place of each that ends by itself.
+            Stage::Releasing { .. } | Stage::Closed if !self.spec.timing.nodes_leave => Goal::Collect,
             Stage::Releasing { .. } | Stage::Closed => Goal::Leave,
         }
     }
@@ -179,8 +204,9 @@ impl Run {
 
     fn sync_interval(&self) -> Duration {
         match self.stage {
-            Stage::Working { .. } | Stage::Held { .. } => self.spec.timing.sync,
-            Stage::Accepted
+            Stage::Working { recorded: true, .. } | Stage::Held { .. } => self.spec.timing.sync,
+            Stage::Working { recorded: false, .. }
+            | Stage::Accepted
             | Stage::Arming
             | Stage::Forming { .. }
             | Stage::Collecting { .. }

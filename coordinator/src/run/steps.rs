@@ -7,7 +7,7 @@ use mayfly_proto::{Attempt, NodeId};
 use super::{
     Cancel, Collection, Commit, Effect, Event, FailureKind, JobEnd, Node, NodePhase, Report, Role, Run, Stage,
 };
-use crate::record::Outcome;
+use crate::record::{Ended, Outcome};
 
 type Effects = Vec<Effect>;
 
@@ -17,6 +17,7 @@ impl Run {
             Event::Recorded => self.recorded(now, effects),
             Event::Armed(attempt) => self.armed(now, attempt, effects),
             Event::CloudFailed(reason) => self.conclude(now, Outcome::InfraFailed, &reason, effects),
+            Event::Begun(attempt) => self.begun(attempt),
             Event::Enrolled(node) => self.enrolled(now, node),
             Event::Reported(id, attempt, report) => self.reported(now, &id, attempt, *report, effects),
             Event::Troubled(what) => self.troubled(what),
@@ -25,7 +26,7 @@ impl Run {
             Event::Extended(deadline) => self.extended(now, deadline, effects),
             Event::CommitRead(commit) => self.commit_read(now, commit, effects),
             Event::FleetGone => self.fleet_gone(now, effects),
-            Event::ReceiptWritten => self.receipt_written(now, effects),
+            Event::ReceiptWritten(commit) => self.receipt_written(now, commit, effects),
             Event::OverBudget(reason) => self.over_budget(now, &reason, effects),
             Event::Tick => {}
         }
@@ -48,6 +49,14 @@ impl Run {
     fn armed(&mut self, now: Duration, attempt: Attempt, effects: &mut Effects) {
         if self.stage == Stage::Arming && attempt == self.attempt {
             self.enter(now, Stage::Forming { since: now }, effects);
+        }
+    }
+
+    fn begun(&mut self, attempt: Attempt) {
+        if let Stage::Working { recorded, .. } = &mut self.stage
+            && attempt == self.attempt
+        {
+            *recorded = true;
         }
     }
 
@@ -78,7 +87,8 @@ impl Run {
         effects: &mut Effects,
     ) {
         let current = self.attempt;
-        let working = matches!(self.stage, Stage::Working { .. });
+        let spare = self.is_spare(id);
+        let working = matches!(self.stage, Stage::Working { .. }) && !spare;
         let Some(node) = self.nodes.get_mut(id) else {
             return;
         };
@@ -86,12 +96,14 @@ impl Run {
             return;
         }
         node.heard = now;
+        let was_silent = self.silent.remove(id);
         if attempt > node.attempt {
             node.attempt = attempt;
             node.results_files = 0;
             node.took_part = false;
         }
-        if working && !node.took_part {
+        // One that has files there was at work, whether we had heard of it by then or not.
+        if (working || report.results_files > 0) && !node.took_part {
             // Another coordinator must know that executors may have written files there.
             node.took_part = true;
             effects.push(Effect::Save);
@@ -104,6 +116,8 @@ impl Run {
         if node.lost && node.role != Role::Master && !failed {
             node.lost = false;
             self.notice(format!("{id} is back"));
+        } else if was_silent {
+            self.notice(format!("{id} is heard again"));
         }
         self.claimed(id, effects);
         if let Some(left) = left {
@@ -167,8 +181,15 @@ impl Run {
         }
     }
 
+    /// A run that is held for a look is held until then.
     fn extended(&mut self, now: Duration, deadline: Duration, effects: &mut Effects) {
-        if self.ended.is_none() && deadline > now {
+        if let Stage::Held { until } = &mut self.stage
+            && deadline > now
+        {
+            *until = deadline;
+            self.spec.deadline = deadline;
+            effects.push(Effect::Save);
+        } else if self.ended.is_none() && deadline > now {
             self.spec.deadline = deadline;
             effects.push(Effect::Save);
         }
@@ -195,8 +216,17 @@ impl Run {
         }
     }
 
-    fn receipt_written(&mut self, now: Duration, effects: &mut Effects) {
+    fn receipt_written(&mut self, now: Duration, commit: Option<Commit>, effects: &mut Effects) {
         if self.stage == (Stage::Releasing { gone: true }) {
+            let committed = commit.map(|commit| Ended::committed(commit.exit_code, &commit.cause));
+            let thought = self.ended.clone();
+            self.ended = Ended::settled(self.ended.take(), committed);
+            if let (Some(thought), true) = (&thought, thought != self.ended) {
+                self.notice(format!(
+                    "a commit was found at the end; before: {}",
+                    thought.reason
+                ));
+            }
             self.enter(now, Stage::Closed, effects);
         }
     }
@@ -210,7 +240,7 @@ impl Run {
         match self.stage.clone() {
             Stage::Arming => self.check_deadline(now, effects),
             Stage::Forming { since } => self.forming(now, since, effects),
-            Stage::Working { no_workers_since } => self.working(now, no_workers_since, effects),
+            Stage::Working { no_workers_since, .. } => self.working(now, no_workers_since, effects),
             Stage::Collecting {
                 since,
                 what: Collection::Commit { end, committing },
@@ -236,16 +266,24 @@ impl Run {
         if matches!(self.stage, Stage::Releasing { .. } | Stage::Closed) {
             return;
         }
-        let limit = self.spec.timing.lost_after;
-        let mut lost = Vec::new();
+        let (told, limit) = (self.spec.timing.silent_after, self.spec.timing.lost_after);
+        let mut news = Vec::new();
         for node in self.nodes.values_mut().filter(|node| node.is_present()) {
             let silence = now.saturating_sub(node.heard);
+            let secs = silence.as_secs();
             if silence > limit {
                 node.lost = true;
-                lost.push(format!("{} is lost: silent for {} s", node.id, silence.as_secs()));
+                self.silent.remove(&node.id);
+                news.push(format!("{} is lost: silent for {secs} s", node.id));
+            } else if silence > told && self.silent.insert(node.id.clone()) {
+                let limit = limit.as_secs();
+                news.push(format!(
+                    "{} is silent for {secs} s; it is given up after {limit} s",
+                    node.id
+                ));
             }
         }
-        for text in lost {
+        for text in news {
             self.notice(text);
         }
     }
@@ -261,15 +299,12 @@ impl Run {
 
     /// A job that has ended is collected and committed all the same: that costs no more than to save it.
     fn over_budget(&mut self, now: Duration, reason: &str, effects: &mut Effects) {
-        if matches!(
-            self.stage,
-            Stage::Accepted
-                | Stage::Arming
-                | Stage::Forming { .. }
-                | Stage::Working { .. }
-                | Stage::Held { .. }
-        ) {
-            self.conclude(now, Outcome::OverBudget, reason, effects);
+        match self.stage {
+            Stage::Accepted | Stage::Arming | Stage::Forming { .. } | Stage::Working { .. } => {
+                self.conclude(now, Outcome::OverBudget, reason, effects);
+            }
+            Stage::Held { .. } => self.enter(now, Stage::Releasing { gone: false }, effects),
+            Stage::Collecting { .. } | Stage::Releasing { .. } | Stage::Closed => {}
         }
     }
 
@@ -285,10 +320,22 @@ impl Run {
             return;
         }
         self.elect_in_time(now, since, effects);
-        let ready = self.master().is_some_and(|master| {
-            master.phase_in(self.attempt) == Some(NodePhase::Ready)
-                && master.report.alive_workers >= self.spec.min_workers
-        });
+        let ready = self
+            .master()
+            .is_some_and(|master| match master.phase_in(self.attempt) {
+                Some(NodePhase::Ready) => self.alive() >= self.spec.min_workers,
+                // Told to by a coordinator that died before it could record that.
+                Some(NodePhase::Working | NodePhase::Ended) => true,
+                Some(
+                    NodePhase::Preparing
+                    | NodePhase::Collecting
+                    | NodePhase::Collected
+                    | NodePhase::Committed
+                    | NodePhase::Failed
+                    | NodePhase::Leaving,
+                )
+                | None => false,
+            });
         if ready {
             return self.work(now, effects);
         }
@@ -299,17 +346,36 @@ impl Run {
         }
     }
 
+    /// Workers of this attempt that serve: as the engine counts them, or those that say so where it does not count.
+    fn alive(&self) -> u32 {
+        if self.spec.counts_nodes {
+            return u32::try_from(self.ready_workers().count()).unwrap_or(u32::MAX);
+        }
+        self.master().map_or(0, |master| master.report.alive_workers)
+    }
+
+    /// Workers that say that they are ready.
+    pub(super) fn ready_workers(&self) -> impl Iterator<Item = &Node> {
+        self.workers()
+            .filter(|node| node.phase_in(self.attempt) == Some(NodePhase::Ready))
+    }
+
     fn work(&mut self, now: Duration, effects: &mut Effects) {
         let attempt = self.attempt;
-        for node in self.nodes.values_mut().filter(|node| node.is_present()) {
+        // One that cannot reach us may well serve its master.
+        for node in self.nodes.values_mut().filter(|node| node.gone_at.is_none()) {
             node.took_part = node.attempt == attempt;
         }
-        let no_workers_since = None;
-        self.enter(now, Stage::Working { no_workers_since }, effects);
+        let working = Stage::Working {
+            recorded: false,
+            no_workers_since: None,
+        };
+        self.enter(now, working, effects);
+        effects.push(Effect::Begin(attempt));
     }
 
     fn why_not_formed(&self) -> String {
-        let alive = self.master().map_or(0, |master| master.report.alive_workers);
+        let alive = self.alive();
         let limit = self.spec.form.as_secs();
         let head = format!(
             "the fleet did not form within {limit} s: {alive} of {} workers ready",
@@ -332,6 +398,13 @@ impl Run {
             .master()
             .filter(|master| master.attempt == self.attempt)
             .and_then(|m| m.report.job.clone());
+        if ended.as_ref().is_some_and(|end| end.stopped) {
+            // Another coordinator has told it to, and either does not own the run or died before it could say why.
+            return self.give_up(
+                "the job was ended, and not by this coordinator".to_owned(),
+                effects,
+            );
+        }
         if let Some(end) = ended {
             let what = Collection::Commit {
                 end,
@@ -346,14 +419,14 @@ impl Run {
     }
 
     fn mind_workers(&mut self, now: Duration, since: Option<Duration>, effects: &mut Effects) {
-        let since = if self.workers().next().is_some() {
+        let since = if self.spec.workers == 0 || self.workers().next().is_some() {
             None
         } else {
             Some(since.unwrap_or(now))
         };
-        self.stage = Stage::Working {
-            no_workers_since: since,
-        };
+        if let Stage::Working { no_workers_since, .. } = &mut self.stage {
+            *no_workers_since = since;
+        }
         if since.is_some_and(|since| now.saturating_sub(since) >= self.spec.timing.without_workers) {
             let secs = self.spec.timing.without_workers.as_secs();
             self.give_up(
@@ -435,7 +508,9 @@ impl Run {
         } else {
             self.spec.timing.lost_after
         };
-        if saved || now.saturating_sub(since) >= limit {
+        // Whoever takes a run over begins to count anew: its end stands.
+        let over = now >= self.spec.deadline + self.spec.timing.overtime;
+        if saved || over || now.saturating_sub(since) >= limit {
             self.let_go(now, effects);
         }
     }
@@ -472,15 +547,13 @@ impl Run {
         self.notice(notice);
     }
 
-    /// Whether this attempt had a master and has it no more.
+    /// Whether this attempt had a master and has it no more. Another one that has come meanwhile does not take its place:
+    /// the job began, and what it wrote is, on the one that is lost.
     fn master_missing(&mut self, effects: &mut Effects) -> bool {
-        if self.master().is_some() {
-            return false;
-        }
         let lost = self
             .nodes
             .values()
-            .rfind(|node| node.role == Role::Master && node.attempt == self.attempt);
+            .rfind(|node| node.role == Role::Master && node.attempt == self.attempt && !node.is_present());
         let Some(id) = lost.map(|node| node.id.clone()) else {
             return false;
         };

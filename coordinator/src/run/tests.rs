@@ -2,6 +2,7 @@
 //! outcome that changes, a run that never ends.
 
 mod election;
+mod found;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +21,8 @@ fn spec() -> Spec {
         workers: 2,
         min_workers: 2,
         alike: false,
+        counts_nodes: false,
+        names_workers: false,
         deadline: secs(600),
         form: secs(60),
         retries: 1,
@@ -27,12 +30,14 @@ fn spec() -> Spec {
         timing: Timing {
             sync: secs(1),
             sync_fast: secs(1),
+            silent_after: secs(5),
             lost_after: secs(10),
             lease: secs(10),
             grace: secs(5),
             salvage: secs(60),
             overtime: secs(240),
             without_workers: secs(60),
+            nodes_leave: true,
         },
     }
 }
@@ -116,9 +121,17 @@ impl World {
         let (before, attempt) = (self.run.ended.clone(), self.run.attempt);
         let (run, effects) = self.run.clone().step(self.now, event);
         self.run = run;
+        let begins = effects.iter().find_map(|effect| match effect {
+            Effect::Begin(attempt) => Some(*attempt),
+            Effect::Save | Effect::Arm(_) | Effect::ReadCommit | Effect::WriteReceipt => None,
+        });
         self.take(effects);
         self.check(before, attempt);
         self.check_master();
+        // The store answers at once.
+        if let Some(attempt) = begins {
+            self.apply(Event::Begun(attempt));
+        }
     }
 
     /// Nodes that are alike never see two masters of one attempt.
@@ -167,8 +180,16 @@ impl World {
     }
 
     fn check(&self, before: Option<Ended>, attempt: Attempt) {
-        if before.is_some() {
-            assert_eq!(self.run.ended, before, "an outcome changed");
+        if before.is_some() && self.run.ended != before {
+            let committed = self
+                .commit
+                .as_ref()
+                .map(|commit| Ended::committed(commit.exit_code, &commit.cause));
+            assert_eq!(self.run.stage, Stage::Closed, "an outcome changed");
+            assert_eq!(
+                self.run.ended, committed,
+                "an outcome changed, and not to the commit's"
+            );
         }
         assert!(
             self.run.attempt >= attempt && self.run.attempt.number() <= 2,
@@ -197,6 +218,14 @@ impl World {
             .keys()
             .filter(|id| self.run.desired(self.now, id).goal == Goal::Commit);
         assert!(committers.count() <= 1, "two nodes may commit");
+    }
+
+    /// Time passes while nobody says anything.
+    fn wait(&mut self, secs: u64) {
+        for _ in 0..secs {
+            self.now += Duration::from_secs(1);
+            self.apply(Event::Tick);
+        }
     }
 
     fn enrol(&mut self, id: &NodeId) {
@@ -233,10 +262,7 @@ impl World {
     /// Does what chance says, to one of these nodes.
     fn make(&mut self, ids: &[NodeId], step: Move) {
         match step {
-            Move::Wait(n) => {
-                self.now += secs(n);
-                self.apply(Event::Tick);
-            }
+            Move::Wait(n) => self.wait(n),
             Move::Enrol(n) => self.enrol(&ids[n]),
             Move::Say(n, phase) => self.say(&ids[n], PHASES[phase]),
             Move::TakenAway(n, phase) if PHASES[phase] == NodePhase::Committed => {
@@ -258,7 +284,7 @@ impl World {
             Move::CommitRead => self.apply(Event::CommitRead(self.commit.clone())),
             Move::CloudFailed => self.apply(Event::CloudFailed("no capacity".into())),
             Move::FleetGone => self.apply(Event::FleetGone),
-            Move::Receipt => self.apply(Event::ReceiptWritten),
+            Move::Receipt => self.apply(Event::ReceiptWritten(self.commit.clone())),
             Move::Restart => self.restart(),
         }
     }
@@ -280,8 +306,9 @@ impl World {
                     Effect::ReadCommit => self.apply(Event::CommitRead(self.commit.clone())),
                     Effect::WriteReceipt => {
                         self.effects.push(Effect::WriteReceipt);
-                        self.apply(Event::ReceiptWritten);
+                        self.apply(Event::ReceiptWritten(self.commit.clone()));
                     }
+                    Effect::Begin(attempt) => self.apply(Event::Begun(attempt)),
                     Effect::Save => {}
                 }
             }
@@ -601,6 +628,64 @@ fn a_master_that_is_taken_away_saves_what_there_is_before_the_next_attempt() {
             .any(|notice| notice.contains("was taken away"))
     );
     world.settle();
+}
+
+#[test]
+fn a_deadline_that_is_moved_in_time_is_the_one_that_counts() {
+    let mut world = World::new();
+    let (master, one, two) = world.form();
+    let (old, new) = (world.run.spec.deadline, secs(900));
+    world.apply(Event::Extended(new));
+    for (now, phase) in [(old, PhaseName::Working), (new, PhaseName::Collecting)] {
+        world.now = now;
+        // The master first: it must not count as lost for the time that was skipped.
+        for id in [&master, &one, &two] {
+            world.say(id, NodePhase::Working);
+        }
+        assert_eq!(world.run.phase(), phase, "at {now:?}");
+    }
+    assert_eq!(world.outcome(), Some(Outcome::TimedOut));
+    world.apply(Event::Extended(new + secs(600)));
+    assert_eq!(world.run.spec.deadline, new, "moved after it had passed");
+}
+
+#[test]
+fn a_master_that_comes_before_the_loss_of_the_first_is_seen_runs_no_job_of_its_attempt() {
+    // The group is quicker than we are. Names tell nothing: a cloud's own ids come in any order.
+    for (first, second) in [(1, 2), (2, 1)] {
+        let (first, second) = (NodeId::master(first), NodeId::master(second));
+        let mut world = World::new();
+        world.apply(Event::Armed(Attempt::FIRST));
+        for id in [&first, &NodeId::worker(1), &NodeId::worker(2)] {
+            world.enrol(id);
+            world.say(id, NodePhase::Ready);
+        }
+        assert_eq!(world.run.phase(), PhaseName::Working);
+        world.now += secs(1);
+        world.enrol(&second);
+        world.say(&second, NodePhase::Ready);
+        let goal = |world: &World, id: &NodeId| world.run.desired(world.now, id).goal;
+        assert_eq!(
+            (goal(&world, &first), goal(&world, &second)),
+            (Goal::Work, Goal::Form)
+        );
+        world.apply(Event::MachineGone(first.clone()));
+        assert_eq!(
+            goal(&world, &second),
+            Goal::Form,
+            "while the store is asked for a commit"
+        );
+        world.apply(Event::CommitRead(None));
+        world.apply(Event::Armed(Attempt::FIRST.next()));
+        for id in [&second, &NodeId::worker(1), &NodeId::worker(2)] {
+            world.say(id, NodePhase::Ready);
+        }
+        assert_eq!(
+            (world.run.attempt.number(), goal(&world, &second)),
+            (2, Goal::Work)
+        );
+        world.settle();
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mayfly_configs::{Job, OnFailure, Repo};
+use mayfly_configs::{Input, InputFrom, Job, OnFailure, Repo, Step};
 use mayfly_proto::v1;
 
 use super::Launch;
@@ -15,6 +15,8 @@ pub(super) fn run_spec(job: &Job, timing: Timing) -> Spec {
         workers: job.workers.count,
         min_workers: job.workers.min,
         alike: job.alike,
+        counts_nodes: job.engine.definition().counts_nodes(),
+        names_workers: job.engine.definition().asks_for_peers(),
         deadline: job.limits.deadline.as_duration(),
         form: job.limits.form.as_duration(),
         retries: job.limits.retries,
@@ -36,8 +38,38 @@ pub(super) fn without_secrets(mut job: Job) -> Job {
     job
 }
 
+/// What a node is told and a job is not. No `Debug`.
+pub(super) struct Secrets {
+    /// Of the engine's own processes.
+    pub(super) engine: String,
+    /// The nodes' token in Consul, where this coordinator has one of its own; else empty.
+    pub(super) consul: String,
+}
+
+fn step(step: &Step) -> v1::Step {
+    v1::Step {
+        name: step.name.clone(),
+        entry: step.entry().to_owned(),
+        class: step.class.clone().unwrap_or_default(),
+        args: step.args.clone(),
+        command: step.command.clone(),
+        go_on: step.go_on,
+    }
+}
+
+/// A folder of the launching machine is in the store by now, and named as that.
+fn input(input: &Input) -> Option<v1::Input> {
+    let (bucket, key) = match &input.from {
+        InputFrom::S3(place) => (place.bucket().to_owned(), place.prefix().to_owned()),
+        InputFrom::Store(key) => (String::new(), key.as_str().to_owned()),
+        InputFrom::Folder(_) => return None,
+    };
+    let to = input.to.as_str().to_owned();
+    Some(v1::Input { bucket, key, to })
+}
+
 /// What every node is told when it enrols.
-pub(super) fn node_spec(launch: &Launch, engine_secret: String, sizes: Sizes) -> v1::NodeSpec {
+pub(super) fn node_spec(launch: &Launch, secrets: Secrets, sizes: Sizes) -> v1::NodeSpec {
     let job = &launch.job;
     let (worker_cores, worker_memory_bytes) = sizes.worker;
     let url = match &job.code.repo {
@@ -45,13 +77,13 @@ pub(super) fn node_spec(launch: &Launch, engine_secret: String, sizes: Sizes) ->
         Repo::Url(_) | Repo::Folder(_) => String::new(),
     };
     v1::NodeSpec {
-        engine: "spark".into(),
+        engine: job.engine.name().into(),
         code: Some(v1::Code {
             url,
             bundle_key: launch.bundle_key.clone().unwrap_or_default(),
             commit: launch.commit.clone(),
             path: job.code.path.as_str().into(),
-            entry: job.code.entry.as_str().into(),
+            entry: job.code.entry().into(),
             class: job.code.class.clone().unwrap_or_default(),
             args: job.code.args.clone(),
             requirements: job
@@ -60,13 +92,20 @@ pub(super) fn node_spec(launch: &Launch, engine_secret: String, sizes: Sizes) ->
                 .as_ref()
                 .map(|r| r.as_str().to_owned())
                 .unwrap_or_default(),
+            command: job.code.command.clone(),
+            build: job.code.build.clone(),
+            steps: job.code.steps.iter().map(step).collect(),
         }),
         env: job.env.values.clone().into_iter().collect(),
         spark_conf: job.spark.conf.clone().into_iter().collect(),
-        engine_secret,
+        engine_secret: secrets.engine,
+        consul_token: secrets.consul,
         min_workers: job.workers.min,
         worker_cores,
         worker_memory_bytes,
         workers: job.workers.count,
+        inputs: job.inputs.iter().filter_map(input).collect(),
+        secret_env: job.env.interpolated.iter().cloned().collect(),
+        engine_definition: serde_json::to_string(job.engine.definition()).unwrap_or_default(),
     }
 }

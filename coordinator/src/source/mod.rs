@@ -70,6 +70,17 @@ pub async fn resolve(code: &Code, options: Options<'_>) -> Result<Source, Source
     }
 }
 
+/// The version of Git on this machine.
+///
+/// # Errors
+/// It is not there, or does not run.
+pub async fn git_version() -> Result<String, GitError> {
+    let done = git::Git::local(&std::env::temp_dir())
+        .must(&["--version"])
+        .await?;
+    Ok(done.text().trim().to_owned())
+}
+
 /// Whether this is a full commit id (SHA-1 or SHA-256).
 fn is_full_sha(reference: &str) -> bool {
     matches!(reference.len(), 40 | 64) && is_hex(reference)

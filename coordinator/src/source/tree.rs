@@ -22,7 +22,10 @@ pub(crate) async fn check(git: &Git, commit: &str, top: &str, code: &Code) -> Re
     if !top.is_empty() {
         look.folder("code.path", top).await?;
     }
-    look.file("code.entry", &join(top, code.entry.as_str())).await?;
+    // What is built is not there yet.
+    for entry in code.entries().filter(|_| code.build.is_empty()) {
+        look.file("code.entry", &join(top, entry)).await?;
+    }
     if let Some(requirements) = &code.requirements {
         look.file("code.requirements", &join(top, requirements.as_str()))
             .await?;

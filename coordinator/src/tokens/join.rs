@@ -23,7 +23,10 @@ pub enum JoinError {
     #[error("the join token is not of this run and role")]
     Foreign,
     /// It was good once.
-    #[error("the join token has expired: a machine has {} minutes from its order to its enrolment", LIFE.as_secs() / 60)]
+    #[error(
+        "the join token has expired: a machine has {} minutes from its order to its enrolment, where its coordinator renews it",
+        LIFE.as_secs() / 60
+    )]
     Expired,
 }
 
@@ -35,7 +38,13 @@ impl Joining {
     /// A token for a machine that is ordered now.
     #[must_use]
     pub fn token(&self, role: Role, now: Timestamp) -> String {
-        let until = now.as_second().saturating_add_unsigned(LIFE.as_secs());
+        self.token_until(role, now.checked_add(LIFE).unwrap_or(Timestamp::MAX))
+    }
+
+    /// A token for every machine of a role that is started before this time.
+    #[must_use]
+    pub fn token_until(&self, role: Role, until: Timestamp) -> String {
+        let until = until.as_second();
         format!("{until}.{}", self.digest(role, until))
     }
 

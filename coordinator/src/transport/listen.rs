@@ -32,6 +32,8 @@ pub struct Listen {
     pub files: Option<(PathBuf, PathBuf)>,
     /// `https://host:port` by which nodes and people reach the listener; the address itself by default.
     pub public_url: Option<String>,
+    /// More names and addresses of this machine, which its own certificate shall have.
+    pub names: Vec<String>,
     /// How many connections there may be.
     pub connections: Wished,
 }
@@ -124,6 +126,7 @@ impl Listen {
         if address.ip().is_unspecified() || address.ip().is_loopback() {
             names.extend(["127.0.0.1", "localhost"].map(str::to_owned));
         }
+        names.extend(self.names.iter().cloned());
         let mut seen = std::collections::HashSet::new();
         names.retain(|name| seen.insert(name.clone()));
         Ok(Source::Own {

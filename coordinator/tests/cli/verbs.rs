@@ -115,6 +115,8 @@ fn odd_surroundings_do_no_harm() {
         ("LC_ALL", "C"),
         ("TZ", "Nowhere/Else"),
         ("HOME", "/nonexistent"),
+        // Nobody may write there, not even root.
+        ("HOME", "/proc"),
         ("https_proxy", "garbage"),
         ("COLUMNS", "-1"),
         ("NO_COLOR", "1"),
@@ -141,6 +143,27 @@ fn odd_surroundings_do_no_harm() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_proxy_that_is_none_is_not_asked_about_this_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.csv"), "1,2\n").unwrap();
+    for proxy in ["http://127.0.0.1:1", "garbage", "://", ""] {
+        let mut command = coordinator(dir.path());
+        for name in [
+            "http_proxy",
+            "https_proxy",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+            "all_proxy",
+        ] {
+            command.env(name, proxy);
+        }
+        let output = command.args(["data", "put", "a.csv", "a.csv"]).output().unwrap();
+        assert!(output.status.success(), "{proxy:?}: {}", stderr(&output));
+    }
 }
 
 #[test]
@@ -197,4 +220,47 @@ fn the_store_alone_says_how_to_reach_it_and_ends_on_a_signal() {
             .success()
     );
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Verdicts of `doctor` by name, and its exit code.
+fn doctor(dir: &Path, args: &[&str]) -> (std::collections::HashMap<String, String>, Option<i32>) {
+    let output = run(dir, &[&["doctor", "--json"], args].concat());
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |check: &serde_json::Value, key: &str| check[key].as_str().unwrap().to_owned();
+    let all = said["checks"].as_array().unwrap().iter();
+    let verdicts = all.map(|check| (text(check, "name"), text(check, "verdict")));
+    (verdicts.collect(), output.status.code())
+}
+
+#[test]
+fn the_doctor_names_what_it_looked_at_and_what_stands_in_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let job = "gone:\n  code: {repo: ./nowhere, entry: main.py}\n  workers: {count: 10000, memory: 512GiB}\n";
+    std::fs::write(dir.path().join("jobs.yml"), job).unwrap();
+    let (verdicts, code) = doctor(dir.path(), &["jobs.yml"]);
+    assert_eq!(code, Some(2), "{verdicts:?}");
+    for (name, verdict) in [
+        ("git", "ok"),
+        ("code", "problem"),
+        ("consul", "not-checked"),
+        ("coordinator", "not-checked"),
+        ("memory", "problem"),
+        ("addresses", "ok"),
+        ("store", "ok"),
+    ] {
+        assert_eq!(
+            verdicts.get(name).map(String::as_str),
+            Some(verdict),
+            "{name}: {verdicts:?}"
+        );
+    }
+    for nobody in [
+        ["--consul", "http://127.0.0.1:1"],
+        ["--coordinator", "http://127.0.0.1:1"],
+    ] {
+        let (verdicts, code) = doctor(dir.path(), &nobody);
+        let name = nobody[0].trim_start_matches('-');
+        assert_eq!(verdicts[name], "problem", "{verdicts:?}");
+        assert_eq!(code, Some(2));
+    }
 }

@@ -55,7 +55,7 @@ struct Ask {
     timeout: Duration,
 }
 
-struct Answer {
+pub(super) struct Answer {
     index: u64,
     body: Vec<u8>,
 }
@@ -102,6 +102,33 @@ impl Endpoint for HealthService {
 
     fn method(&self) -> RequestMethod {
         RequestMethod::GET
+    }
+}
+
+/// A request with a JSON body or none, of the ACLs, which consulrs lacks.
+struct OfAcl {
+    path: String,
+    method: RequestMethod,
+    body: Option<serde_json::Value>,
+}
+
+impl Endpoint for OfAcl {
+    type Response = serde_json::Value;
+    const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
+    const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
+
+    fn path(&self) -> String {
+        self.path.clone()
+    }
+
+    fn method(&self) -> RequestMethod {
+        self.method.clone()
+    }
+
+    fn body(&self) -> Result<Option<Vec<u8>>, ClientError> {
+        let body = self.body.as_ref().map(serde_json::to_vec);
+        body.transpose()
+            .map_err(|e| ClientError::DataParseError { source: e.into() })
     }
 }
 
@@ -347,6 +374,32 @@ impl Wire {
         Ok(())
     }
 
+    /// Of the agent that is asked, whose own servers answer.
+    pub(super) async fn put_json(
+        &self,
+        at: &At<'_>,
+        path: &str,
+        body: Option<serde_json::Value>,
+    ) -> Result<Answer, ConsulError> {
+        let endpoint = OfAcl {
+            path: path.into(),
+            method: RequestMethod::PUT,
+            body,
+        };
+        let answer = self.exchange(at, endpoint, Ask::of_agent()).await?;
+        answer.ok_or_else(|| at.not_consul("404"))
+    }
+
+    /// `None` for 404.
+    pub(super) async fn get_json(&self, at: &At<'_>, path: &str) -> Result<Option<Answer>, ConsulError> {
+        let endpoint = OfAcl {
+            path: path.into(),
+            method: RequestMethod::GET,
+            body: None,
+        };
+        self.exchange(at, endpoint, Ask::of_agent()).await
+    }
+
     /// Of the servers, in the datacenter of the settings. What is asked of the agent is about that agent.
     fn ask(&self, max: usize) -> Ask {
         let query = self.datacenter.iter().map(|dc| ("dc", dc.clone())).collect();
@@ -409,7 +462,7 @@ impl Ask {
 }
 
 impl Answer {
-    fn parse<T: DeserializeOwned>(&self, at: &At<'_>) -> Result<T, ConsulError> {
+    pub(super) fn parse<T: DeserializeOwned>(&self, at: &At<'_>) -> Result<T, ConsulError> {
         serde_json::from_slice(&self.body).map_err(|source| {
             let what = "its body is not the JSON that was asked for";
             at.caused(ConsulFault::NotConsul { what }, Some(source.into()))

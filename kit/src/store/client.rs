@@ -57,10 +57,11 @@ fn credentials(access: &Access) -> SharedCredentialsProvider {
             SharedCredentialsProvider::new(Credentials::new(id, secret, None, None, "mayfly"))
         }
         Access::InstanceProfile(profile) => SharedCredentialsProvider::new(profile.clone()),
+        Access::Chain(chain) => chain.clone(),
     }
 }
 
-pub(super) fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
+pub(crate) fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(attempt)
@@ -70,7 +71,7 @@ pub(super) fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig 
 }
 
 /// A plain endpoint needs no TLS and so no set of root certificates in memory.
-fn http(endpoint: Option<&str>) -> SharedHttpClient {
+pub(crate) fn http(endpoint: Option<&str>) -> SharedHttpClient {
     let builder = Builder::new();
     if endpoint.is_some_and(|e| e.starts_with("http://")) {
         return builder.build_http();

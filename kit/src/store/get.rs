@@ -5,6 +5,7 @@ use std::path::Path;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
+use futures::Stream;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
@@ -58,6 +59,47 @@ impl Store {
                 Err(e) => return Err(at.broken_body(e)),
             }
         }
+    }
+
+    /// The first bytes of an object, at most `max`, and its whole size; `None` when there is none.
+    ///
+    /// # Errors
+    /// The request failed.
+    pub async fn head(&self, key: &str, max: usize) -> Result<Option<(Vec<u8>, u64)>, StoreError> {
+        let full = self.full(key);
+        let at = self.at("read", &full);
+        let Some((mut body, _, size)) = self.open_object(at, None).await? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        while bytes.len() < max
+            && let Some(chunk) = body.next().await
+        {
+            bytes.extend_from_slice(&chunk.map_err(|e| at.broken_body(e))?);
+        }
+        bytes.truncate(max);
+        Ok(Some((bytes, size)))
+    }
+
+    /// An object of any size, piece by piece, and its size; `None` when there is none. A connection that breaks ends it
+    /// with an error.
+    ///
+    /// # Errors
+    /// The request failed.
+    pub async fn pieces(
+        &self,
+        key: &str,
+    ) -> Result<Option<(impl Stream<Item = std::io::Result<Bytes>> + Send + use<>, u64)>, StoreError> {
+        let full = self.full(key);
+        let at = self.at("read", &full);
+        let Some((body, _, size)) = self.open_object(at, None).await? else {
+            return Ok(None);
+        };
+        let pieces = futures::stream::unfold(body, async |mut body| {
+            let piece = body.next().await?;
+            Some((piece.map_err(std::io::Error::other), body))
+        });
+        Ok(Some((pieces, size)))
     }
 
     /// Size of an object in bytes; `None` when there is none.

@@ -1,5 +1,27 @@
 //! The whole path on AWS: the real coordinator through the real SDK, machines that boot the real agent.
+//!
+//! What is about Spark runs Spark ([`examples`], [`older`]). What is about machines runs the real agent with a stand-in for
+//! Spark ([`light`]): the faults of EC2, of Auto Scaling, of metadata and of clocks.
 
+mod calls;
+mod capacity;
+mod clocks;
+mod control;
+mod deadline;
+mod doctor;
+mod enrol;
+mod examples;
+mod lags;
 mod leases;
+mod light;
+mod metadata;
+mod network;
+mod older;
+mod outages;
+mod placed;
+mod replaced;
+mod same;
+mod session;
+mod spot;
 mod troubles;
-mod whole;
+mod two;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use mayfly_tests::ec2::Image;
 use mayfly_tests::region::{Region, job};
-use mayfly_tests::wait::secs;
 use mayfly_tests::{Job, Launch, Repo};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -37,6 +36,7 @@ fn cancelled(region: &Region, mut launch: Launch, said: &str) {
     region.assert_nothing_left();
 }
 
+/// faults.md 35.
 #[test]
 fn where_a_zone_has_no_machine_the_next_one_is_tried_and_the_view_says_why() {
     let (region, _repo, job) = region();
@@ -61,23 +61,7 @@ fn zone_of_first_choice(region: &Region) -> String {
     subnets[0]["zone"].as_str().unwrap().to_owned()
 }
 
-#[test]
-fn what_will_never_work_ends_the_run_at_once_with_the_words_of_aws() {
-    let (region, _repo, job) = region();
-    for (code, word) in [
-        ("VcpuLimitExceeded", "vCPU limit"),
-        ("UnauthorizedOperation", "not authorized"),
-    ] {
-        let errors = json!({ "match": "*", "code": code, "times": 100 });
-        region.ec2.rig("POST", "launch-errors", &errors);
-        let mut launch = region.launch(&job, &["--request-id", code]);
-        launch.wait(LIMIT).exited(3).said(word);
-        region.ec2.rig("DELETE", "launch-errors", &Value::Null);
-    }
-    assert!(region.bill().is_empty(), "a machine was paid for");
-    region.assert_nothing_left();
-}
-
+/// faults.md 38.
 #[test]
 fn what_cannot_be_had_is_refused_before_anything_is_made() {
     let (region, _repo, job) = region();
@@ -95,6 +79,7 @@ fn what_cannot_be_had_is_refused_before_anything_is_made() {
     region.assert_nothing_left();
 }
 
+/// faults.md 41, 43.
 #[test]
 fn throttled_calls_and_lost_replies_make_no_second_machine() {
     let (region, _repo, job) = region();
@@ -112,36 +97,4 @@ fn throttled_calls_and_lost_replies_make_no_second_machine() {
     });
     cancelled(&region, launch, "");
     assert_eq!(region.bill().len(), 3);
-}
-
-/// Calls that change something, of a run with so many workers, from its launch to its end.
-fn calls(workers: u32) -> Value {
-    let (region, _repo, job) = region();
-    region.ec2.rig("DELETE", "calls", &Value::Null);
-    let mut launch = region.launch(&job.workers(workers), &[]);
-    let all = usize::try_from(workers).unwrap() + 1;
-    launch.until("all machines", secs(240), || {
-        (zones(&region).len() == all).then_some(())
-    });
-    cancelled(&region, launch, "");
-    let counts = region.ec2.rig("GET", "calls", &Value::Null)["counts"].clone();
-    let mut made = serde_json::Map::new();
-    for (action, count) in counts.as_object().unwrap() {
-        let looks = ["Describe", "Get", "List"]
-            .iter()
-            .any(|look| action.contains(look));
-        // How often a release looks again depends on the time that AWS takes.
-        let again = action.contains("DeleteLaunchTemplate") || action.contains("Terminate");
-        if !looks && !again && !action.contains("s3") && !action.contains('/') {
-            made.insert(action.clone(), count.clone());
-        }
-    }
-    Value::Object(made)
-}
-
-#[test]
-fn a_launch_takes_as_many_calls_for_many_machines_as_for_few() {
-    let (few, many) = (calls(1), calls(12));
-    assert!(few.as_object().unwrap().len() >= 5, "{few:#}");
-    assert_eq!(few, many);
 }

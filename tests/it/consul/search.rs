@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use mayfly_agent::config::{Access, ConsulSettings, NodeConfig, RoleName, StoreConfig, Toolchain};
 use mayfly_proto::v1::agent_service_server::{AgentService, AgentServiceServer};
 use mayfly_proto::v1::{
-    Code, Desired, EnrollReply, EnrollRequest, Goal, LogBatch, NodeSpec, PushLogsReply, SyncReply,
-    SyncRequest,
+    CarryDown, CarryUp, Code, Desired, EnrollReply, EnrollRequest, Goal, LogBatch, NodeSpec, PushLogsReply,
+    SyncReply, SyncRequest,
 };
 use mayfly_tests::wait::{self, secs};
 use mayfly_tests::{Consul, programs};
@@ -28,6 +28,8 @@ struct Coordinator(watch::Receiver<Option<Desired>>);
 
 #[tonic::async_trait]
 impl AgentService for Coordinator {
+    type CarryStream = futures::stream::Empty<Result<CarryDown, Status>>;
+
     async fn enroll(&self, request: Request<EnrollRequest>) -> Result<Response<EnrollReply>, Status> {
         let code = Code {
             commit: "0".repeat(40),
@@ -60,6 +62,10 @@ impl AgentService for Coordinator {
 
     async fn push_logs(&self, _: Request<Streaming<LogBatch>>) -> Result<Response<PushLogsReply>, Status> {
         Err(Status::unimplemented("nobody watches"))
+    }
+
+    async fn carry(&self, _: Request<Streaming<CarryUp>>) -> Result<Response<Self::CarryStream>, Status> {
+        Err(Status::unimplemented("nobody looks"))
     }
 }
 
@@ -208,6 +214,7 @@ fn config(folder: &Path, consul: &Consul, coordinator: String, code: String) -> 
         consul: Some(ConsulSettings::at(consul.url())),
         alone_secs: 120,
         deadline_secs: None,
+        job_role: None,
         job_user: None,
     }
 }

@@ -14,20 +14,20 @@ use mayfly_agent::node::Event;
 use mayfly_agent::notice::Notice;
 use mayfly_agent::sync::{Report, Sources, Sync};
 use mayfly_agent::upload;
-use mayfly_agent::usage::Sample;
 use mayfly_agent::written::Written;
 use mayfly_configs::Job;
 use mayfly_coordinator::authority::Authority;
-use mayfly_coordinator::cloud::{Cloud, CloudError, Clouds, Offered, Order, Pace, Sight, Sizes, local};
+use mayfly_coordinator::cloud::{Cloud, CloudError, Clouds, Offered, Order, Pace, Plan, Sight, local};
 use mayfly_coordinator::embedded::{self, OpenStore};
 use mayfly_coordinator::grpc;
 use mayfly_coordinator::home::Home;
+use mayfly_coordinator::notify::Notify;
 use mayfly_coordinator::run::{Role, Wanted};
-use mayfly_coordinator::server::{Launch, Parts, Security, Server};
+use mayfly_coordinator::server::{Launch, Parts, Placement, Security, Server};
 use mayfly_coordinator::tokens::Tokens;
 use mayfly_coordinator::transport::{Gate, Limits, ServerTls, Source, Wished};
 use mayfly_kit::admin::Admin;
-use mayfly_proto::v1::{LogBatch, NodePhase, NodeReport};
+use mayfly_proto::v1::{LogBatch, NodePhase, NodeReport, Usage};
 use mayfly_proto::{NodeId, RunId};
 use serde_json::json;
 use tempfile::TempDir;
@@ -54,11 +54,8 @@ struct Nowhere;
 
 #[async_trait]
 impl Cloud for Nowhere {
-    async fn check(&self, job: &Job) -> Result<Sizes, CloudError> {
-        Ok(Sizes {
-            master: Role::Master.size(job),
-            worker: Role::Worker.size(job),
-        })
+    async fn plan(&self, job: &Job) -> Result<Plan, CloudError> {
+        Ok(Plan::as_ordered(job))
     }
 
     async fn arm(&self, _order: &Order) -> Result<(), CloudError> {
@@ -124,6 +121,7 @@ impl Rig {
                 timing: local::timing(local::Patience::COMMAND),
             }),
             store: store.store.clone(),
+            shelf: None,
             tokens: Tokens::kept(&home).unwrap(),
             home,
             url: url.clone(),
@@ -133,6 +131,9 @@ impl Rig {
                 fingerprint,
             }),
             runs_max: 1,
+            placement: Placement::Here,
+            nodes_in_consul: None,
+            notify: Notify::default(),
         });
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -142,7 +143,11 @@ impl Rig {
             Limits::of_this_process(Wished::default()),
         );
         let serving = Arc::clone(&server);
-        tasks.spawn(async move { grpc::serve(serving, gate, stopping).await.unwrap() });
+        tasks.spawn(async move {
+            grpc::serve(serving, gate, axum::Router::new(), stopping)
+                .await
+                .unwrap()
+        });
         tasks.spawn(async move { tls.keep_current().await });
         let (run, _) = server.launch(launch()).await.unwrap();
         Self {
@@ -233,7 +238,7 @@ fn heartbeat(
         sources: Sources {
             node: watch::channel(report).1,
             facts: watch::channel(Facts::default()).1,
-            usage: watch::channel(Sample::default()).1,
+            usage: watch::channel(Usage::default()).1,
             upload: watch::channel(upload::Progress::default()).1,
             written: watch::channel(Written::default()).1,
             notice: watch::channel(Notice::None).1,

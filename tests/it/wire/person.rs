@@ -53,6 +53,17 @@ pub(super) async fn asks(serve: &Serve, live: &RunId) {
         Unauthenticated,
         client.watch(watch).await,
     );
+    let launch = LaunchRequest::default();
+    refused(
+        "a plan without a token",
+        Unauthenticated,
+        client.plan(launch.clone()).await,
+    );
+    refused(
+        "an examination without a token",
+        Unauthenticated,
+        client.examine(launch).await,
+    );
     for deadline_secs in [0, 7 * 24 * 3600 + 1, u64::MAX] {
         let extend = v1::ExtendRequest {
             run_id: live.to_string(),

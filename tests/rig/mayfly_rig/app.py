@@ -12,7 +12,7 @@ from typing import Any
 from . import control, stubs
 from .faults import CALLS, FAULTS, Fault
 from .tokens import TOKENS
-from .wire import Call, Reply, error, understand
+from .wire import Call, Reply, error, refused, understand
 from .world import WORLD
 
 LOCKED = {"ec2", "autoscaling", "iam"}
@@ -31,8 +31,12 @@ class App:
         if environ["PATH_INFO"].startswith("/_rig/"):
             return _send(control.answer(environ), start_response)
         call = understand(environ)
-        struck = FAULTS.take(call)
         began = time.time()
+        no = refused(call, WORLD.now(), WORLD.settings.date_slack_secs)
+        if no is not None:
+            CALLS.add(call, int(no.status[:3]), began, 0.0)
+            return _send(no, start_response)
+        struck = FAULTS.take(call)
         if struck is None:
             return self._answer(call, environ, start_response, began)
         return self._strike(call, struck, environ, start_response, began)

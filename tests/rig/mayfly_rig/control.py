@@ -132,10 +132,16 @@ def _set_prices(body: dict[str, Any]) -> None:
 
 
 def _advance(body: dict[str, Any]) -> dict[str, Any]:
-    secs = float(body["advance_secs"])
-    if secs < 0:
-        raise ValueError("time goes forward only")
-    WORLD.ahead_secs += secs
+    if "ahead_secs" in body:
+        if list(MACHINES):
+            raise ValueError("there are machines already: from now on time goes forward only, with advance_secs")
+        WORLD.ahead_secs = float(body["ahead_secs"])
+    else:
+        secs = float(body["advance_secs"])
+        if secs < 0:
+            raise ValueError("time goes forward only")
+        WORLD.ahead_secs += secs
+    WORLD.touch()
     return _clock({})
 
 

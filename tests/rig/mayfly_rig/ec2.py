@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.ec2.exceptions import EC2ClientError, InvalidInstanceIdError
@@ -27,6 +28,10 @@ def end(machine: Machine, cause: tuple[str, str]) -> None:
     """Begins the end of an instance; the tick finishes it."""
     if machine.state in ("shutting-down", "terminated"):
         return
+    settings = WORLD.settings
+    if cause == USER and settings.deaf_terminates > 0:
+        settings.deaf_terminates -= 1
+        return
     now = WORLD.now()
     machine.cause_code, machine.cause = cause
     machine.ending, machine.since, machine.gone_at = now, now, now + WORLD.settings.shutting_down_secs
@@ -38,20 +43,17 @@ def end(machine: Machine, cause: tuple[str, str]) -> None:
 
 def _set_reason(machine: Machine) -> None:
     code, text = machine.cause_code, machine.cause
-    machine.instance._reason = text if machine.cause_code != USER[0] else "User initiated"
+    when = machine.since if machine.ending is None else machine.ending
+    at = datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d %H:%M:%S GMT")
+    machine.instance._reason = text if machine.cause_code != USER[0] else f"User initiated ({at})"
     machine.instance.state_reason = StateReason(f"{code}: {text}", code)
 
 
 def _terminate(self: Any) -> Any:
     previous = copy.copy(self._state)
     machine = MACHINES.get(self.id)
-    settings = WORLD.settings
-    if machine is None or machine.state in ("shutting-down", "terminated"):
-        return previous
-    if settings.deaf_terminates > 0:
-        settings.deaf_terminates -= 1
-        return previous
-    end(machine, USER)
+    if machine is not None:
+        end(machine, USER)
     return previous
 
 

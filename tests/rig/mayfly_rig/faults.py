@@ -112,7 +112,14 @@ class Calls:
             self._counts[call.name] += 1
             self._seconds += took
             self._calls.append(
-                {"at": round(began, 3), "service": call.service, "action": call.action, "status": status, "took": round(took, 4)}
+                {
+                    "at": round(began, 3),
+                    "service": call.service,
+                    "action": call.action,
+                    "key": call.key,
+                    "status": status,
+                    "took": round(took, 4),
+                }
             )
 
     def shown(self) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def _run_instances(original: Any) -> Any:
         _root_device(image, kwargs)
         reservation = original(self, image.id, count, user_data, security_group_names, **kwargs)
         for instance in reservation.instances:
+            _lose_tags(instance)
             _adopt(instance, market, image, profile, kwargs)
         return reservation
 
@@ -101,6 +102,16 @@ def _check_metadata_tags(kwargs: dict[str, Any]) -> None:
                 f"'{key}' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\-_+=,.@:]{{1,255}}), and must "
                 "not be a reserved name ('.', '..', '_index')",
             )
+
+
+def _lose_tags(instance: Any) -> None:
+    """What AWS says that it never does; its own tags stay."""
+    if WORLD.settings.untagged_launches == 0:
+        return
+    WORLD.settings.untagged_launches -= 1
+    tags = instance.ec2_backend.tags[instance.id]
+    for key in [key for key in tags if not key.startswith("aws:")]:
+        del tags[key]
 
 
 def profile_of(backend: Any, name: str | None, arn: str | None) -> Any:

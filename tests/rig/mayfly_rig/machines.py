@@ -91,6 +91,7 @@ class Machine:
             "notice": self.notice,
             "rebalance": self.rebalance,
             "cause": self.cause,
+            "ahead_secs": WORLD.ahead_secs,
         }
 
     def billed(self) -> dict[str, Any]:

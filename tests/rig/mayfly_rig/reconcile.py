@@ -28,7 +28,7 @@ def tick(now: float) -> None:
     """One look at every group."""
     for backend in backends():
         for group in list(backend.autoscaling_groups.values()):
-            _follow(group)
+            _follow(group, now)
             if getattr(group, "status", None):
                 _delete(backend, group)
                 continue
@@ -45,7 +45,7 @@ def _suspends(group: Any, process: str) -> bool:
     return process in group._suspended_processes
 
 
-def _follow(group: Any) -> None:
+def _follow(group: Any, now: float) -> None:
     """Members go in service when they run, and leave when they have ended."""
     gone = []
     for state in group.instance_states:
@@ -55,6 +55,8 @@ def _follow(group: Any) -> None:
         if state.lifecycle_state == "Terminating" and state.instance.state == "terminated":
             gone.append(state)
             activities.finished(state.activity)
+        elif state.lifecycle_state == "Terminating" and now >= getattr(state, "again_at", now):
+            _end(state, ec2.USER, now)
     if gone:
         group.instance_states = [state for state in group.instance_states if state not in gone]
         WORLD.touch()
@@ -93,10 +95,15 @@ def _check_health(group: Any, now: float) -> None:
 def _retire(group: Any, state: Any, why: str, cause: tuple[str, str]) -> None:
     state.lifecycle_state = "Terminating"
     state.activity = activities.record(group, f"Terminating EC2 instance: {state.instance_id}", why, "InProgress")
+    _end(state, cause, WORLD.now())
+    WORLD.touch()
+
+
+def _end(state: Any, cause: tuple[str, str], now: float) -> None:
     machine = MACHINES.get(state.instance_id)
     if machine is not None:
         ec2.end(machine, cause)
-    WORLD.touch()
+    state.again_at = now + WORLD.settings.retry_secs
 
 
 def _targets(group: Any, desired: int) -> dict[str, int]:

@@ -20,6 +20,10 @@ PERIOD_SECS = 0.05
 class Handler(MotoRequestHandler):
     """Calls are logged by the rig."""
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The `Date` of an answer is AWS's, not this machine's."""
+        return str(super().date_time_string(WORLD.now() if timestamp is None else timestamp))
+
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
         """Says nothing."""
 

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
@@ -23,6 +24,9 @@ class Call:
     action: str
     region: str
     account: str
+    key: str = ""
+    # When it was signed, by the client's clock.
+    signed: float | None = None
     params: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
 
@@ -45,7 +49,7 @@ def understand(environ: dict[str, Any]) -> Call:
     """Reads the request's head, and its body where that names the action; the body can be read again."""
     found = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     key, region, service = found.groups() if found else ("", "us-east-1", "")
-    call = Call(service, "", region, str(environ.get("HTTP_X_MOTO_ACCOUNT_ID", key)))
+    call = Call(service, "", region, str(environ.get("HTTP_X_MOTO_ACCOUNT_ID", key)), key, _signed(environ))
     target = environ.get("HTTP_X_AMZ_TARGET", "")
     if target:
         call.action = target.rpartition(".")[2]
@@ -56,6 +60,14 @@ def understand(environ: dict[str, Any]) -> Call:
     else:
         call.action = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
     return call
+
+
+def _signed(environ: dict[str, Any]) -> float | None:
+    try:
+        date = datetime.strptime(environ.get("HTTP_X_AMZ_DATE", ""), "%Y%m%dT%H%M%SZ")
+    except ValueError:
+        return None
+    return date.replace(tzinfo=UTC).timestamp()
 
 
 def _read(environ: dict[str, Any]) -> bytes:
@@ -74,6 +86,25 @@ def _json(body: bytes) -> dict[str, Any]:
 
 
 REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 500: "Internal Server Error", 503: "Service Unavailable"}
+
+
+# An instance's keys name their own end: who uses them later is refused.
+SESSION = re.compile(r"^ASIARIG(\d+)$")
+
+
+def refused(call: Call, now: float, slack: float) -> Reply | None:
+    """Why a call is not even looked at: its keys have ended, or it was signed by a clock that is wrong."""
+    found = SESSION.match(call.key)
+    if found and now >= float(found.group(1)):
+        return error(call, 400, "ExpiredToken", "The provided token has expired.")
+    if not slack or call.signed is None or abs(call.signed - now) <= slack:
+        return None
+    if call.service == "s3":
+        text = "The difference between the request time and the current time is too large."
+        return error(call, 403, "RequestTimeTooSkewed", text)
+    if call.service == "ec2":
+        return error(call, 401, "AuthFailure", "AWS was not able to validate the provided access credentials")
+    return error(call, 403, "SignatureDoesNotMatch", "Signature expired: it is too far from the time of now")
 
 
 def error(call: Call, status: int, code: str, message: str) -> Reply:

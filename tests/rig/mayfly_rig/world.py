@@ -31,8 +31,12 @@ class Settings:
     profile_lag_secs: float = 0.0
     # So many of the next DescribeInstances show nothing.
     flapping_describes: int = 0
-    # So many of the next terminations of one instance are answered and not done.
+    # So many of the next terminations of one instance are answered and not done; a group tries again after `retry_secs`.
     deaf_terminates: int = 0
+    # How far the date of a request may be from AWS's clock; 0 for as far as it likes.
+    date_slack_secs: float = 0.0
+    # So many of the next instances come up without the tags that were asked for.
+    untagged_launches: int = 0
     # Added to the second octet of each address: rigs that run at one time share no address.
     loopback_shift: int = 0
 

@@ -69,14 +69,14 @@ class Rig:
             self.call(method, path, body)
         return caught.value.code, json.load(caught.value)["error"]
 
-    def client(self, service: str, **config: Any) -> Any:
+    def client(self, service: str, key: str = "AKIAIOSFODNN7EXAMPLE", **config: Any) -> Any:
         """A client of AWS that tries once, unless told otherwise."""
         config = {"retries": {"total_max_attempts": 1}} | config
         return boto3.client(
             service,
             region_name=REGION,
             endpoint_url=self.url,
-            aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
+            aws_access_key_id=key,
             aws_secret_access_key="secret",
             config=Config(**config),
         )
@@ -201,7 +201,8 @@ def rig(one_rig: Rig) -> Iterator[Rig]:
         one_rig.call("DELETE", path)
     one_rig.call("POST", "capacity", {})
     one_rig.call("POST", "quotas", {"L-1216C47A": 10_000, "L-34B43A08": 10_000})
-    still = {"describe_lag_secs": 0, "group_lag_secs": 0, "profile_lag_secs": 0, "flapping_describes": 0, "deaf_terminates": 0}
+    lags = ("describe_lag_secs", "group_lag_secs", "profile_lag_secs")
+    still = dict.fromkeys((*lags, "flapping_describes", "deaf_terminates", "untagged_launches"), 0)
     one_rig.call("POST", "settings", QUICK | still)
     for group in one_rig.groups.describe_auto_scaling_groups()["AutoScalingGroups"]:
         one_rig.groups.delete_auto_scaling_group(AutoScalingGroupName=group["AutoScalingGroupName"], ForceDelete=True)

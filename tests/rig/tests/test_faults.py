@@ -163,3 +163,28 @@ def _is_alive(pid: int) -> bool:
             return stat.read().rpartition(") ")[2][0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_an_instances_keys_end_when_they_say(rig: Rig) -> None:
+    now = int(time.time())
+    assert rig.client("ec2", key=f"ASIARIG{now + 600}").describe_vpcs()["Vpcs"]
+    assert code_of(rig.client("ec2", key=f"ASIARIG{now - 1}").describe_vpcs) == "ExpiredToken"
+
+
+def test_a_request_of_another_hour_is_refused_where_dates_count() -> None:
+    strict = start("--settings", json.dumps({"date_slack_secs": 300}))
+    strict.call("POST", "clock", {"ahead_secs": -3600})
+    assert code_of(strict.ec2.describe_vpcs) == "AuthFailure"
+    assert code_of(strict.groups.describe_auto_scaling_groups) == "SignatureDoesNotMatch"
+    strict.call("POST", "clock", {"ahead_secs": 0})
+    assert strict.ec2.describe_vpcs()["Vpcs"]
+    assert strict.process.stdin is not None
+    strict.process.stdin.close()
+    strict.process.wait(10)
+
+
+def test_time_is_not_turned_back_under_machines(rig: Rig) -> None:
+    _, subnets, _ = rig.network()
+    rig.group(rig.template(), subnets, 1)
+    until("a machine", lambda: rig.call("GET", "bill")["instances"])
+    assert rig.refused("POST", "clock", {"ahead_secs": 0})[0] == 400

@@ -166,3 +166,24 @@ def test_a_template_that_cannot_be_launched_makes_no_group(rig: Rig) -> None:
     )
     assert f"'[{image}]' does not exist" in refused
     assert rig.described(name) is None
+
+
+def test_a_member_that_does_not_end_is_told_again(rig: Rig) -> None:
+    _, subnets, _ = rig.network()
+    group = rig.group(rig.template(), subnets, 1)
+    rig.wait_members(group, 1)
+    rig.call("POST", "settings", {"deaf_terminates": 2})
+    rig.groups.delete_auto_scaling_group(AutoScalingGroupName=group, ForceDelete=True)
+    until("the end of the group", lambda: rig.described(group) is None)
+    assert rig.call("GET", "settings")["deaf_terminates"] == 0
+
+
+def test_an_instance_may_come_without_its_tags(rig: Rig) -> None:
+    _, subnets, _ = rig.network()
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "mayfly:role", "Value": "worker"}]}]
+    group = rig.group(rig.template(TagSpecifications=tags), subnets, 0)
+    rig.call("POST", "settings", {"untagged_launches": 1})
+    rig.size(group, 2)
+    ids = [one["InstanceId"] for one in rig.wait_members(group, 2)]
+    named = [one for one in rig.instances(ids) if any(tag["Key"] == "mayfly:role" for tag in one.get("Tags", []))]
+    assert len(named) == 1

@@ -129,6 +129,9 @@ impl State {
     }
 
     fn see(&self, world: &mut World, info: Info) {
+        if self.image.command.is_empty() {
+            return;
+        }
         let (delay, trouble) = (world.delay, world.trouble.clone());
         let is_up = info.state == "running";
         if is_up && !world.machines.contains_key(&info.id) {

@@ -134,7 +134,10 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     if let Trouble::Slow(time) = trouble {
         pause(time);
     }
-    shared.answer(&request, &trouble).write(stream)
+    let date = lock(&shared.info).now();
+    let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let answer = shared.answer(&request, &trouble);
+    answer.with("Date", &date).write(stream)
 }
 
 #[expect(

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use serde::Deserialize;
@@ -51,8 +52,9 @@ pub struct Info {
     pub tags: Option<Map<String, Value>>,
     /// As it reads it.
     pub user_data: Option<String>,
-    /// Its role's name.
-    pub role: Option<String>,
+    /// The role whose credentials it has.
+    #[serde(rename = "role")]
+    pub profile_role: Option<String>,
     /// ARN of its instance profile.
     pub profile: Option<String>,
     /// `required`, or metadata without a token is answered.
@@ -63,6 +65,26 @@ pub struct Info {
     pub notice: Option<Value>,
     /// When it was recommended to leave.
     pub rebalance: Option<String>,
+    /// How far the clock of AWS is ahead of this machine's, in seconds.
+    ahead_secs: f64,
+}
+
+impl Info {
+    /// What it is for, as its tags say: `master`, `worker`.
+    #[must_use]
+    pub fn role(&self) -> Option<&str> {
+        self.tags.as_ref()?.get("mayfly:role")?.as_str()
+    }
+
+    /// The time, as AWS has it.
+    ///
+    /// # Panics
+    /// There is no such time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let ahead = SignedDuration::try_from_secs_f64(self.ahead_secs).expect("a difference of clocks");
+        Timestamp::now() + ahead
+    }
 }
 
 /// The one path that is another folder on each instance.
@@ -92,11 +114,14 @@ impl Machine {
             fs::create_dir_all(folder.join(name))?;
         }
         fs::create_dir_all(shared(root))?;
-        let site = json!({
+        let mut site = json!({
             "toolchain": image.toolchain,
             "folder": folder.join("node"),
             "shared": shared(root),
         });
+        if let Some(consul) = &image.consul {
+            site["consul_program"] = json!(consul);
+        }
         fs::write(folder.join("site.json"), site.to_string())?;
         write_poweroff(&folder.join("bin/poweroff"), rig, &info.id)?;
         let console = File::options()

@@ -106,8 +106,34 @@ pub(super) fn call(at: SocketAddr, method: &str, path: &str, body: &Value) -> Va
     said
 }
 
+/// An object of S3. Nobody here checks who asks.
+pub(super) fn object(at: SocketAddr, path: &str) -> Option<String> {
+    let credential = credential("s3");
+    let request = Request {
+        headers: &[("Authorization", &credential)],
+        limit: CALL_LIMIT,
+        ..Request::get(path)
+    };
+    let page = request.send(at).expect("the rig answers");
+    (page.status == 200).then_some(page.body)
+}
+
+fn credential(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/us-east-1/{service}/aws4_request, \
+         SignedHeaders=host, Signature=0"
+    )
+}
+
 /// A call of a service that speaks forms. It is not signed: nobody here checks.
 pub(super) fn aws(at: SocketAddr, service: &str, action: &str, params: &[(&str, &str)]) -> String {
+    let (status, body) = try_aws(at, service, action, params);
+    assert_eq!(status, 200, "{action}: {body}");
+    body
+}
+
+/// The same, whatever is answered.
+pub(super) fn try_aws(at: SocketAddr, service: &str, action: &str, params: &[(&str, &str)]) -> (u16, String) {
     let version = match service {
         "ec2" => "2016-11-15",
         "iam" => "2010-05-08",
@@ -117,10 +143,7 @@ pub(super) fn aws(at: SocketAddr, service: &str, action: &str, params: &[(&str, 
     for (name, value) in params {
         body.push_str(&format!("&{name}={}", escaped(value)));
     }
-    let credential = format!(
-        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/us-east-1/{service}/aws4_request, \
-         SignedHeaders=host, Signature=0"
-    );
+    let credential = credential(service);
     let request = Request {
         method: "POST",
         path: "/",
@@ -132,8 +155,7 @@ pub(super) fn aws(at: SocketAddr, service: &str, action: &str, params: &[(&str, 
         limit: CALL_LIMIT,
     };
     let page = request.send(at).expect("the rig answers");
-    assert_eq!(page.status, 200, "{action}: {}", page.body);
-    page.body
+    (page.status, page.body)
 }
 
 fn escaped(value: &str) -> String {

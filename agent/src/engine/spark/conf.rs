@@ -2,13 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
 
-use super::super::{Context, Job};
+use super::super::{Context, Job, events};
 use super::{DRIVER_UI_PORT, paths};
-use crate::supervise::Keeper;
 
 const MIB: u64 = 1024 * 1024;
 /// Of a node's memory: the Master's or Worker's JVM and the agent.
@@ -55,6 +51,19 @@ fn collect<const N: usize>(pairs: [(&'static str, String); N]) -> Properties {
         .collect()
 }
 
+/// The Master passes requests on to the pages of Workers and of the job, and all of them link to where the coordinator shows
+/// the Master's: so one address of one node is enough for all pages.
+fn pages(context: &Context) -> Properties {
+    let run = context.env.get("MAYFLY_RUN");
+    let at = run.map(|run| {
+        collect([
+            ("spark.ui.reverseProxy", "true".into()),
+            ("spark.ui.reverseProxyUrl", format!("/runs/{run}/spark")),
+        ])
+    });
+    at.unwrap_or_default()
+}
+
 /// For Master and Worker.
 #[must_use]
 pub fn daemon(context: &Context) -> Properties {
@@ -74,6 +83,7 @@ pub fn daemon(context: &Context) -> Properties {
         // A Worker whose machine is taken away is told so by a signal.
         ("spark.decommission.enabled", "true".into()),
     ]);
+    properties.extend(pages(context));
     properties.extend(collect(authentication(context)));
     properties
 }
@@ -97,7 +107,7 @@ fn s3a(context: &Context) -> Properties {
 /// For the driver and its executors: our defaults, over them what the job says, over it what must hold.
 #[must_use]
 pub fn driver(context: &Context, job: &Job, master: &str, executor_options: &str) -> Properties {
-    let python = job.entry.ends_with(".py");
+    let python = job.class.is_empty();
     let mut properties = collect([
         ("spark.app.name", job.entry.clone()),
         (
@@ -147,13 +157,14 @@ pub fn driver(context: &Context, job: &Job, master: &str, executor_options: &str
         ("spark.eventLog.enabled", "true".into()),
         (
             "spark.eventLog.dir",
-            format!("file://{}", paths::events(&context.folder).display()),
+            format!("file://{}", events(&context.folder).display()),
         ),
         (
             "spark.executor.extraJavaOptions",
             format!("{executor_options} {wanted}").trim().to_owned(),
         ),
     ]));
+    properties.extend(pages(context));
     properties.extend(collect(authentication(context)));
     properties
 }
@@ -187,34 +198,6 @@ fn escape(out: &mut String, text: &str) {
             }
         }
     }
-}
-
-/// Makes a folder that only this user can enter.
-///
-/// # Errors
-/// What the system says.
-pub fn private_folder(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-}
-
-/// Writes a file that only this user, and the job's, can read, and nobody can change.
-///
-/// # Errors
-/// What the system says.
-pub fn write_private(keeper: &Keeper, path: &Path, text: &str) -> io::Result<()> {
-    let part = path.with_extension("part");
-    let _ = std::fs::remove_file(&part);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o400)
-        .open(&part)?;
-    file.write_all(text.as_bytes())?;
-    keeper.show(&part)?;
-    std::fs::rename(part, path)
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use nix::unistd::Pid;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::{Context, Role, Status};
-use super::conf::{self, write_private};
+use super::super::{Context, Role, Status, private};
+use super::conf;
 use super::poll::Page;
 use super::{Classes, MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT, hold, jvm, listens, paths};
 use crate::supervise::{Child, Exit, Spec, Stream};
@@ -49,12 +49,12 @@ impl Daemon {
     pub(super) fn new(context: &Context, role: &Role, classes: &Classes) -> io::Result<Self> {
         let folder = paths::conf(&context.folder);
         let properties = folder.join("daemon.properties");
-        write_private(
+        private::write(
             &context.keeper,
             &properties,
             &conf::render(&conf::daemon(context)),
         )?;
-        write_private(&context.keeper, &jvm::logging(context), jvm::LOGGING)?;
+        private::write(&context.keeper, &jvm::logging(context), jvm::LOGGING)?;
         let (name, class, port, master) = match role {
             Role::Master => (
                 "spark-master",

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::Context;
+use super::super::{Context, env};
 use super::{java_home, paths};
 use crate::config::Toolchain;
 
@@ -151,37 +151,15 @@ logger.native.level = error
 /// The complete environment of a daemon or driver; executors inherit the Worker's.
 pub(super) fn environment(context: &Context) -> Vec<(OsString, OsString)> {
     let toolchain = &context.toolchain;
-    let mut env: Vec<(OsString, OsString)> = context
-        .env
-        .iter()
-        .filter(|(key, _)| *key != "PATH")
-        .map(|(key, value)| (key.into(), value.into()))
-        .collect();
-    let inherited = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    let mut path = OsString::new();
     // The environment made for this run's requirements, where there is one; then the base; then the machine's.
-    for folder in [Some(context.python_bin.as_path()), toolchain.python.parent()]
-        .into_iter()
-        .flatten()
-    {
-        path.push(folder);
-        path.push(":");
-    }
-    path.push(inherited);
-    env.push(("PATH".into(), path));
-    for key in ["HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ"] {
-        if let Some(value) = std::env::var_os(key).filter(|_| !context.env.contains_key(key)) {
-            env.push((key.into(), value));
-        }
-    }
+    let path = [Some(context.python_bin.as_path()), toolchain.python.parent()];
+    let mut env = env::base(context, path.into_iter().flatten());
     for (key, value) in [
         ("JAVA_HOME", java_home(&toolchain.java).into_os_string()),
         ("SPARK_SCALA_VERSION", toolchain.scala_version.clone().into()),
         ("SPARK_LOCAL_IP", context.address.to_string().into()),
         ("SPARK_LOCAL_DIRS", paths::local(&context.folder).into_os_string()),
-        ("TMPDIR", context.temporary.clone().into_os_string()),
         ("PYSPARK_PYTHON", "python3".into()),
-        ("PYTHONUNBUFFERED", "1".into()),
         ("PYTHONHASHSEED", "0".into()),
     ] {
         env.push((key.into(), value));

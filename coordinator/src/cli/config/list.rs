@@ -116,7 +116,7 @@ fn json_of(row: &Row) -> Value {
 /// What a person would want to know before launching it.
 fn shown(job: &Job) -> Value {
     json!({
-        "engine": job.engine, "repo": job.code.repo, "ref": job.code.git_ref, "entry": job.code.entry,
+        "engine": job.engine.name(), "repo": job.code.repo, "ref": job.code.git_ref, "entry": job.code.entry,
         "workers": job.workers.count, "deadline_secs": job.limits.deadline,
     })
 }

@@ -1,6 +1,5 @@
 //! `config push`: jobs of files into Consul, checked first, shown, asked.
 
-use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use mayfly_kit::consul::{Put, parts};
@@ -8,8 +7,8 @@ use mayfly_kit::consul::{Put, parts};
 use super::changes::{self, Change};
 use crate::cli::consul::ConsulArgs;
 use crate::cli::failure::Failure;
-use crate::cli::out;
 use crate::cli::view::Paint;
+use crate::cli::{ask, out};
 use crate::shared::{SharedJobs, put};
 
 /// Flags of `config push`.
@@ -49,22 +48,13 @@ pub(super) async fn run(flags: &Flags, paint: Paint) -> Result<u8, Failure> {
 
 /// Asks; without a terminal there is nobody to ask.
 async fn agreed(jobs: &SharedJobs, count: usize) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
+    if !ask::somebody() {
         return Err(Failure::usage(
             "nothing is written: there is no terminal to ask, and no --yes",
         ));
     }
-    out::flush();
     let what = if count == 1 { "this job" } else { "these jobs" };
-    // Nobody there to read the question: nobody answers it either.
-    let _ = write!(
-        io::stderr(),
-        "write {what} to Consul at {}? [y/N] ",
-        jobs.address()
-    );
-    let answer = tokio::task::spawn_blocking(|| io::stdin().lines().next()).await;
-    let answer = answer.ok().flatten().and_then(Result::ok).unwrap_or_default();
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(ask::yes(&format!("write {what} to Consul at {}?", jobs.address())).await)
 }
 
 /// All at once where Consul takes that much, otherwise part by part, each of them whole or not at all.

@@ -10,6 +10,8 @@ use serde_json::json;
 #[cfg(feature = "aws")]
 use super::aws::AwsArgs;
 use super::failure::Failure;
+use super::view::Paint;
+use super::view::table::{self, Side};
 use super::{out, plain, runs};
 use crate::gc::{self, Leftover};
 use crate::record::SCHEMA;
@@ -49,13 +51,13 @@ enum Where {
 ///
 /// # Errors
 /// The store cannot be read, or something cannot be removed.
-pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
     #[cfg(feature = "aws")]
     if flags.on == Some(Where::Aws) {
         return aws::run(flags).await;
     }
-    let found = if runs::is_there(home)? {
-        let open = runs::open(home).await?;
+    let found = if runs::is_here(home)? {
+        let open = runs::open_here(home).await?;
         let found = gc::scan(home, &open).await?;
         if flags.yes {
             gc::sweep(home, &open.store, &found).await?;
@@ -68,7 +70,9 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         out::json(&json!({ "schema": SCHEMA, "removed": flags.yes, "leftovers": found }))?;
         return Ok(0);
     }
-    found.iter().try_for_each(|leftover| out::line(&text(leftover)))?;
+    if !found.is_empty() {
+        table(&found, paint).iter().try_for_each(|line| out::line(line))?;
+    }
     match (found.len(), flags.yes) {
         (0, _) => out::line("nothing is left"),
         (n, true) => out::line(&format!("{n} closed")),
@@ -77,15 +81,17 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn text(leftover: &Leftover) -> String {
-    let folder = leftover
-        .folder
-        .as_ref()
-        .map(|f| format!(" in {}", f.display()))
-        .unwrap_or_default();
-    let line = format!(
-        "{}  {}{folder}  ({})",
-        leftover.run, leftover.what, leftover.evidence
-    );
-    plain::line(&line)
+fn table(found: &[Leftover], paint: Paint) -> Vec<String> {
+    let row = |leftover: &Leftover| {
+        let folder = leftover
+            .folder
+            .as_ref()
+            .map_or_else(String::new, |f| f.display().to_string());
+        [leftover.run.as_str(), &leftover.what, &leftover.evidence, &folder]
+            .map(plain::line)
+            .to_vec()
+    };
+    let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+    let head = ["run", "what is left", "evidence", "what the job wrote"];
+    table::render(&head, &rows, std::iter::repeat(Side::Left), paint)
 }

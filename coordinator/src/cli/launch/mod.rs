@@ -1,28 +1,32 @@
 //! `launch`: from a job to its receipt.
 
 mod bring;
+mod inputs;
 /// What is about to happen, for people.
 pub(crate) mod plan;
+mod secrets;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mayfly_configs::{AdHoc, Job, RelPath, Repo};
+use mayfly_configs::{AdHoc, Job, RelPath, Repo, engine_files};
+use mayfly_kit::crash::{self, Point};
 use mayfly_kit::layout;
 use mayfly_kit::shutdown::{self, Level};
-use mayfly_proto::v1::LaunchRequest;
+use mayfly_proto::v1::{GetRequest, LaunchRequest, NodeView, Phase, PlanReply, Role};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tonic::{Code, Status};
 
 use super::client::{self, Client};
 use super::consul::ConsulArgs;
 use super::failure::Failure;
-use super::follow::{self, Manner};
+use super::follow::{self, Followed, Manner};
 use super::jobs::{self, Found};
 use super::remote::Remote;
 use super::view::{Mode, Paint, Screen};
-use super::{config, home, leftovers, out, signals};
+use super::{ask, browser, config, home, leftovers, notify, out, signals};
 use crate::embedded::{Embedded, Life, Options};
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
@@ -33,6 +37,8 @@ use crate::upload;
 /// How long a request is made again to a coordinator that is being started again.
 const RETRY_FOR: Duration = Duration::from_secs(30);
 const RETRY_WAIT: Duration = Duration::from_millis(300);
+/// How long a master has to boot and to take its run over, where somebody waits to leave.
+const HAND_OVER_LIMIT: Duration = Duration::from_secs(900);
 /// Longest wait for the record's last words.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -56,7 +62,7 @@ pub(crate) struct Flags {
     /// Take the job from what the team keeps there, not from a file
     #[arg(long, value_enum, conflicts_with = "entry", value_name = "WHERE")]
     from: Option<Holder>,
-    /// Without a file: the program to run (.py or .jar), relative to the job's folder
+    /// Without a file: the program to run, relative to the job's folder
     #[arg(long, conflicts_with = "named", value_name = "PATH")]
     entry: Option<String>,
     /// Without a file: an https or ssh URL, or a folder [default: the working folder]
@@ -85,6 +91,9 @@ pub(crate) struct Flags {
     /// Without a file: how many workers
     #[arg(long, requires = "entry", value_name = "N")]
     workers: Option<u32>,
+    /// Without a file: engine, compiled in or a file engines/NAME.yml here [default: spark]
+    #[arg(long, requires = "entry", value_name = "NAME")]
+    engine: Option<String>,
     /// Without a file: name of the job [default: that of the entry]
     #[arg(long, requires = "entry", value_name = "JOB")]
     name: Option<String>,
@@ -103,10 +112,16 @@ pub(crate) struct Flags {
     /// One JSON object for each event; the last one is the receipt
     #[arg(long)]
     json: bool,
+    /// Show the run's page in a browser
+    #[arg(long)]
+    open: bool,
     #[command(flatten)]
     remote: Remote,
-    /// Print the run's id and leave it to the coordinator
-    #[arg(long, requires = "coordinator")]
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    aws: super::placed::Placed,
+    /// Print the run's id and leave it to its coordinator: a server, or the one on its own master
+    #[arg(long)]
     detach: bool,
     #[command(flatten)]
     consul: ConsulArgs,
@@ -124,7 +139,7 @@ enum Holder {
 
 /// Where machines come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Cloud {
+pub(crate) enum Cloud {
     /// The machine of the coordinator.
     Local,
     /// EC2 instances.
@@ -132,7 +147,8 @@ enum Cloud {
 }
 
 impl Cloud {
-    fn name(self) -> &'static str {
+    /// As requests have it.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Local => "local",
             Self::Aws => "aws",
@@ -140,7 +156,7 @@ impl Cloud {
     }
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text
         .split_once('=')
         .ok_or("write KEY=VALUE, such as workers.count=8")?;
@@ -176,6 +192,8 @@ impl Flags {
             args: self.args.clone(),
             requirements: self.requirements.clone(),
             workers: self.workers,
+            engine: self.engine.clone(),
+            engines: engine_files(cwd)?,
             sets: self.sets.clone(),
         };
         jobs::of_flags(&flags, cwd)
@@ -186,6 +204,7 @@ impl Flags {
 struct Coordinator {
     embedded: Option<Embedded>,
     client: Client,
+    manner: Manner,
 }
 
 /// Launches a job and follows it.
@@ -193,29 +212,39 @@ struct Coordinator {
 /// # Errors
 /// Whatever keeps the run from being made; how a run that was made ended is the exit code.
 pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
+    if flags.detach && flags.on != Some(Cloud::Aws) && !flags.remote.is_named()? {
+        return Err(Failure::usage(
+            "--detach leaves the run to its coordinator, and this one would live in this command: name one with \
+             --coordinator, or launch --on aws",
+        ));
+    }
     let cwd = home::current()?;
     let found = flags.found(&cwd).await?;
     let mut screen = Screen::new(Mode::choose(flags.json), paint);
     let mut signals = signals::counting()?;
     let begun = tokio::select! {
-        begun = begin(flags, found, home, &screen) => begun?,
+        begun = begin(flags, found, home, &mut screen) => begun?,
         () = shutdown::reached(&mut signals.level, 1) => {
             screen.clear();
             return Err(Failure { code: Outcome::Cancelled.exit_code(), message: "stopped: nothing has been launched".into() });
         }
     };
+    let manner = begun.coordinator.manner;
+    let client = begun.coordinator.client.clone();
     if flags.detach {
+        if begun.coordinator.embedded.is_some() {
+            handed_over(client, &begun.run, &screen).await?;
+        }
         return detached(flags, &begun.run);
     }
-    let manner = match begun.coordinator.embedded {
-        Some(_) => Manner::Own,
-        None => Manner::Guest,
-    };
-    let client = begun.coordinator.client.clone();
     let ended = follow::to_the_end(client, &begun.run, &mut screen, &mut signals.level, manner).await;
     screen.clear();
-    let code = follow::finish(ended?, flags.json, paint)?;
-    close(begun.coordinator, &mut signals.level).await;
+    let ended = ended?;
+    let left = matches!(ended, Followed::Detached);
+    let code = follow::finish(ended, flags.json, paint)?;
+    if !left {
+        close(begun.coordinator, &mut signals.level).await;
+    }
     Ok(code)
 }
 
@@ -224,7 +253,7 @@ struct Begun {
     run: String,
 }
 
-async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Result<Begun, Failure> {
+async fn begin(flags: &Flags, found: Found, home: &Path, screen: &mut Screen) -> Result<Begun, Failure> {
     let Found {
         mut job,
         base,
@@ -242,6 +271,7 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
         dirty: flags.dirty,
         scratch: scratch.path(),
     };
+    secrets::resolve(&mut job, &base, &flags.consul).await?;
     let code = source::resolve(&job.code, options).await?;
     place(&mut job, &base, &code)?;
     for line in plan::lines(
@@ -258,9 +288,61 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &Screen) -> Res
         screen.note(&format!("warning: {warning}"))?;
     }
     let mut coordinator = open(flags, &job, home, screen).await?;
-    let bundle_key = store_bundle(&mut coordinator, &code).await?;
-    let run = request(flags, &mut coordinator.client, &job, &code, bundle_key).await?;
+    let store = coordinator
+        .embedded
+        .as_ref()
+        .map(|embedded| &embedded.store.store);
+    inputs::bring(&mut job, &base, store).await?;
+    let mut request = request(flags, &job, &code)?;
+    if coordinator.manner == Manner::Guest {
+        let plan = planned(&coordinator.client, &request).await?;
+        agree(flags, plan.as_ref(), screen).await?;
+    }
+    request.bundle_key = store_bundle(&mut coordinator, &code).await?;
+    let run = launch(&coordinator.client, &request).await?;
+    if let Some(embedded) = &coordinator.embedded {
+        show_page(flags, embedded, &run, home, screen)?;
+    }
     Ok(Begun { coordinator, run })
+}
+
+/// Says where the run's page is as long as this command lives.
+fn show_page(
+    flags: &Flags,
+    embedded: &Embedded,
+    run: &str,
+    home: &Path,
+    screen: &mut Screen,
+) -> Result<(), Failure> {
+    let address = embedded.entrance(&format!("/runs/{run}"));
+    if flags.open {
+        browser::show(home, &address);
+    }
+    screen.note(&format!("page     {address}"))
+}
+
+/// Shows what a launch costs, and asks whether it shall be where there is somebody to ask.
+async fn agree(flags: &Flags, plan: Option<&PlanReply>, screen: &mut Screen) -> Result<(), Failure> {
+    let Some(plan) = plan else {
+        return screen.note("price    not known: this coordinator is older and does not tell");
+    };
+    let lines = plan::price(plan);
+    for line in &lines {
+        screen.note(line)?;
+    }
+    if lines.is_empty() || flags.yes || flags.json || !ask::somebody() {
+        return Ok(());
+    }
+    screen.pause();
+    let agreed = ask::yes("launch it?").await;
+    screen.resume();
+    if agreed {
+        return Ok(());
+    }
+    Err(Failure {
+        code: Outcome::Cancelled.exit_code(),
+        message: "nothing has been launched".to_owned(),
+    })
 }
 
 /// The job as it will be in the record: its folder from the top of the repository, the repository in full.
@@ -280,6 +362,23 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         return Ok(Coordinator {
             embedded: None,
             client,
+            manner: Manner::Guest,
+        });
+    }
+    #[cfg(feature = "aws")]
+    if flags.on == Some(Cloud::Aws) {
+        let consul = flags.consul.sides()?.map(|sides| sides.nodes);
+        screen.doing("looking for the network")?;
+        let embedded = super::placed::open(&flags.aws, home, consul).await?;
+        let store = embedded.store.store.s3_url("");
+        let store = store.trim_end_matches('/');
+        screen.note(&format!(
+            "store    {store}  (the verbs that read want MAYFLY_STORE={store})"
+        ))?;
+        return Ok(Coordinator {
+            client: client::connect(&embedded.url, &embedded.token, None).await?,
+            embedded: Some(embedded),
+            manner: Manner::Guest,
         });
     }
     let options = Options {
@@ -288,10 +387,11 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         runs_max: 1,
         admin: None,
         spark: job.spark.version.clone(),
-        consul: flags.consul.sides()?.map(|sides| sides.nodes),
+        consul: flags.consul.sides()?,
         store: None,
         aws: None,
         life: Life::Command,
+        notify: notify::of_command()?,
     };
     let progress = |step: crate::toolchain::Step| {
         // When the screen cannot be written, the next line that matters fails too.
@@ -305,6 +405,7 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
     Ok(Coordinator {
         embedded: Some(embedded),
         client,
+        manner: Manner::Own,
     })
 }
 
@@ -317,7 +418,11 @@ async fn store_bundle(coordinator: &mut Coordinator, code: &Source) -> Result<St
     match &coordinator.embedded {
         None => return bring::bundle(&mut coordinator.client, bundle, &code.commit).await,
         Some(embedded) if embedded.store.store.size(&key).await?.is_none() => {
-            upload::file(&embedded.store.store, bundle, &key).await?;
+            crash::around(
+                Point::BundlePut,
+                upload::file(&embedded.store.store, bundle, &key),
+            )
+            .await?;
         }
         Some(_) => {}
     }
@@ -333,36 +438,84 @@ fn owner() -> String {
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-async fn request(
-    flags: &Flags,
-    client: &mut Client,
-    job: &Job,
-    code: &Source,
-    bundle_key: String,
-) -> Result<String, Failure> {
+/// The request, as long as no bundle is in the store.
+fn request(flags: &Flags, job: &Job, code: &Source) -> Result<LaunchRequest, Failure> {
     let fresh = || random_base32(10).map_err(|e| Failure::chain("draw an id for the request", &e));
     let request_id = flags.request_id.clone().map_or_else(fresh, Ok)?;
     let job_json = serde_json::to_string(job).map_err(|e| Failure::chain("write the job as JSON", &e))?;
     let owner = owner().chars().filter(|c| !c.is_control()).take(60).collect();
-    let request = LaunchRequest {
+    Ok(LaunchRequest {
         request_id,
         job_json,
         commit: code.commit.clone(),
-        bundle_key,
+        bundle_key: String::new(),
         owner,
         cloud: flags.on.map(Cloud::name).unwrap_or_default().to_owned(),
-    };
+    })
+}
+
+/// What the launch takes and costs; `None` where the coordinator is too old to tell.
+async fn planned(client: &Client, request: &LaunchRequest) -> Result<Option<PlanReply>, Failure> {
+    let asked = patiently(|| {
+        let (mut client, request) = (client.clone(), request.clone());
+        async move { client.plan(request).await }
+    });
+    match asked.await {
+        Ok(reply) => Ok(Some(reply.into_inner())),
+        Err(status) if status.code() == Code::Unimplemented => Ok(None),
+        Err(status) => Err(client::refused("launch", &status)),
+    }
+}
+
+async fn launch(client: &Client, request: &LaunchRequest) -> Result<String, Failure> {
+    // The same request is the same run, whether the first one arrived or not.
+    let asked = patiently(|| {
+        let (mut client, request) = (client.clone(), request.clone());
+        async move { client.launch(request).await }
+    });
+    let reply = asked.await.map_err(|status| client::refused("launch", &status))?;
+    Ok(reply.into_inner().run_id)
+}
+
+/// Calls until it is answered, for a while: the coordinator may be being started again.
+async fn patiently<T, F>(call: impl Fn() -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<T, Status>>,
+{
     let began = Instant::now();
     loop {
-        match client.launch(request.clone()).await {
-            Ok(reply) => return Ok(reply.into_inner().run_id),
-            // The same request is the same run, whether the first one arrived or not.
+        match call().await {
             Err(status) if client::may_pass(&status) && began.elapsed() < RETRY_FOR => {
                 tokio::time::sleep(RETRY_WAIT).await;
             }
-            Err(status) => return Err(client::refused("launch", &status)),
+            answered => return answered,
         }
     }
+}
+
+/// Waits until the coordinator on the run's own master has taken it over: until then only this command sees to it.
+async fn handed_over(mut client: Client, run: &str, screen: &Screen) -> Result<(), Failure> {
+    screen.doing("waiting for the master to take the run over")?;
+    let began = Instant::now();
+    while began.elapsed() < HAND_OVER_LIMIT {
+        let request = GetRequest {
+            run_id: run.to_owned(),
+        };
+        let view = client.get(request).await;
+        let view = view
+            .map_err(|status| client::refused("look at the run", &status))?
+            .into_inner();
+        let there = |node: &NodeView| node.role() == Role::Master && node.cores > 0;
+        if view.nodes.iter().any(there) || view.phase() == Phase::Closed {
+            return Ok(());
+        }
+        tokio::time::sleep(RETRY_WAIT).await;
+    }
+    Err(Failure::infra(format!(
+        "the master of {run} has not come up within {} minutes: AWS ends its machines by itself; \
+         `coordinator attach {run}` sees to it",
+        HAND_OVER_LIMIT.as_secs() / 60
+    )))
 }
 
 fn detached(flags: &Flags, run: &str) -> Result<u8, Failure> {

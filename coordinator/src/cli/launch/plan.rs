@@ -1,7 +1,10 @@
 //! What is about to happen, in a few lines.
 
 use mayfly_configs::{Job, Machine, display_size};
+use mayfly_proto::v1::{PlanReply, PlannedMachines, Role};
 
+use crate::cli::plain;
+use crate::cli::view::units::dollars;
 use crate::source::Source;
 
 /// What runs, from where, on what, for how long at most.
@@ -15,8 +18,12 @@ pub(crate) fn lines(job: &Job, code: &Source, holder: Option<&str>, dirty: bool,
     } else {
         format!("{}/", code.path)
     };
+    let engine = match job.engine.name() {
+        "spark" => String::new(),
+        other => format!(", with {other}"),
+    };
     vec![
-        format!("job      {}{from}: {folder}{}", job.name, job.code.entry),
+        format!("job      {}{from}: {folder}{}{engine}", job.name, job.code.what()),
         format!("code     {} at {short}{with}", code.repo),
         if aws {
             format!("fleet    {} on AWS", aws_fleet(job))
@@ -80,6 +87,43 @@ fn aws_fleet(job: &Job) -> String {
     )
 }
 
+/// What it costs, if anything.
+#[must_use]
+pub(crate) fn price(plan: &PlanReply) -> Vec<String> {
+    if plan.hourly_micros == 0 {
+        return Vec::new();
+    }
+    let each: Vec<String> = plan.machines.iter().map(machines).collect();
+    let bound = if plan.capped {
+        "where its budget (limits.cost) stops it".to_owned()
+    } else {
+        format!("if it goes on to its deadline ({})", duration(plan.deadline_secs))
+    };
+    vec![
+        format!(
+            "price    {} an hour in {}: {}",
+            dollars(plan.hourly_micros),
+            plain::line(&plan.zone),
+            each.join(" + ")
+        ),
+        format!("at most  {}, {bound}", dollars(plan.worst_micros)),
+    ]
+}
+
+/// `4 workers (m7g.large or m6g.large, spot) at $0.0312`.
+fn machines(planned: &PlannedMachines) -> String {
+    let what = match planned.role() {
+        Role::Master => "master",
+        Role::Worker => "worker",
+        Role::Auto | Role::Unspecified => "node",
+    };
+    let plural = if planned.count == 1 { "" } else { "s" };
+    let types = plain::line(&planned.types.join(" or "));
+    let spot = if planned.spot { ", spot" } else { "" };
+    let price = dollars(planned.hourly_micros);
+    format!("{} {what}{plural} ({types}{spot}) at {price}", planned.count)
+}
+
 /// `90s`, `5m`, `1h30m`: as a job file has it.
 #[must_use]
 pub(crate) fn duration(secs: u64) -> String {
@@ -100,6 +144,41 @@ pub(crate) fn duration(secs: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_tells_its_price_and_its_worst_case() {
+        let lot = |role: Role, count, spot, hourly_micros| PlannedMachines {
+            role: role.into(),
+            count,
+            types: vec!["m7g.large".to_owned(), "m6g.large".to_owned()],
+            spot,
+            hourly_micros,
+            ..PlannedMachines::default()
+        };
+        let mut plan = PlanReply {
+            zone: "eu-north-1a".to_owned(),
+            machines: vec![
+                lot(Role::Master, 1, false, 81_600),
+                lot(Role::Worker, 4, true, 31_200),
+            ],
+            hourly_micros: 206_400,
+            worst_micros: 1_234_567,
+            deadline_secs: 7_200,
+            ..PlanReply::default()
+        };
+        assert_eq!(
+            price(&plan),
+            [
+                "price    $0.2064 an hour in eu-north-1a: 1 master (m7g.large or m6g.large) at $0.0816 + 4 workers \
+                 (m7g.large or m6g.large, spot) at $0.0312",
+                "at most  $1.23, if it goes on to its deadline (2h)"
+            ]
+        );
+        plan.capped = true;
+        assert!(price(&plan)[1].ends_with("where its budget (limits.cost) stops it"));
+        plan.hourly_micros = 0;
+        assert!(price(&plan).is_empty());
+    }
 
     #[test]
     fn durations_are_written_as_they_are_read() {

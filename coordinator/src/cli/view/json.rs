@@ -21,6 +21,8 @@ pub(crate) fn view(view: &RunView) -> Value {
             "stages_total": p.stages_total, "tasks_done": p.tasks_done, "tasks_total": p.tasks_total,
             "tasks_failed": p.tasks_failed,
         })),
+        "usual": view.usual.iter().map(|u| json!({ "phase": phase_word(u.phase()), "secs": u.secs })).collect::<Vec<_>>(),
+        "cost_micros": view.cost_micros, "hourly_micros": view.hourly_micros, "budget_cents": view.budget_cents,
         "notices": view.notices, "now_ms": view.now_ms, "deadline_ms": view.deadline_ms, "location": view.location,
     })
 }
@@ -30,7 +32,7 @@ fn node(node: &NodeView) -> Value {
     json!({
         "node": node.node_id, "state": node_word(node), "status": node.status, "address": node.address,
         "cores": node.cores, "memory_bytes": node.memory_bytes, "cpu_cores": usage.cpu_cores,
-        "used_memory_bytes": usage.memory_bytes, "attempt": node.attempt,
+        "used_memory_bytes": usage.memory_bytes, "attempt": node.attempt, "spot": node.spot,
     })
 }
 

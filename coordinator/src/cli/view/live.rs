@@ -4,7 +4,7 @@ use mayfly_proto::v1::{NodeView, Outcome, Phase, Progress, Role, RunView};
 
 use super::names::{is_up, node_word, outcome_word, phase_word};
 use super::paint::Paint;
-use super::units::{bar, between_ms, bytes, dollars, secs, share, share_bytes};
+use super::units::{bar, between_ms, bytes, dollars, dollars_of_cents, secs, share, share_bytes};
 use crate::cli::plain;
 
 /// Most nodes that get a line each; above that only the groups do.
@@ -65,11 +65,14 @@ fn head(view: &RunView, paint: Paint) -> String {
         | Outcome::Cancelled) => line.push_str(&format!("  {}", paint.bad(outcome_word(other)))),
     }
     if view.deadline_ms > 0 && view.outcome() == Outcome::Unspecified {
-        let left = secs(between_ms(view.now_ms, view.deadline_ms));
-        line.push_str(&paint.dim(&format!("  at most {left} left")));
+        let most = secs(between_ms(view.now_ms, view.deadline_ms));
+        line.push_str(&paint.dim(&match left(view) {
+            Some(about) => format!("  about {} left, at most {most}", secs(about)),
+            None => format!("  at most {most} left"),
+        }));
     }
     if view.cost_micros > 0 {
-        let budget = dollars(view.budget_cents.saturating_mul(10_000));
+        let budget = dollars_of_cents(view.budget_cents);
         let (spent, hourly) = (dollars(view.cost_micros), dollars(view.hourly_micros));
         line.push_str(&paint.dim(&format!("  {spent} of {budget}, {hourly} an hour")));
     }
@@ -77,6 +80,26 @@ fn head(view: &RunView, paint: Paint) -> String {
         line.push_str(&format!("  {}", plain::line(&view.reason)));
     }
     line
+}
+
+fn usual(view: &RunView, phase: Phase) -> Option<f64> {
+    view.usual
+        .iter()
+        .find(|usual| usual.phase() == phase)
+        .map(|usual| usual.secs)
+}
+
+/// How long the run will go on, if it is as usual; `None` when nothing is usual yet, or when it is long past that.
+fn left(view: &RunView) -> Option<f64> {
+    let now = view.phase();
+    let since = view.phases.last().map_or(view.now_ms, |span| span.began_ms);
+    let this = usual(view, now)? - between_ms(since, view.now_ms);
+    let later = view
+        .usual
+        .iter()
+        .filter(|usual| usual.phase > i32::from(now))
+        .map(|usual| usual.secs);
+    Some(this + later.sum::<f64>()).filter(|left| *left > 0.0)
 }
 
 fn phases(view: &RunView, paint: Paint) -> String {
@@ -97,7 +120,11 @@ fn phases(view: &RunView, paint: Paint) -> String {
             (Phase::Accepted | Phase::Unspecified, Some(_)) => {}
             (Phase::Closed, _) => parts.push(format!("{} {word}", paint.good("✓"))),
             (_, Some(_)) => parts.push(format!("{} {word} {}", paint.good("✓"), paint.dim(&took))),
-            (_, None) => parts.push(format!("{} {} {took}", paint.warn("▸"), paint.bold(word))),
+            (_, None) => {
+                let usual = usual(view, phase).map(|usual| format!(" (usually {})", secs(usual)));
+                let usual = paint.dim(&usual.unwrap_or_default());
+                parts.push(format!("{} {} {took}{usual}", paint.warn("▸"), paint.bold(word)));
+            }
         }
     }
     parts.join("  ")
@@ -131,6 +158,11 @@ fn group(view: &RunView, role: Role, name: &str) -> Option<String> {
         let (cpu, mem) = (share(used, f64::from(cores)), share_bytes(held, memory));
         line.push_str(&format!(" · cpu {cpu:>5} · mem {mem:>5}"));
     }
+    match nodes.iter().filter(|n| n.spot).count() {
+        0 => {}
+        all if all == nodes.len() => line.push_str(" · spot"),
+        some => line.push_str(&format!(" · {some} spot")),
+    }
     Some(line)
 }
 
@@ -158,6 +190,8 @@ fn node(node: &NodeView, paint: Paint) -> String {
 
 fn progress(progress: &Progress, width: usize) -> Option<String> {
     let Progress {
+        jobs_done,
+        jobs_total,
         stages_done,
         stages_total,
         tasks_done,
@@ -173,13 +207,19 @@ fn progress(progress: &Progress, width: usize) -> Option<String> {
         f64::from(tasks_total),
         (width / 4).clamp(5, 30),
     );
-    let mut line =
-        format!("spark    {bar} {tasks_done}/{tasks_total} tasks · {stages_done}/{stages_total} stages");
+    let mut line = if stages_total > 0 {
+        format!("spark    {bar} {tasks_done}/{tasks_total} tasks · {stages_done}/{stages_total} stages")
+    } else {
+        format!("job      {bar} {tasks_done}/{tasks_total} tasks")
+    };
     if tasks_failed > 0 {
         line.push_str(&format!(" · {tasks_failed} failed"));
     }
     if !progress.active_stage.is_empty() {
         line.push_str(&format!(" · {}", plain::line(&progress.active_stage)));
+    }
+    if jobs_total > 0 {
+        line.push_str(&format!(" · {jobs_done}/{jobs_total} jobs"));
     }
     Some(line)
 }
@@ -201,6 +241,8 @@ fn collected(view: &RunView) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use mayfly_proto::v1::PhaseUsual;
+
     use super::super::samples;
     use super::*;
 
@@ -216,6 +258,33 @@ mod tests {
                 insta::assert_snapshot!(format!("{name}_{width}"), lines.join("\n"));
             }
         }
+    }
+
+    #[test]
+    fn what_is_usual_and_what_may_be_taken_back_is_shown() {
+        let (_, mut view) = samples::views().swap_remove(1);
+        let usual = |phase: Phase, secs| PhaseUsual {
+            phase: phase.into(),
+            secs,
+        };
+        view.usual = vec![
+            usual(Phase::Forming, 4.4),
+            usual(Phase::Working, 17.6),
+            usual(Phase::Collecting, 1.3),
+            usual(Phase::Releasing, 0.8),
+        ];
+        view.nodes[2].spot = true;
+        let text = render(&view, 200, Paint { on: false }).join("\n");
+        for part in [
+            "about 7.4 s left, at most 59 m 43 s",
+            "▸ working 12.3 s (usually 17.6 s)",
+            "mem  61 % · 1 spot",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        view.now_ms += 60_000;
+        let text = render(&view, 200, Paint { on: false }).join("\n");
+        assert!(!text.contains("about"), "long past what is usual: {text}");
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! What people see of a run: [`live`] while it goes on a terminal, [`changes`] as plain lines where there is none,
 //! [`json`] for programs, [`receipt`] at the end. All of these are pure; [`Screen`] does the writing.
 
+/// What a run adds up to.
+pub(crate) mod account;
 /// Plain lines for what changed.
 pub(crate) mod changes;
+/// Two receipts beside each other.
+pub(crate) mod compare;
+/// Estimates.
+pub(crate) mod estimate;
 /// Events as JSON.
 pub(crate) mod json;
 /// The live block of a terminal.
@@ -12,8 +18,14 @@ mod paint;
 /// The receipt.
 pub(crate) mod receipt;
 mod screen;
+/// Tables.
+pub(crate) mod table;
 /// Durations, sizes, bars.
 pub(crate) mod units;
+/// Causes.
+pub(crate) mod why;
+/// Sentences on narrow terminals.
+pub(crate) mod wrap;
 
 pub(crate) use paint::Paint;
 pub(crate) use screen::{Mode, Screen};

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::cli::plain;
-use crate::record::{NodeUse, Outcome, PhaseName, Receipt};
+use crate::record::{NodeUse, Outcome, PhaseName, Receipt, StepTime};
 
 use super::paint::Paint;
 use super::units::{bar, bytes, count, dollars, secs, share, share_bytes};
+use super::{account, why};
 
 /// Widest that the receipt gets, in characters.
 const WIDTH_MAX: usize = 100;
@@ -29,13 +30,26 @@ pub(crate) fn render(receipt: &Receipt, width: usize, paint: Paint) -> Vec<Strin
     lines.push(String::new());
     lines.extend(cut(times(receipt, width, paint)));
     lines.push(String::new());
+    if !receipt.steps.is_empty() {
+        lines.extend(cut(steps(receipt, paint)));
+        lines.push(String::new());
+    }
     if !receipt.nodes.is_empty() {
         lines.extend(cut(nodes(receipt, paint)));
         lines.push(String::new());
     }
+    if let Some(account) = &receipt.account {
+        lines.extend(cut(account::groups(account, paint)));
+        lines.push(String::new());
+        lines.extend(account::lines(account, width, paint));
+    }
     lines.extend(cost(receipt));
     lines.extend(places(receipt));
     lines.extend(proof(receipt, paint));
+    if let Some(why) = &receipt.why {
+        lines.push(String::new());
+        lines.extend(why::brief(why, width, paint));
+    }
     lines
 }
 
@@ -106,12 +120,10 @@ fn failure(receipt: &Receipt, paint: Paint) -> Vec<String> {
     }
     if !ended.last_lines.is_empty() {
         lines.push(paint.dim("  last lines of its output:"));
-        lines.extend(
-            ended
-                .last_lines
-                .iter()
-                .map(|l| format!("  {} {}", paint.dim("│"), plain::line(l))),
-        );
+        // Of Java's stack nobody reads a frame here: what was thrown is what counts.
+        let frame = |l: &&String| l.starts_with("\tat ") || l.starts_with("\t... ");
+        let told = ended.last_lines.iter().filter(|l| !frame(l));
+        lines.extend(told.map(|l| format!("  {} {}", paint.dim("│"), plain::line(l))));
     }
     lines
 }
@@ -137,6 +149,25 @@ fn times(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
             .to_owned()
     };
     shown.map(line).collect()
+}
+
+fn steps(receipt: &Receipt, paint: Paint) -> Vec<String> {
+    let line = |step: &StepTime| {
+        let mark = match step.exit_code {
+            Some(0) => paint.good("✓"),
+            Some(code) => paint.bad(&format!("✗ exit code {code}")),
+            None => paint.bad("✗ ended by a signal"),
+        };
+        format!(
+            "  {:<14} {:>10}  {mark}",
+            plain::line(&step.step),
+            secs(step.secs)
+        )
+    };
+    let title = paint.dim(&format!("  {:<14}", "step"));
+    std::iter::once(title)
+        .chain(receipt.steps.iter().map(line))
+        .collect()
 }
 
 fn nodes(receipt: &Receipt, paint: Paint) -> Vec<String> {

@@ -5,7 +5,10 @@ use mayfly_proto::v1::{
 };
 use mayfly_proto::{Attempt, NodeId};
 
-use crate::record::{Ended, NodeUse, Outcome, PhaseName, PhaseTime, Receipt, ReleaseProof, SCHEMA};
+use crate::record::{
+    Account, Advice, Ended, Evidence, Group, NodeUse, Outcome, Part, PhaseName, PhaseTime, Receipt,
+    ReleaseProof, Role as NodeRole, SCHEMA, Skew, Summary, Waste, Why,
+};
 
 fn node(id: &str, role: Role, phase: NodePhase, cpu: f64, memory_mib: u64) -> NodeView {
     NodeView {
@@ -125,6 +128,85 @@ fn used(id: &str, cpu_core_secs: f64, peak_mib: u64) -> NodeUse {
     }
 }
 
+fn group(role: NodeRole, nodes: u32, cost_micros: u64) -> Group {
+    Group {
+        role,
+        nodes,
+        lost: 0,
+        node_secs: 24.0 * f64::from(nodes),
+        core_secs: 48.0 * f64::from(nodes),
+        cpu_core_secs: 20.0 * f64::from(nodes),
+        memory_bytes: 2 << 30,
+        peak_memory_bytes: 1_400 << 20,
+        disk_read_bytes: 5_000_000,
+        disk_written_bytes: 70_000_000,
+        network_received_bytes: 0,
+        network_sent_bytes: 0,
+        cost_micros,
+    }
+}
+
+/// What a run adds up to.
+pub(crate) fn account() -> Account {
+    let part = |node_secs| Part {
+        node_secs,
+        cost_micros: 0,
+    };
+    Account {
+        node_secs: 72.0,
+        groups: vec![group(NodeRole::Master, 1, 0), group(NodeRole::Worker, 2, 0)],
+        waste: Waste {
+            before_work: part(18.3),
+            idle_tail: part(4.2),
+            ..Waste::default()
+        },
+        spark: Some(Summary {
+            stages: 5,
+            tasks: 40,
+            tasks_failed: 1,
+            task_secs: 20.0,
+            executor_core_secs: 64.0,
+            gc_secs: 0.4,
+            input_bytes: 30_000_000,
+            shuffle_write_bytes: 1_250_000,
+            skew: Some(Skew {
+                stage: 4,
+                name: "parquet at delay.py:41".to_owned(),
+                tasks: 8,
+                median_secs: 0.4,
+                longest_secs: 6.1,
+            }),
+            ..Summary::default()
+        }),
+        predictions: Vec::new(),
+        advice: vec![Advice {
+            kind: "fewer-workers".to_owned(),
+            text: "1 worker would have taken about 28 s instead of 24 s, and 22 % less of the machines' time".to_owned(),
+            arithmetic: "its 40 tasks take 20 s one after the other: 6 s on 4 cores, about 10 s on 1 workers' cores; all else takes 18 s; executors were 31 % busy".to_owned(),
+        }],
+    }
+}
+
+/// A cause.
+pub(crate) fn why() -> Why {
+    Why {
+        schema: SCHEMA,
+        run: "flights-abcdefgh".parse().unwrap(),
+        outcome: Outcome::JobFailed,
+        cause: "exception".to_owned(),
+        sentence: "the job raised ValueError: no such column: delay (at delay.py:41)".to_owned(),
+        place: Some("delay.py:41".to_owned()),
+        evidence: vec![Evidence {
+            source: "job output".to_owned(),
+            lines: vec![
+                "Traceback (most recent call last):".to_owned(),
+                "\u{1b}[31mValueError\u{1b}[0m: no such column: delay".to_owned(),
+            ],
+        }],
+        change: vec!["look at df.printSchema() just before that line, and at the names of the columns in the file that is read".to_owned()],
+    }
+}
+
 /// Succeeded, failed, cancelled: in this order.
 pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
     let time = |phase, secs| PhaseTime {
@@ -153,6 +235,7 @@ pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
             time(PhaseName::Releasing, 0.8),
             time(PhaseName::Closed, 0.0),
         ],
+        steps: Vec::new(),
         total_secs: 24.0,
         nodes: vec![
             used("master-1", 14.2, 812),
@@ -172,6 +255,8 @@ pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
             machines_gone: 3,
             observed: "2026-03-01T12:00:24Z".parse().unwrap(),
         },
+        account: None,
+        why: None,
     };
     let mut failed = succeeded.clone();
     failed.ended = Ended {

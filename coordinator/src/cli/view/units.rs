@@ -88,6 +88,12 @@ pub(crate) fn count(n: u64, what: &str) -> String {
     }
 }
 
+/// As [`dollars`], of cents.
+#[must_use]
+pub(crate) fn dollars_of_cents(cents: u64) -> String {
+    dollars(cents.saturating_mul(10_000))
+}
+
 /// Millionths of a US dollar: cents from a dollar on, hundredths of a cent below.
 #[must_use]
 pub(crate) fn dollars(micros: u64) -> String {

@@ -1,13 +1,13 @@
 //! What a run's machines are made of: from its order and what AWS has.
 
 use jiff::Timestamp;
-use mayfly_aws::fleet::{Blueprint, ConsulAt, Make, UserData};
+use mayfly_aws::fleet::{Blueprint, ConsulAt, JobRole, Make, UserData};
 use mayfly_aws::tags::{Group, Labels};
 use mayfly_configs::Machine;
 
+use super::node::role;
 use super::site::{AwsSite, Plan};
-use crate::cloud::Order;
-use crate::run::Role;
+use crate::cloud::{Meeting, Order};
 
 /// Shape of the user data.
 const VERSION: u32 = 1;
@@ -17,8 +17,9 @@ pub(super) fn blueprint(site: &AwsSite, order: &Order, plan: &Plan) -> Blueprint
     Blueprint {
         labels: Labels {
             run: order.run.clone(),
-            deadline: order.deadline,
-            coordinator: order.coordinator.clone(),
+            // Machines compare it with the date of their metadata.
+            deadline: site.account.clock().theirs(order.deadline),
+            coordinator: order.meeting.address().to_owned(),
             store: order.store.clone(),
             owner: order.owner.clone(),
             own: order.job.tags.clone(),
@@ -44,18 +45,27 @@ fn make(machine: &Machine, on_demand: u32) -> Make {
     }
 }
 
-pub(super) fn role(group: Group) -> Role {
-    match group {
-        Group::Master => Role::Master,
-        Group::Workers => Role::Worker,
-    }
-}
-
 /// What machines that start now are told.
-pub(super) fn user_data(site: &AwsSite, order: &Order, group: Group, now: Timestamp) -> UserData {
+pub(super) fn user_data(
+    site: &AwsSite,
+    order: &Order,
+    job_role: Option<&str>,
+    group: Group,
+    now: Timestamp,
+) -> UserData {
+    let (join_token, package_key) = match &order.meeting {
+        Meeting::At(_) | Meeting::InRecord | Meeting::Arranged => {
+            (order.joining.token(role(group), now), None)
+        }
+        Meeting::OnMaster { key, until } => {
+            let key = (group == Group::Master).then(|| key.clone());
+            (order.joining.token_until(role(group), *until), key)
+        }
+    };
     UserData {
         version: VERSION,
-        join_token: order.joining.token(role(group), now),
+        join_token,
+        package_key,
         fingerprint: order.fingerprint.map(|print| print.to_string()),
         consul: site.consul.as_ref().map(|consul| ConsulAt {
             address: consul.address.clone(),
@@ -63,5 +73,9 @@ pub(super) fn user_data(site: &AwsSite, order: &Order, group: Group, now: Timest
             prefix: consul.prefix.clone(),
         }),
         store_endpoint: site.store_endpoint.clone(),
+        job_role: job_role.map(|arn| JobRole {
+            arn: arn.to_owned(),
+            endpoint: site.account.endpoint(),
+        }),
     }
 }

@@ -1,35 +1,36 @@
 //! One run's machines, as this process knows them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mayfly_aws::catalog::Prices;
-use mayfly_aws::fleet::{Blueprint, Fleet, GroupState, Instance, State};
+use mayfly_aws::fleet::{Blueprint, Fleet, GroupState, Instance, UserData};
 use mayfly_aws::tags::Group;
+use mayfly_kit::crash::{self, Point};
 use mayfly_proto::NodeId;
 use tokio::time::Instant;
 
-use super::blueprint::{blueprint, role, user_data};
+use super::blueprint::{blueprint, user_data};
+use super::ledger::Ledger;
 use super::site::{AwsSite, Plan};
-use super::trouble::{Answer, Lack, answer};
-use super::{CloudError, cloud_error, node};
-use crate::cloud::{Machine, Order, Sight};
-use crate::plan::starts_max;
+use super::trouble::Answer;
+use super::{CloudError, cloud_error, timing};
+use crate::cloud::{Admission, Meeting, Order, Sight};
 use crate::run::Wanted;
 
-/// How long machines live when nobody says that they shall.
-const LEASE: Duration = Duration::from_secs(480);
-/// The lease is moved on when so much of it is gone.
-const LEASE_STEP: Duration = Duration::from_secs(120);
 /// New machines are told a new join token so often: each lasts ten minutes, and a machine boots for one or two.
 const TELL_EVERY: Duration = Duration::from_secs(240);
 /// Why machines do not come is asked so often.
 const ASK_EVERY: Duration = Duration::from_secs(10);
-/// A machine that AWS does not list for this long is no more: it lists those that ended for about an hour, and those that
-/// have just been started after some seconds at most.
-const FORGOTTEN: Duration = Duration::from_secs(900);
+
+/// What the agent on the last machine gets for its own last lines: it uploads every five seconds what it has.
+const LAST_WORDS: Duration = Duration::from_secs(8);
+/// A machine asks to be taken in while it boots, and no later than this after it was launched.
+const NEW: Duration = Duration::from_secs(900);
+/// What AWS's clock is thought to be differs by so much from one look to the next.
+const DEADLINE_SLACK: SignedDuration = SignedDuration::from_secs(5);
 
 /// The machines of one run.
 pub(super) struct Kept {
@@ -37,24 +38,18 @@ pub(super) struct Kept {
     order: Order,
     fleet: Fleet,
     blueprint: Blueprint,
-    /// Zones of the plan that groups may launch in.
-    zones_open: usize,
+    /// What jobs get sessions of.
+    job_role: Option<String>,
     prices: Prices,
-    /// When AWS puts the groups to zero by itself.
-    lease: Timestamp,
+    /// What is known, and what follows from it.
+    ledger: Ledger,
+    /// Time zero of the ledger.
+    began: Instant,
     told: Option<Instant>,
     asked: Option<Instant>,
-    /// Everything that was ever seen, by AWS's name.
-    machines: BTreeMap<String, Machine>,
-    /// Machines that are told to end, and are no more of use.
-    ending: BTreeSet<String>,
-    /// Since when a machine that was seen is not listed.
-    absent: BTreeMap<String, Instant>,
-    /// Members of groups that no listing of machines has shown yet.
-    unlisted: BTreeSet<String>,
+    /// When the machines were looked at last.
+    looked: Option<Instant>,
     trouble: Option<String>,
-    /// Since when no group is there, once released.
-    ungrouped: Option<Instant>,
 }
 
 impl Kept {
@@ -62,59 +57,112 @@ impl Kept {
         Self {
             fleet: Fleet::new(site.account.clone(), order.run.clone()),
             blueprint: blueprint(site, &order, &plan),
+            job_role: plan.network.job_role,
             site: Arc::clone(site),
             order,
-            zones_open: 1,
             prices: plan.prices,
-            lease: Timestamp::UNIX_EPOCH,
+            ledger: Ledger::new(plan.subnets.len()),
+            began: Instant::now(),
             told: None,
             asked: None,
-            machines: BTreeMap::new(),
-            ending: BTreeSet::new(),
-            absent: BTreeMap::new(),
-            unlisted: BTreeSet::new(),
+            looked: None,
             trouble: None,
-            ungrouped: None,
         }
     }
 
     /// Groups at zero, their killer armed. Also for the next attempt, and after another coordinator's death.
     pub(super) async fn arm(&mut self) -> Result<(), CloudError> {
         let now = Timestamp::now();
-        let lease = now + LEASE;
-        let tell = |group| user_data(&self.site, &self.order, group, now);
+        let end = self.order.deadline + timing().overtime;
+        let lease = Ledger::first_lease(end, now);
+        if !self.makes() {
+            return self.arm_again(lease).await;
+        }
+        let tell = |group| self.user_data(group, now);
         let armed = self.fleet.arm(&self.blueprint, tell, lease).await;
         armed.map_err(cloud_error)?;
-        self.lease = lease;
+        self.ledger.armed(lease);
         self.told = Some(Instant::now());
-        self.ungrouped = None;
+        Ok(())
+    }
+
+    /// Whether this coordinator makes groups and templates, or only uses those that somebody else has made.
+    fn makes(&self) -> bool {
+        match self.order.meeting {
+            Meeting::At(_) | Meeting::InRecord | Meeting::OnMaster { .. } => true,
+            Meeting::Arranged => false,
+        }
+    }
+
+    /// Moves the killer of groups that are there. None is there once the run is being released.
+    async fn arm_again(&mut self, lease: Timestamp) -> Result<(), CloudError> {
+        for (group, _) in self.fleet.states().await.map_err(cloud_error)? {
+            let put = self.fleet.put_group_lease(group, lease).await;
+            put.map_err(cloud_error)?;
+        }
+        self.ledger.armed(lease);
         Ok(())
     }
 
     pub(super) async fn keep(&mut self, wanted: Wanted, until: Timestamp) -> Result<(), CloudError> {
+        self.moved(until);
         self.renew(until).await?;
         let states = self.fleet.states().await.map_err(cloud_error)?;
+        self.tag_what_is_there(&states).await?;
         for group in Group::ALL {
             let wanted = of(wanted, group);
             match states.iter().find(|(found, _)| *found == group) {
-                Some((_, state)) => self.keep_group(group, wanted, state).await?,
+                Some((_, state)) => self.keep_group(group, wanted, state, until).await?,
                 // Somebody took it away, or AWS does not list it yet: to make it again does no harm.
-                None => self.arm().await?,
+                None if self.makes() => self.arm().await?,
+                None => {
+                    tracing::warn!(run = %self.order.run, group = group.name(), "AWS lists no such group");
+                }
             }
         }
+        Ok(())
+    }
+
+    /// The end of the run may be another than it was: machines that start from now on are told of it.
+    fn moved(&mut self, until: Timestamp) {
+        let deadline = until - timing().overtime;
+        if self.order.deadline != deadline {
+            self.order.deadline = deadline;
+            self.blueprint.labels.deadline = self.site.account.clock().theirs(deadline);
+            self.told = None;
+        }
+    }
+
+    /// What is there already has a tag with the end of the run, by which others judge whether it is left over.
+    async fn tag_what_is_there(&self, states: &[(Group, GroupState)]) -> Result<(), CloudError> {
+        let deadline = self.site.account.clock().theirs(self.order.deadline);
+        let is_it = |tag: Timestamp| tag.duration_since(deadline).abs() <= DEADLINE_SLACK;
+        // A node may not write tags: there the lease alone says that the run goes on.
+        if !self.makes() || states.iter().all(|(_, state)| state.deadline.is_some_and(is_it)) {
+            return Ok(());
+        }
+        let machines = self.ledger.useful();
+        let moved = self.fleet.move_deadline(deadline, states, &machines).await;
+        moved.map_err(cloud_error)
+    }
+
+    async fn put_lease(&mut self, lease: Timestamp) -> Result<(), CloudError> {
+        crash::around(Point::LeasePut, self.fleet.put_lease(lease))
+            .await
+            .map_err(cloud_error)?;
+        self.ledger.leased(lease);
         Ok(())
     }
 
     /// Moves the killer on, and tells new machines a token that is still good when they have booted.
     async fn renew(&mut self, until: Timestamp) -> Result<(), CloudError> {
         let now = Timestamp::now();
-        let lease = until.min(now + LEASE);
-        if lease < self.lease || lease >= self.lease + LEASE_STEP {
-            self.fleet.put_lease(lease).await.map_err(cloud_error)?;
-            self.lease = lease;
+        if let Some(lease) = self.ledger.lease_due(until, now) {
+            self.put_lease(lease).await?;
         }
-        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            let tell = |group| user_data(&self.site, &self.order, group, now);
+        let tells = matches!(self.order.meeting, Meeting::At(_) | Meeting::InRecord);
+        if tells && self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            let tell = |group| self.user_data(group, now);
             let told = self.fleet.tell_new_ones(&self.blueprint, tell).await;
             told.map_err(cloud_error)?;
             self.told = Some(Instant::now());
@@ -122,53 +170,47 @@ impl Kept {
         Ok(())
     }
 
-    fn up(&self, group: Group) -> u32 {
-        let role = role(group);
-        let up = self
-            .machines
-            .values()
-            .filter(|machine| machine.role == role && machine.ended.is_none())
-            .filter(|machine| !self.ending.contains(&machine.id));
-        u32::try_from(up.count()).unwrap_or(u32::MAX)
+    fn user_data(&self, group: Group, now: Timestamp) -> UserData {
+        user_data(&self.site, &self.order, self.job_role.as_deref(), group, now)
     }
 
-    fn started(&self, group: Group) -> u32 {
-        let role = role(group);
-        let started = self.machines.values().filter(|machine| machine.role == role);
-        u32::try_from(started.count()).unwrap_or(u32::MAX)
-    }
-
-    async fn keep_group(&mut self, group: Group, wanted: u32, state: &GroupState) -> Result<(), CloudError> {
-        for member in &state.members {
-            if !self.machines.contains_key(member) {
-                self.unlisted.insert(member.clone());
-            }
-        }
-        let members = u32::try_from(state.members.len()).unwrap_or(u32::MAX);
-        if members < wanted && self.started(group) >= starts_max(wanted) {
-            return Err(CloudError::Permanent(format!(
-                "machines of the group {} keep ending as soon as they are started: {} were started for {wanted}",
+    async fn keep_group(
+        &mut self,
+        group: Group,
+        wanted: u32,
+        state: &GroupState,
+        until: Timestamp,
+    ) -> Result<(), CloudError> {
+        let target = self.ledger.target(group, wanted, state).map_err(|started| {
+            CloudError::Permanent(format!(
+                "machines of the group {} keep ending as soon as they are started: {started} were started for {wanted}",
                 group.name(),
-                self.started(group)
-            )));
+            ))
+        })?;
+        if let Some(ended) = self.ledger.to_retire(wanted, state) {
+            // The next round goes on from there.
+            return self.fleet.retire(ended).await.map_err(cloud_error);
         }
-        // A group that is made smaller than it is chooses for itself which machine to end.
-        let target = wanted.max(if wanted < state.desired { members } else { 0 });
+        if Ledger::begins(state, target) {
+            self.put_lease(Ledger::first_lease(until, Timestamp::now()))
+                .await?;
+        }
         let subnets: Vec<String> = self
             .blueprint
             .subnets
             .iter()
-            .take(self.zones_open)
+            .take(self.ledger.zones_open())
             .cloned()
             .collect();
         let zones: BTreeSet<&String> = state.subnets.iter().collect();
         let same_zones = zones == subnets.iter().collect();
         if state.desired != target || state.max != target || !same_zones {
-            let scaled = self.fleet.scale(group, target, &subnets).await;
+            let scaled = self.fleet.scale(group, target, &subnets);
+            let scaled = crash::around(Point::GroupScale, scaled).await;
             scaled.map_err(cloud_error)?;
             self.asked = Some(Instant::now());
         }
-        if self.up(group) < wanted {
+        if self.ledger.up(group) < wanted {
             self.ask_why(group, wanted).await?;
         } else if wanted > 0 && group == Group::Workers {
             self.trouble = None;
@@ -186,102 +228,114 @@ impl Kept {
         let Some(trouble) = self.fleet.trouble(group).await.map_err(cloud_error)? else {
             return Ok(());
         };
-        let lack = Lack {
-            up: self.up(group),
-            enough: match group {
-                Group::Master => wanted,
-                Group::Workers => self.order.job.workers.min.min(wanted),
-            },
-            zones_open: self.zones_open,
-            zones: self.blueprint.subnets.len(),
+        let enough = match group {
+            Group::Master => wanted,
+            Group::Workers => self.order.job.workers.min.min(wanted),
         };
         let said = format!("AWS starts no {} machine: {}", group.role(), trouble.said);
-        match answer(&trouble, lack) {
+        match self.ledger.answer(group, enough, &trouble) {
             Answer::GiveUp => return Err(CloudError::Permanent(said)),
-            Answer::OpenZone => {
-                self.zones_open += 1;
-                self.trouble = Some(format!("{said} The next zone is tried."));
-            }
+            Answer::OpenZone => self.trouble = Some(format!("{said} The next zone is tried.")),
             Answer::Wait => self.trouble = Some(said),
         }
         Ok(())
     }
 
     pub(super) async fn end(&mut self, node: &NodeId) -> Result<(), CloudError> {
-        let found = self.machines.values().find(|machine| machine.node == *node);
-        let Some(id) = found.map(|machine| machine.id.clone()) else {
-            return Ok(());
-        };
-        if self.ending.contains(&id) {
-            return Ok(());
+        match self.ledger.to_end(node) {
+            Some(id) => self.fleet.end(id).await.map_err(cloud_error),
+            None => Ok(()),
         }
-        self.fleet.end(&id).await.map_err(cloud_error)
     }
 
-    pub(super) async fn observe(&mut self) -> Result<Sight, CloudError> {
-        let listed = self.fleet.machines().await.map_err(cloud_error)?;
-        let now = Timestamp::now();
-        for instance in &listed {
-            self.take(instance, now);
+    /// Whether the machine of a node is one of these. Whoever asks in vain makes no more requests than the keeper does.
+    pub(super) async fn admit(&mut self, node: &NodeId) -> Result<Admission, CloudError> {
+        let stale = self
+            .looked
+            .is_none_or(|looked| looked.elapsed() >= self.site.look_every);
+        if self.ledger.machine_of(node).is_none() && stale {
+            self.observe().await?;
         }
-        let here: BTreeSet<&str> = listed.iter().map(|instance| instance.id.as_str()).collect();
-        self.unlisted.retain(|id| !here.contains(id.as_str()));
-        self.absent.retain(|id, _| !here.contains(id.as_str()));
-        for machine in self
-            .machines
-            .values_mut()
-            .filter(|machine| machine.ended.is_none())
-        {
-            if here.contains(machine.id.as_str()) {
-                continue;
-            }
-            let since = self.absent.entry(machine.id.clone()).or_insert_with(Instant::now);
-            if since.elapsed() >= FORGOTTEN {
-                machine.ended = Some(now);
-            }
-        }
-        Ok(Sight {
-            machines: self.machines.values().cloned().collect(),
-            trouble: self.trouble.clone(),
+        Ok(match self.ledger.machine_of(node) {
+            Some((_, false)) => Admission::Refused("it has ended, or is ending".to_owned()),
+            Some((machine, true)) => of_age(machine.started, Timestamp::now()),
+            None => Admission::NotSeen,
         })
     }
 
-    fn take(&mut self, instance: &Instance, now: Timestamp) {
-        if instance.state != State::Up {
-            self.ending.insert(instance.id.clone());
+    pub(super) async fn observe(&mut self) -> Result<Sight, CloudError> {
+        let mut listed = self.fleet.machines().await.map_err(cloud_error)?;
+        self.looked = Some(Instant::now());
+        let missing = self.ledger.missing(&listed);
+        if !missing.is_empty() {
+            listed.extend(self.fleet.named(&missing).await.map_err(cloud_error)?);
         }
-        if let Some(machine) = node::seen(instance, self.machines.get(&instance.id), &self.prices, now) {
-            self.machines.insert(instance.id.clone(), machine);
-        } else {
-            tracing::warn!(id = %instance.id, "a machine with the tags of this run has a name that is none: it is ignored");
-        }
+        let hourly = |instance: &Instance| hourly(&self.prices, instance);
+        self.ledger
+            .listed(&listed, hourly, Timestamp::now(), self.began.elapsed());
+        Ok(Sight {
+            machines: self.ledger.machines(),
+            trouble: self.trouble.clone(),
+            own: self.site.own.as_ref().map(|own| own.instance.clone()),
+        })
     }
 
-    /// Done when AWS says twice, some time apart, that no group is left: a listing may lag behind.
+    /// Done when AWS says twice, some time apart, that no group is left: a listing may lag behind. The master's group stays
+    /// while this coordinator lives in it.
     pub(super) async fn release(&mut self) -> Result<(), CloudError> {
-        let none = self.fleet.release().await.map_err(cloud_error)?;
-        if !none {
-            self.ungrouped = None;
+        let all: &[Group] = match self.site.own {
+            None => &Group::ALL,
+            Some(_) => &[Group::Workers],
+        };
+        let groups = self.fleet.release(all).await.map_err(cloud_error)?;
+        if !groups.is_empty() {
+            for (group, state) in &groups {
+                self.ledger.named(*group, state);
+            }
+            self.ledger.grouped();
             return Err(not_yet("the groups are being deleted"));
         }
-        // What was started without a group, or left by one.
-        let up = |machine: &&Machine| machine.ended.is_none() && !self.ending.contains(&machine.id);
-        let left: Vec<String> = self
-            .machines
-            .values()
-            .filter(up)
-            .map(|machine| machine.id.clone())
-            .collect();
-        let left: Vec<String> = left.into_iter().chain(self.unlisted.iter().cloned()).collect();
-        if !left.is_empty() {
+        let left = self.ledger.left();
+        // A node may not end machines of no group: they end with the run, or `gc` finds them.
+        if !left.is_empty() && self.site.own.is_none() {
             self.fleet.terminate(left).await.map_err(cloud_error)?;
         }
-        let since = *self.ungrouped.get_or_insert_with(Instant::now);
-        if since.elapsed() < self.site.look_every * 2 {
+        if !self
+            .ledger
+            .ungrouped(self.began.elapsed(), self.site.look_every * 2)
+        {
             return Err(not_yet("the groups are gone; looking once more"));
         }
         Ok(())
     }
+}
+
+impl Kept {
+    /// The master's group and template, with the machine that this runs on. Whoever else lives on it is waited for.
+    pub(super) async fn leave(&mut self) -> Result<(), CloudError> {
+        if let Some(own) = &self.site.own {
+            let mut done = own.done.clone();
+            // An agent that is gone says nothing more either.
+            let _late = tokio::time::timeout(LAST_WORDS, done.wait_for(|&done| done)).await;
+        }
+        self.fleet.release(&[Group::Master]).await.map_err(cloud_error)?;
+        Ok(())
+    }
+}
+
+/// A machine that was launched long ago has been taken in before, or never will be.
+fn of_age(launched: Timestamp, now: Timestamp) -> Admission {
+    let age = now.duration_since(launched);
+    if age <= SignedDuration::try_from(NEW).unwrap_or(SignedDuration::MAX) {
+        return Admission::Member;
+    }
+    Admission::Refused(format!("it was launched {} s ago", age.as_secs()))
+}
+
+/// Spot never costs more than on demand.
+fn hourly(prices: &Prices, instance: &Instance) -> Option<u64> {
+    let price = |spot| prices.of(&instance.kind, &instance.zone, spot);
+    price(instance.spot).or_else(|| price(false))
 }
 
 fn of(wanted: Wanted, group: Group) -> u32 {

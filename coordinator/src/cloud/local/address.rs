@@ -25,6 +25,15 @@ pub(super) fn of(run: &RunId, index: u32) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, FIRST + high, low, host))
 }
 
+/// Whether this machine lets nodes have addresses of their own.
+///
+/// # Errors
+/// It has no such address.
+pub(crate) fn probe() -> std::io::Result<IpAddr> {
+    let last = IpAddr::V4(Ipv4Addr::new(127, LAST, u8::MAX, u8::MAX - 1));
+    std::net::TcpListener::bind((last, 0)).map(|_| last)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use mayfly_kit::crash::{self, Point};
 use mayfly_proto::{NodeId, RunId};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -78,7 +79,9 @@ impl LocalMachine {
                 .to_string()
                 .as_bytes(),
         )?;
+        crash::before(Point::MachineStart);
         let child = spawn(&site.agent, &config, &folder, &order.run, node)?;
+        crash::after(Point::MachineStart);
         let pid = child
             .id()
             .and_then(|pid| i32::try_from(pid).ok())
@@ -190,7 +193,7 @@ fn node_json(
         "run": order.run,
         "role": role.name(),
         "machine_id": node,
-        "coordinator": order.coordinator,
+        "coordinator": order.meeting.address(),
         "fingerprint": order.fingerprint.map(|print| print.to_string()),
         "join_token": order.joining.token(role, Timestamp::now()),
         "address": address,
@@ -215,7 +218,7 @@ fn spawn(agent: &Path, config: &Path, folder: &Path, run: &RunId, node: &NodeId)
         .arg(config)
         .current_dir(folder)
         .env_clear();
-    for name in INHERITED {
+    for name in INHERITED.iter().chain(crash::VARIABLES) {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }

@@ -103,7 +103,7 @@ fn a_claim_counts_for_its_own_attempt_only() {
 fn a_master_that_was_given_up_and_comes_back_is_a_node_like_all_others() {
     let (mut world, [one, two, three]) = forming();
     claim(&mut world, &one, 1, 1);
-    world.now += secs(11);
+    world.wait(11);
     for id in [&two, &three] {
         world.say(id, NodePhase::Preparing);
     }
@@ -145,7 +145,7 @@ fn without_a_claim_the_first_node_is_taken_after_a_while_and_a_notice_says_so() 
 fn a_node_that_failed_is_not_chosen() {
     let (mut world, [one, two, _]) = forming();
     world.say(&one, NodePhase::Failed);
-    world.now += PATIENCE;
+    world.wait(PATIENCE.as_secs());
     // All have been silent for too long by now; one speaks again.
     world.say(&two, NodePhase::Preparing);
     world.apply(Event::Tick);

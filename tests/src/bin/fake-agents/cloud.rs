@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use mayfly_configs::Job;
-use mayfly_coordinator::cloud::{Cloud, CloudError, Machine, Order, Pace, Sight, Sizes};
+use mayfly_coordinator::cloud::{Cloud, CloudError, Machine, Order, Pace, Plan, Sight};
 use mayfly_coordinator::home::write_private;
 use mayfly_coordinator::run::{Role, Wanted};
 use mayfly_proto::{NodeId, RunId};
@@ -38,17 +38,14 @@ impl FakeCloud {
 
 #[async_trait]
 impl Cloud for FakeCloud {
-    async fn check(&self, job: &Job) -> Result<Sizes, CloudError> {
-        Ok(Sizes {
-            master: Role::Master.size(job),
-            worker: Role::Worker.size(job),
-        })
+    async fn plan(&self, job: &Job) -> Result<Plan, CloudError> {
+        Ok(Plan::as_ordered(job))
     }
 
     async fn arm(&self, order: &Order) -> Result<(), CloudError> {
         let file = OrderFile {
             run: order.run.to_string(),
-            url: order.coordinator.clone(),
+            url: order.meeting.address().to_owned(),
             master_token: order.joining.token(Role::Master, Timestamp::now()),
             worker_token: order.joining.token(Role::Worker, Timestamp::now()),
         };
@@ -80,7 +77,7 @@ impl Cloud for FakeCloud {
     async fn observe(&self, _run: &RunId) -> Result<Sight, CloudError> {
         Ok(Sight {
             machines: self.machines().clone(),
-            trouble: None,
+            ..Sight::default()
         })
     }
 

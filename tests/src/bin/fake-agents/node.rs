@@ -145,6 +145,7 @@ impl FakeNode {
                 cpu_core_secs: 0.37 * (self.seq as f64),
                 peak_memory_bytes: 1 << 30,
                 disk_free_bytes: 1 << 36,
+                ..v1::Usage::default()
             }),
             step_secs: [("clone", 0.8), ("engine", 3.1)]
                 .map(|(name, secs)| (name.to_owned(), secs))

@@ -9,8 +9,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use mayfly_coordinator::cloud::{Clouds, Offered, local};
 use mayfly_coordinator::home::Home;
+use mayfly_coordinator::notify::Notify;
 use mayfly_coordinator::run::Timing;
-use mayfly_coordinator::server::{Launch, Parts, Server};
+use mayfly_coordinator::server::{Launch, Parts, Placement, Server};
 use mayfly_coordinator::tokens::Tokens;
 use mayfly_coordinator::transport::{Gate, Limits, Wished, raise_files};
 use mayfly_coordinator::{embedded, grpc};
@@ -37,17 +38,26 @@ pub(crate) async fn run(folder: &Path, nodes: u32, sync: Duration) -> anyhow::Re
             timing: timing(sync),
         }),
         store: store.store.clone(),
+        shelf: None,
         home,
         tokens: Tokens::generate().context("draw tokens")?,
         url: grpc::url(listener.local_addr()?),
         security: None,
         runs_max: 1,
+        placement: Placement::Here,
+        nodes_in_consul: None,
+        notify: Notify::default(),
     });
     let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
     raise_files();
     let gate = Gate::plain(listener, Limits::of_this_process(Wished::default()));
-    tasks.spawn(grpc::serve(Arc::clone(&server), gate, stopping));
+    tasks.spawn(grpc::serve(
+        Arc::clone(&server),
+        gate,
+        axum::Router::new(),
+        stopping,
+    ));
     server.launch(launch(nodes)?).await?;
     let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
     ended.await?.context("read standard input")?;

@@ -1,6 +1,6 @@
 //! The pages of the metadata, out of what the rig knows of an instance.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::ec2::Info;
@@ -27,14 +27,14 @@ pub(super) fn page(info: &Info, path: &str, credentials_secs: u64) -> Option<Str
             json!({ "noticeTime": seconds(info.rebalance.as_ref()?) }).to_string()
         }
         "iam/info" => json!({ "Code": "Success", "InstanceProfileArn": info.profile.as_ref()? }).to_string(),
-        "iam/security-credentials" => info.role.clone()?,
+        "iam/security-credentials" => info.profile_role.clone()?,
         path => deeper(info, path, credentials_secs)?,
     })
 }
 
 fn deeper(info: &Info, path: &str, credentials_secs: u64) -> Option<String> {
     if let Some(name) = path.strip_prefix("iam/security-credentials/") {
-        return (Some(name) == info.role.as_deref()).then(|| credentials(info, credentials_secs));
+        return (Some(name) == info.profile_role.as_deref()).then(|| credentials(info, credentials_secs));
     }
     let tags = info.tags.as_ref()?;
     if path == "tags/instance" {
@@ -67,17 +67,19 @@ fn document(info: &Info) -> String {
     .to_string()
 }
 
+/// Keys name their own end, as the rig reads it.
 fn credentials(info: &Info, secs: u64) -> String {
-    let now = Timestamp::now();
+    let now = info.now();
     let lasts = SignedDuration::from_secs(i64::try_from(secs).unwrap_or(i64::MAX));
+    let end = now + lasts;
     json!({
         "Code": "Success",
         "Type": "AWS-HMAC",
         "LastUpdated": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        "AccessKeyId": "ASIAIOSFODNN7EXAMPLE",
+        "AccessKeyId": format!("ASIARIG{}", end.as_second()),
         "SecretAccessKey": format!("secret-of-{}", info.id),
         "Token": format!("session-of-{}", info.id),
-        "Expiration": (now + lasts).strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "Expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     })
     .to_string()
 }

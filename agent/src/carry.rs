@@ -1,0 +1,282 @@
+//! The pages of the engine, for people who reach the coordinator and no node: the master waits at the coordinator for
+//! requests, asks its own engine, and sends the answer back. It connects to the one address that it reports as its
+//! engine's page, and only reads.
+
+use std::time::Duration;
+
+use mayfly_kit::backoff::{Backoff, Policy, jitter};
+use mayfly_proto::v1::carry_up::What;
+use mayfly_proto::v1::{CarryDown, CarryHead, CarryHeader, CarryHello, CarryUp, EngineReport};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
+use url::Url;
+
+use crate::attempt::Facts;
+use crate::identity::Session;
+use crate::node::Role;
+use crate::sync::Report;
+
+/// Requests that are answered at one time: as many as a browser makes of one host.
+const STREAMS: usize = 6;
+/// Messages of an answer under way.
+const QUEUE: usize = 4;
+/// Bytes of one message.
+const PIECE: usize = 64 * 1024;
+/// For the engine to begin with its answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// For a connection to it.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+const RETRY: Policy = Policy {
+    base: Duration::from_millis(200),
+    cap: Duration::from_secs(5),
+    budget: Duration::MAX,
+};
+/// Before a coordinator that does not know this call is asked again: the next one may.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(300);
+
+/// What says whether there are pages, and who we are.
+#[derive(Clone)]
+pub struct Carrier {
+    /// Who we are.
+    pub session: watch::Receiver<Option<Session>>,
+    /// What the engine is.
+    pub facts: watch::Receiver<Facts>,
+    /// What this node is.
+    pub node: watch::Receiver<Report>,
+}
+
+/// Why a stream is over.
+enum Ended {
+    /// A request has been answered.
+    Answered,
+    /// The coordinator wants no more of them now, or is away.
+    Lost(Code),
+    /// Nothing is to be served any more.
+    Stopped,
+}
+
+impl Carrier {
+    /// Serves until the node ends.
+    pub async fn run(self) {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            // A connection that is kept may be closed by the engine in the very moment in which it is used again.
+            .pool_max_idle_per_host(0)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_LIMIT)
+            .read_timeout(ANSWER_LIMIT)
+            .build();
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => return tracing::warn!(%error, "the engine's pages cannot be shown elsewhere"),
+        };
+        let mut streams = JoinSet::new();
+        for _ in 0..STREAMS {
+            streams.spawn(self.clone().stream(client.clone()));
+        }
+        while streams.join_next().await.is_some() {}
+    }
+
+    /// One stream after the other.
+    async fn stream(mut self, client: reqwest::Client) {
+        let mut waits = Backoff::new(RETRY, jitter);
+        while let Some((session, ui)) = self.served().await {
+            match self.one(&session, &ui, &client).await {
+                Ended::Answered | Ended::Stopped => waits.reset(),
+                Ended::Lost(Code::Unimplemented) => tokio::time::sleep(UNKNOWN_WAIT).await,
+                Ended::Lost(_) => tokio::time::sleep(waits.next().unwrap_or(RETRY.cap)).await,
+            }
+        }
+    }
+
+    /// The pages that there are, as soon as there are any; `None` when the node ends.
+    async fn served(&mut self) -> Option<(Session, Url)> {
+        loop {
+            let is_master = self.node.borrow_and_update().role == Some(Role::Master);
+            let ui = page(&self.facts.borrow_and_update().engine);
+            let session = self.session.borrow_and_update().clone();
+            if let (true, Some(ui), Some(session)) = (is_master, ui, session) {
+                return Some((session, ui));
+            }
+            self.changed().await?;
+        }
+    }
+
+    async fn changed(&mut self) -> Option<()> {
+        tokio::select! {
+            changed = self.node.changed() => changed.ok(),
+            changed = self.facts.changed() => changed.ok(),
+            changed = self.session.changed() => changed.ok(),
+        }
+    }
+
+    /// Until the pages are others, or we are.
+    async fn is_over(&mut self, ui: &Url) {
+        loop {
+            let same = page(&self.facts.borrow_and_update().engine).as_ref() == Some(ui);
+            if !same {
+                return;
+            }
+            tokio::select! {
+                changed = self.facts.changed() => if changed.is_err() { return },
+                // With another session the connection is another one too.
+                _ = self.session.changed() => return,
+            }
+        }
+    }
+
+    /// Waits for a request and answers it.
+    async fn one(&mut self, session: &Session, ui: &Url, client: &reqwest::Client) -> Ended {
+        let (up, stream) = mpsc::channel(QUEUE);
+        let hello = CarryHello {
+            run_id: session.run.to_string(),
+            node_id: session.node.to_string(),
+        };
+        // The queue is empty: this does not wait, and its other end is below.
+        let _ = up.send(message(What::Hello(hello))).await;
+        let mut coordinator = session.client();
+        let opening = coordinator.carry(session.request(ReceiverStream::new(stream)));
+        let mut down = match opening.await {
+            Ok(down) => down.into_inner(),
+            Err(status) => return Ended::Lost(status.code()),
+        };
+        let asked = tokio::select! {
+            asked = down.message() => asked,
+            () = self.is_over(ui) => return Ended::Stopped,
+        };
+        match asked {
+            Ok(Some(asked)) => {
+                // Whoever asked may have left: then nobody takes the answer.
+                let _ = answer(&up, ui, client, &asked).await;
+                Ended::Answered
+            }
+            Ok(None) => Ended::Lost(Code::Ok),
+            Err(status) => Ended::Lost(status.code()),
+        }
+    }
+}
+
+/// The page that an engine has, if it runs.
+fn page(engine: &EngineReport) -> Option<Url> {
+    let url = Url::parse(&engine.ui).ok()?;
+    (engine.running && url.scheme() == "http" && url.has_host()).then_some(url)
+}
+
+fn message(what: What) -> CarryUp {
+    CarryUp { what: Some(what) }
+}
+
+type Gone = mpsc::error::SendError<CarryUp>;
+
+async fn answer(
+    up: &mpsc::Sender<CarryUp>,
+    ui: &Url,
+    client: &reqwest::Client,
+    asked: &CarryDown,
+) -> Result<(), Gone> {
+    let Some(url) = target(ui, &asked.path) else {
+        return up.send(message(What::Failed("that is no path".to_owned()))).await;
+    };
+    let mut request = client.get(url);
+    for CarryHeader { name, value } in &asked.headers {
+        request = request.header(name, value);
+    }
+    let sent = tokio::time::timeout(ANSWER_LIMIT, request.send()).await;
+    let mut answered = match sent {
+        Ok(Ok(answered)) => answered,
+        Ok(Err(error)) => return failed(up, error).await,
+        Err(_) => {
+            return up
+                .send(message(What::Failed("it does not answer".to_owned())))
+                .await;
+        }
+    };
+    up.send(message(What::Head(head(&answered)))).await?;
+    loop {
+        match answered.chunk().await {
+            Ok(Some(chunk)) => {
+                for piece in chunk.chunks(PIECE) {
+                    up.send(message(What::Data(piece.to_vec()))).await?;
+                }
+            }
+            Ok(None) => return Ok(()),
+            Err(error) => return failed(up, error).await,
+        }
+    }
+}
+
+async fn failed(up: &mpsc::Sender<CarryUp>, error: reqwest::Error) -> Result<(), Gone> {
+    let error = error.without_url();
+    let why = mayfly_kit::error::chain(&error);
+    up.send(message(What::Failed(why))).await
+}
+
+fn head(answered: &reqwest::Response) -> CarryHead {
+    let headers = answered.headers().iter().filter_map(|(name, value)| {
+        Some(CarryHeader {
+            name: name.as_str().to_owned(),
+            value: value.to_str().ok()?.to_owned(),
+        })
+    });
+    CarryHead {
+        status: answered.status().as_u16().into(),
+        headers: headers.collect(),
+    }
+}
+
+/// A path at the engine's own address. Whatever it says, it stays there.
+fn target(ui: &Url, path: &str) -> Option<Url> {
+    if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let (path, query) = match path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path, None),
+    };
+    let mut url = ui.clone();
+    url.set_path(path);
+    url.set_query(query);
+    Some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_stays_at_the_engines_own_address() {
+        let ui = Url::parse("http://127.9.9.9:8080").unwrap();
+        for (path, to) in [
+            ("/", "http://127.9.9.9:8080/"),
+            ("/jobs/?a=b%20c&d=e", "http://127.9.9.9:8080/jobs/?a=b%20c&d=e"),
+            ("//evil.example/x", "http://127.9.9.9:8080//evil.example/x"),
+            ("/../x", "http://127.9.9.9:8080/x"),
+            ("/@evil.example", "http://127.9.9.9:8080/@evil.example"),
+            ("/x#y", "http://127.9.9.9:8080/x%23y"),
+        ] {
+            assert_eq!(target(&ui, path).unwrap().as_str(), to, "{path}");
+        }
+        for bad in ["", "x", "http://evil.example/", "/a b", "/a\r\nHost: x", "/é"] {
+            assert!(target(&ui, bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_engine_has_pages_while_it_runs() {
+        let report = |running, ui: &str| EngineReport {
+            running,
+            ui: ui.to_owned(),
+            ..EngineReport::default()
+        };
+        assert!(page(&report(true, "http://127.9.9.9:8080")).is_some());
+        for none in [
+            report(false, "http://127.9.9.9:8080"),
+            report(true, ""),
+            report(true, "file:///etc/passwd"),
+        ] {
+            assert!(page(&none).is_none(), "{none:?}");
+        }
+    }
+}

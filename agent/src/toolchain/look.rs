@@ -1,0 +1,105 @@
+//! What [`super::ensure`] would find, with nothing installed.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Error, Request, java, python, recall};
+
+/// One of Java, Python and Spark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// `python`, `spark` or `java`.
+    pub name: &'static str,
+    /// Whether it is there.
+    pub state: State,
+    /// Where it is, or what is wrong, for people.
+    pub detail: String,
+}
+
+/// Whether a part is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It is.
+    Found,
+    /// The first launch installs it.
+    Install,
+    /// Somebody has to install it.
+    Missing,
+}
+
+/// Looks at each part.
+pub async fn look(request: &Request) -> Vec<Part> {
+    // Programs are asked from a folder that is there; what is not installed has none yet.
+    let there = request.cache.is_dir();
+    let cache = if there {
+        request.cache.clone()
+    } else {
+        std::env::temp_dir()
+    };
+    let request = &Request {
+        cache,
+        ..request.clone()
+    };
+    let note = request.cache.join(format!("toolchain-{}.json", request.spark));
+    if let Some(known) = recall(&note) {
+        return vec![
+            found("python", &known.python),
+            found("spark", &known.spark_home),
+            found("java", &known.java),
+        ];
+    }
+    let python = python::find(request).await;
+    let spark = match &python {
+        Ok(python) => spark(request, python),
+        Err(_) => Part {
+            name: "spark",
+            state: State::Missing,
+            detail: "it is installed with Python, which is missing".to_owned(),
+        },
+    };
+    vec![of_python(python), spark, of_java(request).await]
+}
+
+fn found(name: &'static str, place: &Path) -> Part {
+    Part {
+        name,
+        state: State::Found,
+        detail: place.display().to_string(),
+    }
+}
+
+fn of_python(python: Result<python::Interpreter, Error>) -> Part {
+    match python {
+        Ok(python) => found("python", &python.program),
+        Err(error) => Part {
+            name: "python",
+            state: State::Missing,
+            detail: error.to_string(),
+        },
+    }
+}
+
+fn spark(request: &Request, python: &python::Interpreter) -> Part {
+    let place = python::place(request, python);
+    if place.join("complete").exists() {
+        return found("spark", &place);
+    }
+    Part {
+        name: "spark",
+        state: State::Install,
+        detail: format!("{} is installed at the first launch (some 400 MB)", request.spark),
+    }
+}
+
+async fn of_java(request: &Request) -> Part {
+    match java::find(request).await {
+        Some(java) => found("java", &java.program),
+        None => Part {
+            name: "java",
+            state: State::Install,
+            detail: "no Java 17 or 21; one is installed at the first launch (about 40 MB)".to_owned(),
+        },
+    }
+}

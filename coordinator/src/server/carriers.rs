@@ -1,0 +1,193 @@
+//! Streams on which the master of a run waits for requests to the pages of its engine.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use mayfly_proto::v1::carry_up::What;
+use mayfly_proto::v1::{CarryDown, CarryHead, CarryUp};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+/// Streams of a run that wait at one time.
+const WAITING_MAX: usize = 16;
+/// Requests of a run under way at one time, those that wait for a stream among them.
+const ASKED_MAX: usize = 64;
+/// How long a request waits for a stream: its master may be about to connect.
+const STREAM_LIMIT: Duration = Duration::from_secs(10);
+/// Until the head of an answer.
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
+/// Until the end of an answer.
+const WHOLE_LIMIT: Duration = Duration::from_secs(120);
+/// Largest answer, in bytes.
+const BODY_MAX: usize = 64 << 20;
+
+/// What a waiting node is sent.
+pub(crate) type Down = ReceiverStream<Result<CarryDown, Status>>;
+
+/// A stream that waits.
+#[derive(Debug)]
+struct Carrier {
+    down: mpsc::Sender<Result<CarryDown, Status>>,
+    up: Streaming<CarryUp>,
+}
+
+/// Those of a run.
+#[derive(Debug)]
+pub struct Carriers {
+    waiting: Mutex<VecDeque<Carrier>>,
+    more: Notify,
+    asked: Semaphore,
+}
+
+/// Why a page of an engine cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum CarryError {
+    /// Nobody waits for requests.
+    #[error("the master is not connected for this now: it may be about to start, or to end")]
+    Nobody,
+    /// Too many at once.
+    #[error("too many pages of this run are asked for at one time")]
+    Busy,
+    /// The node says why.
+    #[error("the page cannot be reached on its node: {0}")]
+    Failed(String),
+    /// It took too long.
+    #[error("the page did not answer in time")]
+    Slow,
+    /// The connection broke.
+    #[error("the connection to the node broke: {0}")]
+    Broken(String),
+}
+
+/// Its answer begins with this.
+pub(crate) struct Answered<B> {
+    /// Status and headers.
+    pub(crate) head: CarryHead,
+    /// What follows.
+    pub(crate) body: B,
+}
+
+impl Default for Carriers {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            more: Notify::new(),
+            asked: Semaphore::new(ASKED_MAX),
+        }
+    }
+}
+
+impl Carriers {
+    /// Holders only move values, so a poisoned lock still guards sound ones.
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Carrier>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a stream that waits; `None` when there are enough.
+    pub(crate) fn offer(&self, up: Streaming<CarryUp>) -> Option<Down> {
+        let (down, receiver) = mpsc::channel(1);
+        let mut waiting = self.waiting();
+        waiting.retain(|carrier| !carrier.down.is_closed());
+        if waiting.len() >= WAITING_MAX {
+            return None;
+        }
+        waiting.push_back(Carrier { down, up });
+        drop(waiting);
+        self.more.notify_one();
+        Some(ReceiverStream::new(receiver))
+    }
+
+    async fn take(&self) -> Carrier {
+        loop {
+            let found = self.waiting().pop_front();
+            match found {
+                Some(carrier) if !carrier.down.is_closed() => return carrier,
+                Some(_) => {}
+                None => self.more.notified().await,
+            }
+        }
+    }
+
+    /// Asks for a page.
+    ///
+    /// # Errors
+    /// Nobody answers, or the node says that it cannot.
+    pub(crate) async fn ask(
+        &self,
+        request: &CarryDown,
+    ) -> Result<Answered<impl Stream<Item = Result<Bytes, CarryError>> + Send + use<>>, CarryError> {
+        let _asking = self.asked.try_acquire().map_err(|_| CarryError::Busy)?;
+        let until = Instant::now() + STREAM_LIMIT;
+        let (head, up) = loop {
+            let Carrier { down, mut up } = timeout_at(until, self.take())
+                .await
+                .map_err(|_| CarryError::Nobody)?;
+            // One whose node has gone meanwhile is passed over, and one that breaks before it has answered: pages are only
+            // read, so that they may be asked for twice.
+            if down.send(Ok(request.clone())).await.is_err() {
+                continue;
+            }
+            drop(down);
+            match timeout(HEAD_LIMIT, head(&mut up)).await {
+                Err(_) => return Err(CarryError::Slow),
+                Ok(Ok(head)) => break (head, up),
+                Ok(Err(CarryError::Broken(_))) if Instant::now() < until => {}
+                Ok(Err(error)) => return Err(error),
+            }
+        };
+        Ok(Answered {
+            head,
+            body: body(up, Instant::now() + WHOLE_LIMIT),
+        })
+    }
+}
+
+async fn head(up: &mut Streaming<CarryUp>) -> Result<CarryHead, CarryError> {
+    match up
+        .message()
+        .await
+        .map_err(broken)?
+        .and_then(|message| message.what)
+    {
+        Some(What::Head(head)) => Ok(head),
+        Some(What::Failed(why)) => Err(CarryError::Failed(why)),
+        Some(What::Hello(_) | What::Data(_)) | None => {
+            Err(CarryError::Broken("it answered out of order".to_owned()))
+        }
+    }
+}
+
+fn broken(status: Status) -> CarryError {
+    CarryError::Broken(status.message().to_owned())
+}
+
+/// The pieces of a body; whoever drops this tells the node to stop.
+fn body(
+    up: Streaming<CarryUp>,
+    until: Instant,
+) -> impl Stream<Item = Result<Bytes, CarryError>> + Send + use<> {
+    futures::stream::try_unfold((up, 0usize), move |(mut up, mut size)| async move {
+        let message = timeout_at(until, up.message())
+            .await
+            .map_err(|_| CarryError::Slow)?;
+        match message.map_err(broken)?.and_then(|message| message.what) {
+            None => Ok(None),
+            Some(What::Data(data)) => {
+                size += data.len();
+                if size > BODY_MAX {
+                    return Err(CarryError::Broken("the page is too large".to_owned()));
+                }
+                Ok(Some((Bytes::from(data), (up, size))))
+            }
+            Some(What::Failed(why)) => Err(CarryError::Failed(why)),
+            Some(What::Hello(_) | What::Head(_)) => {
+                Err(CarryError::Broken("it answered out of order".to_owned()))
+            }
+        }
+    })
+}

@@ -1,0 +1,204 @@
+//! How long the same tasks would have taken on more or fewer cores.
+//!
+//! Tasks keep their durations and their order; they are dealt again to the cores, each to the one that is free first. Stages
+//! that ran at the same time are dealt together, those that followed each other one after the other. What the real run took
+//! longer than its own tasks dealt to its own cores (waiting for the scheduler, executors that came late) is taken to be a
+//! factor that stays the same. What is not known to it: tasks that share a resource which does not grow with the cores.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use crate::record::{Point, Scaling};
+
+/// Tasks that are kept; a log with more has no answer here.
+const SPANS_MAX: usize = 200_000;
+/// Numbers of cores that are answered for.
+const POINTS_MAX: u32 = 24;
+/// Largest factor by which the real run is believed to be slower than its tasks dealt again.
+const FACTOR_MAX: f64 = 4.0;
+
+/// One task that succeeded, in milliseconds of Unix time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) stage: u32,
+    pub(super) began_ms: i64,
+    pub(super) ended_ms: i64,
+}
+
+/// The tasks of a run.
+#[derive(Debug, Default)]
+pub(super) struct Spans {
+    spans: Vec<Span>,
+    too_many: bool,
+}
+
+impl Spans {
+    pub(super) fn add(&mut self, span: Span) {
+        if self.spans.len() < SPANS_MAX {
+            self.spans.push(span);
+        } else {
+            self.too_many = true;
+        }
+    }
+
+    pub(super) fn scaling(mut self, cores: u32) -> Option<Scaling> {
+        if self.too_many || self.spans.is_empty() || cores == 0 {
+            return None;
+        }
+        self.spans.sort_by_key(|span| span.began_ms);
+        let clusters: Vec<Cluster> = clusters(&self.spans)
+            .into_iter()
+            .map(|c| Cluster::of(c, cores))
+            .collect();
+        let at = |cores: u32| clusters.iter().map(|cluster| cluster.secs_on(cores)).sum();
+        Some(Scaling {
+            cores,
+            secs: clusters.iter().map(|cluster| cluster.secs).sum(),
+            points: asked(cores)
+                .map(|cores| Point {
+                    cores,
+                    secs: at(cores),
+                })
+                .collect(),
+        })
+    }
+}
+
+/// From one core to four times as many as there were, in even steps, and the number that there was.
+fn asked(cores: u32) -> impl Iterator<Item = u32> {
+    let most = cores.saturating_mul(4).max(4);
+    let step = most.div_ceil(POINTS_MAX);
+    let mut asked: Vec<u32> = (1..=most)
+        .filter(|n| n % step == 0 || *n == 1 || *n == cores || *n == most)
+        .collect();
+    asked.dedup();
+    asked.into_iter()
+}
+
+/// Stages that ran at the same time.
+struct Cluster {
+    durations_ms: Vec<u64>,
+    secs: f64,
+    factor: f64,
+}
+
+impl Cluster {
+    fn of(spans: Vec<Span>, cores: u32) -> Self {
+        let began = spans.iter().map(|span| span.began_ms).min().unwrap_or(0);
+        let ended = spans.iter().map(|span| span.ended_ms).max().unwrap_or(0);
+        let durations_ms: Vec<u64> = spans
+            .iter()
+            .map(|span| u64::try_from(span.ended_ms - span.began_ms).unwrap_or(0).max(1))
+            .collect();
+        let secs = seconds(u64::try_from(ended - began).unwrap_or(0).max(1));
+        let dealt = seconds(deal(&durations_ms, cores));
+        Self {
+            durations_ms,
+            secs,
+            factor: (secs / dealt).clamp(1.0, FACTOR_MAX),
+        }
+    }
+
+    fn secs_on(&self, cores: u32) -> f64 {
+        seconds(deal(&self.durations_ms, cores)) * self.factor
+    }
+}
+
+/// When the last task ends if each is begun, in order, by the core that is free first.
+fn deal(durations_ms: &[u64], cores: u32) -> u64 {
+    let cores = usize::try_from(cores)
+        .unwrap_or(1)
+        .clamp(1, durations_ms.len().max(1));
+    let mut free: BinaryHeap<Reverse<u64>> = std::iter::repeat_n(Reverse(0), cores).collect();
+    let mut last = 0;
+    for duration in durations_ms {
+        let Some(Reverse(at)) = free.pop() else { break };
+        last = last.max(at + duration);
+        free.push(Reverse(at + duration));
+    }
+    last
+}
+
+/// Tasks, by begin, of stages whose times overlap.
+fn clusters(spans: &[Span]) -> Vec<Vec<Span>> {
+    let mut stages: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
+    for span in spans {
+        let stage = stages.entry(span.stage).or_insert((span.began_ms, span.ended_ms));
+        *stage = (stage.0.min(span.began_ms), stage.1.max(span.ended_ms));
+    }
+    let mut times: Vec<(i64, i64, u32)> = stages.iter().map(|(id, (from, to))| (*from, *to, *id)).collect();
+    times.sort_unstable();
+    let (mut of, mut count, mut end) = (BTreeMap::new(), 0_usize, i64::MIN);
+    for (from, to, id) in times {
+        if from >= end && end != i64::MIN {
+            count += 1;
+        }
+        end = end.max(to);
+        of.insert(id, count);
+    }
+    let mut clusters = vec![Vec::new(); count + 1];
+    for span in spans {
+        let cluster = of.get(&span.stage).and_then(|n| clusters.get_mut(*n));
+        cluster
+            .into_iter()
+            .for_each(|cluster: &mut Vec<Span>| cluster.push(*span));
+    }
+    clusters.retain(|cluster| !cluster.is_empty());
+    clusters
+}
+
+fn seconds(ms: u64) -> f64 {
+    std::time::Duration::from_millis(ms).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spans(tasks: &[(u32, i64, i64)]) -> Spans {
+        let mut spans = Spans::default();
+        for (stage, began_ms, ended_ms) in tasks {
+            spans.add(Span {
+                stage: *stage,
+                began_ms: *began_ms,
+                ended_ms: *ended_ms,
+            });
+        }
+        spans
+    }
+
+    #[test]
+    fn even_tasks_take_half_as_long_on_twice_the_cores_until_each_has_one() {
+        let tasks: Vec<_> = (0..8).map(|n| (0, n / 2 * 1000, n / 2 * 1000 + 1000)).collect();
+        let scaling = spans(&tasks).scaling(2).unwrap();
+        let at = |cores| scaling.at(cores).unwrap();
+        assert_eq!((at(1), at(2), at(4), at(8)), (8.0, 4.0, 2.0, 1.0));
+        assert_eq!((scaling.secs, scaling.at(9)), (4.0, None));
+    }
+
+    #[test]
+    fn stages_that_follow_each_other_are_not_dealt_together() {
+        let scaling = spans(&[(0, 0, 1000), (1, 1000, 2000), (1, 1000, 2000)])
+            .scaling(2)
+            .unwrap();
+        assert_eq!((scaling.at(1), scaling.at(8)), (Some(3.0), Some(2.0)));
+        // At the same time they are.
+        let scaling = spans(&[(0, 0, 1000), (1, 500, 1500)]).scaling(2).unwrap();
+        assert_eq!(scaling.at(1), Some(3.0));
+    }
+
+    #[test]
+    fn what_the_run_lost_beside_its_tasks_stays_a_factor() {
+        let scaling = spans(&[(0, 0, 1000), (0, 2000, 3000)]).scaling(1).unwrap();
+        assert_eq!(
+            (scaling.secs, scaling.at(1), scaling.at(2)),
+            (3.0, Some(3.0), Some(1.5))
+        );
+    }
+
+    #[test]
+    fn without_tasks_or_cores_there_is_no_answer() {
+        assert_eq!(Spans::default().scaling(4), None);
+        assert_eq!(spans(&[(0, 0, 1)]).scaling(0), None);
+    }
+}

@@ -1,0 +1,98 @@
+"use strict";
+// Makes the page of a run live. Everything it shows was made, and made safe, by the coordinator.
+(() => {
+  const LINES_MAX = 2000;
+  const run = document.getElementById("run");
+  const log = document.getElementById("log");
+  const search = document.getElementById("log-search");
+  const follow = document.getElementById("log-follow");
+
+  const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (!Number.isNaN(at.getTime())) {
+      time.title = time.textContent;
+      time.textContent = local.format(at);
+    }
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      const field = search || document.getElementById("search");
+      if (field) {
+        event.preventDefault();
+        field.focus();
+        field.select();
+      }
+    } else if (event.key === "Escape" && typing) {
+      event.target.blur();
+    }
+  });
+
+  if (!run || !log) return;
+
+  const wanted = () => (search ? search.value.toLowerCase() : "");
+  const filter = (line, text) => { line.hidden = text !== "" && !line.textContent.toLowerCase().includes(text); };
+  const toEnd = () => { if (!follow || follow.checked) log.scrollTop = log.scrollHeight; };
+
+  if (search) {
+    search.addEventListener("input", () => {
+      const text = wanted();
+      for (const line of log.children) filter(line, text);
+      toEnd();
+    });
+  }
+  if (follow) {
+    follow.addEventListener("change", toEnd);
+    // Who scrolls back wants to read; who comes back to the end wants to follow.
+    log.addEventListener("scroll", () => {
+      follow.checked = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
+    }, { passive: true });
+  }
+  toEnd();
+
+  if (!run.dataset.live) return;
+
+  const dot = document.querySelector(".live-dot");
+  const add = (lines) => {
+    const text = wanted();
+    const some = document.createDocumentFragment();
+    for (const [node, line] of lines.slice(-LINES_MAX)) {
+      const item = document.createElement("span");
+      item.className = node ? "l" : "l told";
+      item.dataset.node = node;
+      item.textContent = line + "\n";
+      filter(item, text);
+      some.append(item);
+    }
+    const keep = !follow || follow.checked;
+    log.append(some);
+    while (log.childElementCount > LINES_MAX) log.firstElementChild.remove();
+    const empty = document.getElementById("log-empty");
+    if (empty) empty.remove();
+    if (keep) log.scrollTop = log.scrollHeight;
+  };
+
+  const address = `/runs/${encodeURIComponent(run.dataset.run)}`;
+  const events = new EventSource(`${address}/live?from=${run.dataset.next}`);
+  events.addEventListener("open", () => { if (dot) { dot.textContent = "live"; dot.classList.remove("lost"); } });
+  events.addEventListener("error", () => { if (dot) { dot.textContent = "not connected"; dot.classList.add("lost"); } });
+  events.addEventListener("lines", (event) => add(JSON.parse(event.data)));
+  events.addEventListener("parts", (event) => {
+    const news = JSON.parse(event.data);
+    document.title = news.title;
+    for (const [name, text] of Object.entries(news.parts)) {
+      const place = document.querySelector(`[data-part="${name}"]`);
+      if (place) place.innerHTML = text;
+    }
+    const link = document.getElementById("engine-link");
+    if (link) link.hidden = !news.engine;
+  });
+  events.addEventListener("end", () => {
+    events.close();
+    // What the store has of it says more now.
+    location.reload();
+  });
+  addEventListener("pagehide", () => events.close());
+})();

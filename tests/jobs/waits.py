@@ -1,0 +1,35 @@
+"""Work that waits: on a machine with few cores its tasks show how they divide among workers, as real ones do among machines."""
+
+import sys
+import time
+
+import cluster
+
+
+def waits(spark, secs):
+    """A stage with a task for each of these times."""
+    times = list(secs)
+
+    def wait(n):
+        time.sleep(times[n])
+        return n % 4, 1
+
+    return spark.sparkContext.parallelize(range(len(times)), len(times)).map(wait)
+
+
+kind, workers = sys.argv[1], int(sys.argv[2])
+spark = cluster.session(workers)
+# The first task on each executor starts Python there.
+cluster.on_each(spark, workers, lambda: None)
+match kind:
+    case "even":
+        waits(spark, [1.0] * 48).count()
+    case "skewed":
+        waits(spark, [12.0] + [1.0] * 36).count()
+    case "staged":
+        waits(spark, [0.5] * 40).groupByKey(8).map(lambda _: time.sleep(2)).count()
+        time.sleep(8)
+        waits(spark, [1.5] * 12).count()
+    case other:
+        sys.exit(f"waits.py does not know {other}")
+spark.stop()

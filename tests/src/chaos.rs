@@ -1,0 +1,212 @@
+//! Whole runs in which one thing goes wrong, and what is promised of each: nothing is left running, nothing finished is
+//! lost.
+//!
+//! * [`Case`]: what goes wrong. [`all`]: all cases of a seed, those that end a process at each [`Point`] first.
+//! * `scene`: what it takes for a run to come to each point; `stage`: the real programs; `judge`: the promises.
+
+mod aws;
+mod judge;
+mod local;
+mod rig;
+mod scene;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use mayfly_kit::crash::Point;
+
+pub use rig::Rig;
+pub use scene::{Act, Scene, Stage, scenes};
+
+/// On which side of a step the process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Just before it.
+    Before,
+    /// Just after it.
+    After,
+}
+
+impl Side {
+    /// As [`mayfly_kit::crash::AT`] has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+        }
+    }
+}
+
+/// A process of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// The coordinator that serves.
+    Coordinator,
+    /// The agent of this node.
+    Agent(&'static str),
+    /// What keeps a program of this node.
+    Keeper(&'static str),
+    /// The engine's daemon on this node.
+    Engine(&'static str),
+    /// The job itself.
+    Job,
+}
+
+/// What is done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blow {
+    /// SIGKILL.
+    Kill,
+    /// SIGSTOP, and SIGCONT after so long.
+    Freeze(Duration),
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// A process ends itself at a point.
+    Crash(Point, Side, Stage),
+    /// A process is killed, or stands still, so long after the run's record was made.
+    Blow(Whom, Blow, Duration),
+    /// The disk of one node is full.
+    FullDisk,
+    /// The job takes more memory than its cgroup has.
+    OutOfMemory,
+}
+
+/// One run in which something goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// What it is called on the command line.
+    pub name: String,
+    /// What goes wrong.
+    pub trouble: Trouble,
+    /// Whether the engine is the real Spark, or stands in for it.
+    pub spark: bool,
+}
+
+/// How a case went.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Which.
+    pub case: Case,
+    /// How the run ended; or which promise was broken.
+    pub result: Result<Seen, String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What was seen of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// How it ended; empty where there was no run.
+    pub outcome: String,
+    /// Its attempts.
+    pub attempts: u64,
+    /// Coordinators it took.
+    pub lives: u32,
+    /// From the end of the last command to the end of the last process.
+    pub gone: Duration,
+    /// What cannot be tried on this machine, and why.
+    pub skipped: Option<String>,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// All cases of this seed: each point on each side, `blows` random ones with a light job, `spark` with real Spark, and
+/// what a full disk and a small cgroup do.
+#[must_use]
+pub fn all(seed: u64, blows: u64, spark: u64) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for &point in Point::ALL {
+        for scene in scenes(point) {
+            for side in [Side::Before, Side::After] {
+                cases.push(Case {
+                    name: format!("{}/{}/{}", scene.stage.name(), point.name(), side.name()),
+                    trouble: Trouble::Crash(point, side, scene.stage),
+                    spark: false,
+                });
+            }
+        }
+    }
+    for (name, trouble) in [
+        ("full-disk", Trouble::FullDisk),
+        ("out-of-memory", Trouble::OutOfMemory),
+    ] {
+        cases.push(Case {
+            name: name.to_owned(),
+            trouble,
+            spark: false,
+        });
+    }
+    cases.extend((0..blows).map(|number| blow(seed, number, false)));
+    cases.extend((0..spark).map(|number| blow(seed, number, true)));
+    cases
+}
+
+fn blow(seed: u64, number: u64, spark: bool) -> Case {
+    let mut chance = Chance(seed ^ (number << 1 | u64::from(spark)));
+    let nodes = ["master-1", "worker-1"];
+    let node = nodes[chance.below(2)];
+    let whom = match chance.below(8) {
+        0..=1 => Whom::Coordinator,
+        2..=3 => Whom::Agent(node),
+        4 => Whom::Keeper(node),
+        5..=6 => Whom::Engine(node),
+        _ => Whom::Job,
+    };
+    let what = match chance.below(3) {
+        0..=1 => Blow::Kill,
+        _ => Blow::Freeze(Duration::from_millis(500 + chance.below(12_000) as u64)),
+    };
+    let reach = if spark { 25_000 } else { 3_500 };
+    let after = Duration::from_millis(chance.below(reach) as u64);
+    Case {
+        name: format!("{}/{seed}-{number}", if spark { "spark" } else { "blow" }),
+        trouble: Trouble::Blow(whom, what, after),
+        spark,
+    }
+}
+
+/// SplitMix64: the same cases from the same seed, for ever.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % n as u64).unwrap_or(0)
+    }
+}
+
+/// Runs a case. A rig that cannot go on says so as a broken promise does.
+#[must_use]
+pub fn run(rig: &Rig, case: &Case) -> Verdict {
+    let began = Instant::now();
+    let tried = AssertUnwindSafe(|| match &case.trouble {
+        Trouble::Crash(point, side, stage) => match stage {
+            Stage::Server | Stage::Command => local::crash(rig, *point, *side, *stage),
+            Stage::Aws | Stage::OnMaster => aws::crash(rig, *point, *side, *stage),
+        },
+        Trouble::Blow(whom, what, after) => local::blow(rig, *whom, *what, *after, case.spark),
+        Trouble::FullDisk => local::full_disk(rig),
+        Trouble::OutOfMemory => local::out_of_memory(rig),
+    });
+    let result = catch_unwind(tried).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.unwrap_or_else(|| (*panic.downcast_ref::<&str>().unwrap_or(&"a panic")).to_owned())
+    });
+    Verdict {
+        case: case.clone(),
+        result,
+        took: began.elapsed(),
+    }
+}
