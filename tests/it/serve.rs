@@ -222,6 +222,46 @@ async fn no_more_runs_are_taken_than_the_settings_allow() {
 }
 
 #[test]
+fn runs_are_read_through_their_coordinator() {
+    let _slot = slots::take();
+    let (server, ann, bob) = (Home::new(), Home::new(), Home::new());
+    let repo = Repo::of_jobs();
+    let serve = Serve::start_with(&server, &["--tls"]);
+    let job = Job::at_gate("read", &server, &repo, "ends.py").args(&["fine"]);
+    serve.launch(&ann, &job, &[]).wait(secs(180)).exited(0);
+    // The store is served on the coordinator's machine alone: what Bob has is its address, a token and whom to trust.
+    let read = |args: &[&str]| bob.start(&mut serve.command(&bob, args)).wait(secs(30));
+    let listed = read(&["list", "--json"]).exited(0).json();
+    let run = listed["runs"][0]["run"].as_str().expect("a run").to_owned();
+    assert_eq!(listed["runs"][0]["phase"], "closed", "{listed:#}");
+    assert_eq!(
+        read(&["status", &run, "--json"]).exited(0).json()["run"],
+        run.as_str()
+    );
+    assert_eq!(
+        read(&["receipt", "last", "--json"]).exited(0).json()["outcome"],
+        "succeeded"
+    );
+    let logs = read(&["logs", "read"]);
+    assert!(logs.exited(0).stdout.contains("the first line"), "{logs:#?}");
+    let out = bob.scratch("out");
+    read(&["results", "last", "--to", &out.display().to_string()]).exited(0);
+    assert_eq!(
+        std::fs::read_to_string(out.join("before.txt")).unwrap(),
+        "written before the end"
+    );
+    assert!(bob.runs().is_empty() && !bob.path().join("store").exists());
+
+    let mut stranger = serve.command(&bob, &["list"]);
+    let refused = bob
+        .start(stranger.env("MAYFLY_TOKEN", "somebody-elses-token"))
+        .wait(secs(30));
+    assert_ne!(refused.code, Some(0), "{refused:#?}");
+    assert!(!refused.stdout.contains(&run), "{refused:#?}");
+    serve.stop().exited(0);
+}
+
+#[test]
 fn runs_are_kept_in_any_store_and_read_from_anywhere() {
     let _slot = slots::take();
     let (bucket, server, ann) = (Home::new(), Home::new(), Home::new());

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -27,12 +27,42 @@ struct Shared {
 }
 
 impl Shared {
-    fn is_off(&self, pid: Option<i32>) -> bool {
-        pid.is_some_and(|pid| self.off.lock().unwrap().contains(&pid))
+    fn is_off(&self, client: &Client) -> bool {
+        let off = self.off.lock().unwrap();
+        !off.is_empty() && client.pid().is_some_and(|pid| off.contains(&pid))
     }
 
     fn ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
+    }
+}
+
+/// Who has connected.
+#[derive(Debug)]
+struct Client {
+    peer: Option<SocketAddr>,
+    pid: OnceLock<i32>,
+}
+
+impl Client {
+    fn new(stream: &TcpStream) -> Arc<Self> {
+        let client = Self {
+            peer: stream.peer_addr().ok(),
+            pid: OnceLock::new(),
+        };
+        client.pid();
+        Arc::new(client)
+    }
+
+    /// Its process. The kernel's table is read in pieces while others change it, so that a look may miss it: the next
+    /// one finds it.
+    fn pid(&self) -> Option<i32> {
+        if self.pid.get().is_none()
+            && let Some(pid) = self.peer.and_then(owner)
+        {
+            let _ = self.pid.set(pid);
+        }
+        self.pid.get().copied()
     }
 }
 
@@ -83,7 +113,7 @@ impl Drop for Cut {
 }
 
 fn carry(client: TcpStream, server: SocketAddr, shared: &Arc<Shared>) {
-    let pid = client.peer_addr().ok().and_then(owner);
+    let who = Client::new(&client);
     let Ok(server) = TcpStream::connect(server) else {
         return;
     };
@@ -91,12 +121,12 @@ fn carry(client: TcpStream, server: SocketAddr, shared: &Arc<Shared>) {
         return;
     };
     for (from, to) in [(client, server), (back_from, back_to)] {
-        let shared = Arc::clone(shared);
-        thread::spawn(move || one_way(from, to, pid, &shared));
+        let (who, shared) = (Arc::clone(&who), Arc::clone(shared));
+        thread::spawn(move || one_way(from, to, &who, &shared));
     }
 }
 
-fn one_way(mut from: TcpStream, mut to: TcpStream, pid: Option<i32>, shared: &Shared) {
+fn one_way(mut from: TcpStream, mut to: TcpStream, who: &Client, shared: &Shared) {
     let mut bytes = [0; 16 * 1024];
     from.set_read_timeout(Some(LOOK)).unwrap();
     while !shared.ended() {
@@ -106,12 +136,12 @@ fn one_way(mut from: TcpStream, mut to: TcpStream, pid: Option<i32>, shared: &Sh
             Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => continue,
             Err(_) => break,
         };
-        if !shared.is_off(pid) && to.write_all(&bytes[..read]).is_err() {
+        if !shared.is_off(who) && to.write_all(&bytes[..read]).is_err() {
             break;
         }
     }
     // That a process which is cut off hangs up is not heard either.
-    if !shared.is_off(pid) {
+    if !shared.is_off(who) {
         drop(to.shutdown(Shutdown::Write));
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{programs, wait};
+use crate::{light, programs, wait};
 use booter::Booter;
 use imds::Trouble;
 use moto::Moto;
@@ -64,7 +64,7 @@ impl Image {
     #[must_use]
     pub fn light() -> Self {
         let mut image = Self::agent();
-        let java = programs::repository().join("tests/light/bin/java");
+        let java = light::java();
         let toolchain = image.toolchain.as_object_mut().expect("a toolchain");
         toolchain.insert("java".into(), java.display().to_string().into());
         toolchain.insert("cds_archive".into(), Value::Null);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mayfly_proto::RunId;
 use tempfile::TempDir;
 
-use crate::{Ended, Job, Launch, Run, procs, programs, wait};
+use crate::{Ended, Job, Launch, Run, light, procs, programs, wait};
 
 /// Longest that a verb which runs nothing may take.
 const VERB_LIMIT: Duration = Duration::from_secs(60);
@@ -46,10 +46,18 @@ impl Home {
         }
     }
 
+    /// One whose nodes start in no time: Spark is a stand-in ([`light`]).
+    #[must_use]
+    pub fn light() -> Self {
+        let mut home = Self::new();
+        home.set_environment(&[("MAYFLY_CACHE", &light::cache().display().to_string())]);
+        home
+    }
+
     /// Sets more of the environment of its commands.
     pub fn set_environment(&mut self, environment: &[(&str, &str)]) {
         let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
-        self.environment = environment.iter().map(own).collect();
+        self.environment.extend(environment.iter().map(own));
     }
 
     fn root(&self) -> &Path {

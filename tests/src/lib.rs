@@ -28,6 +28,7 @@ mod home;
 pub mod http;
 mod job;
 mod launch;
+pub mod light;
 pub mod procs;
 pub mod programs;
 pub mod prometheus;

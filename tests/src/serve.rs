@@ -61,7 +61,12 @@ impl Serve {
         let mut command = home.command(args);
         command
             .env("MAYFLY_COORDINATOR", &self.url)
-            .env("MAYFLY_TOKEN", &self.token);
+            .env("MAYFLY_TOKEN", &self.token)
+            .envs(
+                self.fingerprint
+                    .as_ref()
+                    .map(|print| ("MAYFLY_FINGERPRINT", print)),
+            );
         command
     }
 

@@ -72,7 +72,16 @@ pub(crate) fn print(receipt: &Receipt, paint: Paint) -> Result<(), Failure> {
     let width = console::Term::stdout()
         .size_checked()
         .map_or(100, |(_, columns)| usize::from(columns));
-    receipt::render(receipt, width, paint)
+    receipt::render(&from_here(receipt), width, paint)
         .iter()
         .try_for_each(|line| out::line(line))
+}
+
+/// A folder of the store lies on the machine that made the receipt: elsewhere the store's own name of it is shown.
+fn from_here(receipt: &Receipt) -> Receipt {
+    let mut shown = receipt.clone();
+    if let Some(folder) = shown.results_folder.as_mut().filter(|folder| !folder.is_dir()) {
+        *folder = shown.results.clone().into();
+    }
+    shown
 }

@@ -38,16 +38,10 @@ struct World {
 }
 
 impl World {
-    fn begin(rig: &Rig, environment: &[(&str, &str)], light: bool, job: impl FnOnce(&Home) -> Job) -> Self {
-        let (mut server, mut person) = (Home::new(), Home::new());
-        let cache = rig.light().display().to_string();
-        let mut common = Vec::new();
-        if light {
-            common.push(("MAYFLY_CACHE", cache.as_str()));
-        }
-        person.set_environment(&common);
-        common.extend(environment);
-        server.set_environment(&common);
+    fn begin(environment: &[(&str, &str)], light: bool, job: impl FnOnce(&Home) -> Job) -> Self {
+        let home = if light { Home::light } else { Home::new };
+        let (mut server, person) = (home(), home());
+        server.set_environment(environment);
         let job = job(&server);
         let serve = Serve::start(&server);
         let launch = serve.launch(&person, &job, &[]);
@@ -133,7 +127,7 @@ pub(super) fn crash(rig: &Rig, point: Point, side: Side, stage: Stage) -> Seen {
 
 fn on_server(rig: &Rig, environment: &[(&str, &str)], act: Act, died: impl Fn() -> bool) -> Seen {
     let waits: &[&str] = if act == Act::None { &[] } else { &["waits"] };
-    let mut world = World::begin(rig, environment, true, |home| {
+    let mut world = World::begin(environment, true, |home| {
         rig.job(&home.gate(), WORKS, LARGE, waits)
     });
     let mut done = act == Act::None;
@@ -163,9 +157,8 @@ fn on_server(rig: &Rig, environment: &[(&str, &str)], act: Act, died: impl Fn() 
 }
 
 fn in_command(rig: &Rig, environment: &[(&str, &str)], act: Act) -> Seen {
-    let mut home = Home::new();
-    let cache = rig.light().display().to_string();
-    home.set_environment(&[&[("MAYFLY_CACHE", cache.as_str())], environment].concat());
+    let mut home = Home::light();
+    home.set_environment(environment);
     let waits: &[&str] = if act == Act::None { &[] } else { &["waits"] };
     let job = rig
         .job(&home.gate(), WORKS, 0, waits)
@@ -208,7 +201,7 @@ fn in_command(rig: &Rig, environment: &[(&str, &str)], act: Act) -> Seen {
 }
 
 pub(super) fn blow(rig: &Rig, whom: Whom, what: Blow, after: Duration, spark: bool) -> Seen {
-    let mut world = World::begin(rig, &[], !spark, |home| rig.job(&home.gate(), 4 * WORKS, 0, &[]));
+    let mut world = World::begin(&[], !spark, |home| rig.job(&home.gate(), 4 * WORKS, 0, &[]));
     let (mut since, mut hit, mut thaw): (Option<Instant>, bool, Option<(i32, Instant)>) = (None, false, None);
     world.until_ended(|world| {
         let Some(run) = world.run() else { return };
@@ -269,7 +262,7 @@ fn find(world: &World, run: &RunId, whom: Whom) -> Option<i32> {
 /// The disk that holds the folders of all nodes is full before the job has written what it has.
 pub(super) fn full_disk(rig: &Rig) -> Seen {
     let mounted = Disk::default();
-    let mut world = World::begin(rig, &[], true, |home| {
+    let mut world = World::begin(&[], true, |home| {
         mounted.mount(&home.path().join("nodes"));
         rig.job(&home.gate(), WORKS, 64, &[])
     });
@@ -339,7 +332,7 @@ pub(super) fn out_of_memory(rig: &Rig) -> Seen {
             ..Seen::default()
         };
     }
-    let mut world = World::begin(rig, &[], true, |home| {
+    let mut world = World::begin(&[], true, |home| {
         rig.job(&home.gate(), WORKS, 0, &["eats", "waits"])
     });
     let mut moved = false;

@@ -1,14 +1,8 @@
-//! What all cases share: the code that is launched, and a stand-in for Spark.
+//! What all cases share: the code that is launched.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::path::Path;
 
-use mayfly_agent::toolchain::default_cache;
-use serde_json::Value;
-use tempfile::TempDir;
-
-use crate::{Job, Repo, programs};
+use crate::{Job, Repo, light};
 
 /// Small files that the job writes.
 pub(super) const SMALL: usize = 3;
@@ -19,7 +13,6 @@ pub(super) const RETRIES: u64 = 3;
 #[derive(Debug)]
 pub struct Rig {
     pub(super) repo: Repo,
-    cache: TempDir,
 }
 
 impl Default for Rig {
@@ -35,29 +28,10 @@ impl Rig {
     /// It cannot be made.
     #[must_use]
     pub fn new() -> Self {
-        let toolchain = programs::toolchain();
-        let cache = tempfile::Builder::new()
-            .prefix("mayfly-light-")
-            .tempdir()
-            .unwrap();
-        let version = toolchain["spark_version"].as_str().expect("a version of Spark");
-        let note = format!("toolchain-{version}.json");
-        let found = fs::read(default_cache().join(&note)).expect("the note of what is installed");
-        let mut found: Value = serde_json::from_slice(&found).unwrap();
-        let java = programs::repository().join("tests/light/bin/java");
-        found["java_modified_secs"] = modified_secs(&java).into();
-        found["toolchain"]["java"] = java.display().to_string().into();
-        found["toolchain"]["cds_archive"] = Value::Null;
-        fs::write(cache.path().join(&note), found.to_string()).unwrap();
+        light::cache();
         Self {
             repo: Repo::of_jobs(),
-            cache,
         }
-    }
-
-    /// Where programs find the stand-in in place of Spark.
-    pub(super) fn light(&self) -> PathBuf {
-        self.cache.path().to_owned()
     }
 
     /// The job, which meets the test at this gate: it works for so long, writes a file of so many MB, and does what else it
@@ -70,9 +44,4 @@ impl Rig {
             .set("limits.retries", RETRIES)
             .args(&args)
     }
-}
-
-fn modified_secs(path: &Path) -> u64 {
-    let modified = path.metadata().and_then(|found| found.modified()).unwrap();
-    modified.duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
