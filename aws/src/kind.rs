@@ -96,9 +96,11 @@ impl Kind {
             | "DeleteConflictException"
             | "ResourceContention"
             | "ResourceContentionFault" => Self::InUse,
-            "NoSuchEntity" | "NoSuchEntityException" | "NoSuchBucket" | "NoSuchResourceException" => {
-                Self::NotFound
-            }
+            "NoSuchEntity"
+            | "NoSuchEntityException"
+            | "NoSuchBucket"
+            | "NoSuchResourceException"
+            | "ParameterNotFound" => Self::NotFound,
             "RequestLimitExceeded"
             | "Throttling"
             | "ThrottlingException"

@@ -17,6 +17,7 @@ pub mod error;
 pub mod fleet;
 mod kind;
 pub mod network;
+pub mod secrets;
 pub mod tags;
 
 pub use account::{Account, Place};

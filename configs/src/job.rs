@@ -262,6 +262,11 @@ pub enum Secret {
     File(String),
     /// A key of Consul's KV, below the prefix.
     Consul(String),
+    /// The name or ARN of a parameter of AWS Systems Manager's Parameter Store.
+    Ssm(String),
+    /// The name or ARN of a secret of AWS Secrets Manager; its current version is meant.
+    #[serde(rename = "secretsmanager")]
+    SecretsManager(String),
 }
 
 /// One kind of node. Cores and memory size the nodes on this machine, instance types those on AWS.

@@ -64,7 +64,7 @@ pub(crate) static STEP: Table = Table(&[("", &["name", "entry", "class", "args",
 pub(crate) static INPUT: Table = Table(&[("", &["from", "to"])]);
 
 /// The keys of a secret.
-pub(crate) static SECRET: Table = Table(&[("", &["env", "file", "consul"])]);
+pub(crate) static SECRET: Table = Table(&[("", &["env", "file", "consul", "ssm", "secretsmanager"])]);
 
 /// The keys of an engine.
 pub(crate) static ENGINE: Table = Table(&[

@@ -18,7 +18,7 @@
 //! * [`placed`]: the coordinator of a run on the fleet's own master, and whoever follows it from elsewhere.
 //! * `control`: the server of a team on a machine of its own in AWS, which goes on when that machine is replaced.
 //! * [`account`]: what a run adds up to; [`why`]: the cause of a run's end; [`spark`]: Spark's own numbers of it.
-//! * [`notify`]: webhooks.
+//! * Webhooks: [`notify`].
 //! * [`embedded`]: all of it inside one command. [`home`]: the folder `.mayfly`.
 
 pub mod account;

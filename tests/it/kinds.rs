@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mayfly_tests::ec2::{Ec2, Image};
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Home, Job, Repo, Run, slots};
+use mayfly_tests::{Consul, Home, Job, Repo, Run, slots};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -231,16 +232,37 @@ fn holding(folder: &Path, text: &str) -> Vec<PathBuf> {
 fn a_secret_is_nowhere_but_in_the_job() {
     let _slot = slots::take();
     let (mut home, repo) = (Home::new(), Repo::of_jobs());
-    // In halves, so that this file does not hold them either.
-    let canaries = [
-        ["canary-in-", "the-environment-7d1"].concat(),
-        ["canary-in-", "a-file-93f"].concat(),
-    ];
-    home.set_environment(&[("CANARY", &canaries[0])]);
+    let consul = Consul::dev();
+    let aws = Ec2::start(Image::none(), &json!({}));
     let outside = tempfile::tempdir().unwrap();
     let file = outside.path().join("secret");
-    fs::write(&file, format!("{}\n", canaries[1])).unwrap();
-    let secrets = json!({ "OF_ENV": { "env": "CANARY" }, "OF_FILE": { "file": file } });
+    // In halves, so that this file does not hold them either.
+    let canary = |name: &str| ["canary-of-", name, "-7d1"].concat();
+    home.set_environment(&[
+        ("CANARY", &canary("OF_ENV")),
+        ("CONSUL_HTTP_ADDR", &consul.url()),
+        ("AWS_ENDPOINT_URL", &aws.url()),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+    ]);
+    fs::write(&file, format!("{}\n", canary("OF_FILE"))).unwrap();
+    consul.http("PUT", "/v1/kv/mayfly/secret", &canary("OF_CONSUL"));
+    let parameter = json!({ "Name": "/team/key", "Type": "SecureString", "Value": canary("OF_SSM") });
+    aws.json("ssm", "AmazonSSM.PutParameter", &parameter);
+    let secret = json!({ "Name": "team/key", "SecretString": canary("OF_SECRETSMANAGER") });
+    aws.json("secretsmanager", "secretsmanager.CreateSecret", &secret);
+    let secrets = json!({
+        "OF_ENV": { "env": "CANARY" },
+        "OF_FILE": { "file": file },
+        "OF_CONSUL": { "consul": "secret" },
+        "OF_SSM": { "ssm": "/team/key" },
+        "OF_SECRETSMANAGER": { "secretsmanager": "team/key" },
+    });
+    let names: Vec<&String> = secrets.as_object().unwrap().keys().collect();
     for engine in ["single", "spark"] {
         let job = Job::at_gate("hushed", &home, &repo, "tell_secrets.py")
             .set("engine", engine)
@@ -256,16 +278,14 @@ fn a_secret_is_nowhere_but_in_the_job() {
         for process in fs::read_dir("/proc").unwrap().flatten() {
             let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
             let words = String::from_utf8_lossy(&words).into_owned();
-            assert!(
-                canaries.iter().all(|canary| !words.contains(canary)),
-                "in a process list: {words}"
-            );
+            assert!(!words.contains("canary-of-"), "in a process list: {words}");
         }
         home.tell("go");
         let ended = launch.wait(secs(120));
         ended.exited(0);
         run.assert_closed("succeeded");
-        for (name, canary) in ["OF_ENV", "OF_FILE"].into_iter().zip(&canaries) {
+        for name in &names {
+            let canary = &canary(name);
             assert_eq!(
                 text(&run, name),
                 format!("{:x}", Sha256::digest(canary)),
@@ -273,20 +293,17 @@ fn a_secret_is_nowhere_but_in_the_job() {
             );
             assert_eq!(
                 holding(&home.path(), canary),
-                [PathBuf::new(); 0],
+                Vec::<PathBuf>::new(),
                 "{name} with {engine}"
             );
             assert!(
                 !ended.stdout.contains(canary) && !ended.stderr.contains(canary),
                 "{name} was printed"
             );
-            assert!(!run.output(&[]).contains(canary));
+            let output = run.output(&[]);
+            assert!(!output.contains(canary));
+            assert!(output.contains(&format!("{name} is [redacted]")), "{output}");
         }
-        assert!(
-            run.output(&[]).contains("OF_FILE is [redacted]"),
-            "{}",
-            run.output(&[])
-        );
         for word in ["told", "go"] {
             fs::remove_file(home.gate().join(word)).unwrap();
         }
@@ -297,8 +314,23 @@ fn a_secret_is_nowhere_but_in_the_job() {
 fn a_secret_that_is_missing_or_short_launches_nothing() {
     let (mut home, repo) = (Home::new(), Repo::of_jobs());
     home.set_environment(&[("SHORT", "x")]);
-    for (from, says) in [("NOT_SET_ANYWHERE", "is not set"), ("SHORT", "has 1 characters")] {
-        let job = single("hushed", &repo, "step.sh").set("secrets", json!({ "TOKEN": { "env": from } }));
+    let aws = Ec2::start(Image::none(), &json!({}));
+    home.set_environment(&[
+        ("AWS_ENDPOINT_URL", &aws.url()),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+    ]);
+    for (kind, from, says) in [
+        ("env", "NOT_SET_ANYWHERE", "is not set"),
+        ("env", "SHORT", "has 1 characters"),
+        ("ssm", "/team/none", "AWS has no \"/team/none\" in us-east-1"),
+        ("secretsmanager", "none", "AWS has no \"none\" in us-east-1"),
+    ] {
+        let job = single("hushed", &repo, "step.sh").set("secrets", json!({ "TOKEN": { kind: from } }));
         home.launch(&job).wait(secs(60)).exited(2).said(says);
     }
     home.assert_no_run();

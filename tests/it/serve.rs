@@ -233,13 +233,13 @@ fn runs_are_read_through_their_coordinator() {
     let read = |args: &[&str]| bob.start(&mut serve.command(&bob, args)).wait(secs(30));
     let listed = read(&["list", "--json"]).exited(0).json();
     let run = listed["runs"][0]["run"].as_str().expect("a run").to_owned();
-    assert_eq!(listed["runs"][0]["phase"], "closed", "{listed:#}");
+    assert_eq!(listed["runs"][0]["ended"]["outcome"], "succeeded", "{listed:#}");
     assert_eq!(
         read(&["status", &run, "--json"]).exited(0).json()["run"],
         run.as_str()
     );
     assert_eq!(
-        read(&["receipt", "last", "--json"]).exited(0).json()["outcome"],
+        read(&["receipt", "last", "--json"]).exited(0).json()["ended"]["outcome"],
         "succeeded"
     );
     let logs = read(&["logs", "read"]);

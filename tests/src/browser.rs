@@ -108,7 +108,7 @@ impl Browser {
             "browserName": "chrome",
             "goog:chromeOptions": {"binary": folder().join("chromium"), "args": flags},
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
-            "timeouts": {"pageLoad": LIMIT.as_millis() as u64, "script": 20_000},
+            "timeouts": {"pageLoad": u64::try_from(LIMIT.as_millis()).unwrap(), "script": 20_000},
         }}});
         let made = self.call("POST", "/session", &wanted);
         made["sessionId"]

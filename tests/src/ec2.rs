@@ -144,6 +144,14 @@ impl Ec2 {
         moto::try_aws(self.moto.address(), service, action, params)
     }
 
+    /// Calls a service of AWS that speaks JSON, by its target such as `AmazonSSM.PutParameter`.
+    ///
+    /// # Panics
+    /// It is refused.
+    pub fn json(&self, service: &str, target: &str, body: &Value) {
+        moto::aws_json(self.moto.address(), service, target, body);
+    }
+
     /// An object of S3, by bucket and key; `None` where there is none.
     ///
     /// # Panics

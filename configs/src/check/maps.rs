@@ -117,7 +117,8 @@ pub(super) fn secrets(
 }
 
 fn secret(sink: &mut Sink, field: &Field<'_>, entry: &Entry) -> Option<Secret> {
-    let help = "say where it comes from: `{env: NAME}`, `{file: path}` or `{consul: key}`";
+    let help = "say where it comes from: `{env: NAME}`, `{file: path}`, `{consul: key}`, `{ssm: name}` or \
+                `{secretsmanager: name}`";
     let Value::Map(entries) = &entry.node.value else {
         // Whoever wrote the secret itself here shall not see it again.
         let problem = Problem::new(format!("has {} without where it comes from", quote(&entry.key)));
@@ -125,10 +126,12 @@ fn secret(sink: &mut Sink, field: &Field<'_>, entry: &Entry) -> Option<Secret> {
         return None;
     };
     let section = Section::open(sink, &SECRET, field.job, "", entries);
-    let kinds: [(&str, fn(String) -> Secret); 3] = [
-        ("env", Secret::Env),
+    let kinds = [
+        ("env", Secret::Env as fn(String) -> Secret),
         ("file", Secret::File),
         ("consul", Secret::Consul),
+        ("ssm", Secret::Ssm),
+        ("secretsmanager", Secret::SecretsManager),
     ];
     let given: Vec<_> = kinds
         .into_iter()

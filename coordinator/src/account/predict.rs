@@ -58,7 +58,7 @@ pub(super) fn one(parts: &Parts, workers: u32) -> Option<Prediction> {
     reason = "checked above"
 )]
 fn whole(cores: f64) -> Option<u32> {
-    (cores >= 0.5 && cores < 1e6).then(|| cores.round() as u32)
+    (0.5..1e6).contains(&cores).then(|| cores.round() as u32)
 }
 
 #[expect(

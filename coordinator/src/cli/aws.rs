@@ -18,6 +18,20 @@ pub(crate) struct AwsArgs {
     endpoint: Option<String>,
 }
 
+/// The account that AWS's own tools would use here.
+///
+/// # Errors
+/// No region is configured.
+pub(crate) async fn of_environment() -> Result<Account, Failure> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let args = AwsArgs {
+        region: variable("AWS_REGION"),
+        profile: variable("AWS_PROFILE"),
+        endpoint: variable("AWS_ENDPOINT_URL"),
+    };
+    args.open().await
+}
+
 impl AwsArgs {
     /// The URL of all services, where they are not AWS's own.
     pub(crate) fn endpoint(&self) -> Option<&str> {

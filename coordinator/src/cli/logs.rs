@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
+use clap::ValueEnum as _;
 use mayfly_kit::store::Store;
 use mayfly_proto::{Attempt, NodeId, RunId};
 use serde_json::json;
@@ -12,7 +13,7 @@ use super::args::RunArg;
 use super::failure::Failure;
 use super::{out, plain, runs};
 use crate::logs::stored::{self, Chunk, ChunkError};
-use crate::record::SCHEMA;
+use crate::record::{RunRecord, SCHEMA};
 
 /// Time between two looks with `--follow`.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -51,7 +52,7 @@ enum Stream {
     /// The job's own.
     #[default]
     Job,
-    /// That of Spark's Master and Workers.
+    /// That of the engine: Spark's Master and Workers, Dask's scheduler, …
     Engine,
     /// The agent's.
     Agent,
@@ -80,17 +81,8 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         let record = runs::record(&open.store, &id).await?;
         // Asked before the chunks are: what was written before the end is then seen for sure.
         let closed = record.is_closed();
-        let attempt = flags
-            .attempt
-            .map_or(Ok(record.attempt), Attempt::try_from)
-            .map_err(Failure::usage)?;
-        let printer = Printer {
-            store: &open.store,
-            run: &id,
-            attempt,
-            flags,
-        };
-        let chunks = printer.chunks().await?;
+        let printer = Printer::of(&open.store, &record, flags)?;
+        let chunks = printer.chunks(flags.stream).await?;
         if let Some(lines) = tail.take() {
             printer.tail(&chunks, lines).await?;
             shown.extend(chunks.into_iter().map(|chunk| chunk.key));
@@ -107,12 +99,34 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         tokio::time::sleep(PERIOD).await;
     }
     if shown.is_empty() {
-        out::note(&format!(
-            "no {} output of {id} is in the store",
-            flags.stream.name()
-        ));
+        out::note(&nothing(&open.store, &id, flags).await?);
     }
     Ok(0)
+}
+
+/// Says that there is nothing, and what there is instead.
+async fn nothing(store: &Store, id: &RunId, flags: &Flags) -> Result<String, Failure> {
+    let record = runs::record(store, id).await?;
+    let printer = Printer::of(store, &record, flags)?;
+    let mut there = Vec::new();
+    for stream in Stream::value_variants()
+        .iter()
+        .filter(|one| **one != flags.stream)
+    {
+        if !printer.chunks(*stream).await?.is_empty() {
+            there.push(format!("--stream {}", stream.name()));
+        }
+    }
+    let whose = flags
+        .node
+        .as_ref()
+        .map_or_else(|| id.to_string(), |node| format!("{node} in {id}"));
+    let nothing = format!("no {} output of {whose} is in the store", flags.stream.name());
+    Ok(if there.is_empty() {
+        nothing
+    } else {
+        format!("{nothing}; there is some with {}", there.join(" and with "))
+    })
 }
 
 struct Printer<'a> {
@@ -122,11 +136,23 @@ struct Printer<'a> {
     flags: &'a Flags,
 }
 
-impl Printer<'_> {
-    async fn chunks(&self) -> Result<Vec<Chunk>, Failure> {
+impl<'a> Printer<'a> {
+    fn of(store: &'a Store, record: &'a RunRecord, flags: &'a Flags) -> Result<Self, Failure> {
+        let attempt = flags
+            .attempt
+            .map_or(Ok(record.attempt), Attempt::try_from)
+            .map_err(Failure::usage)?;
+        Ok(Self {
+            store,
+            run: &record.run,
+            attempt,
+            flags,
+        })
+    }
+
+    async fn chunks(&self, stream: Stream) -> Result<Vec<Chunk>, Failure> {
         let node = self.flags.node.as_ref().map(NodeId::as_str);
-        let stream = self.flags.stream.name();
-        Ok(stored::of_stream(self.store, self.run, self.attempt, stream, node).await?)
+        Ok(stored::of_stream(self.store, self.run, self.attempt, stream.name(), node).await?)
     }
 
     /// One chunk at a time: a log may be larger than memory.

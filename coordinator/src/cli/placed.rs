@@ -10,7 +10,7 @@ use mayfly_kit::consul::ConsulSettings;
 use mayfly_proto::RunId;
 use tokio::net::TcpListener;
 
-use super::aws::AwsArgs;
+use super::aws::{self, AwsArgs};
 use super::failure::Failure;
 use super::{notify, signals, storage};
 use crate::authority::Authority;
@@ -97,20 +97,10 @@ async fn store_of(account: &Account, name: &str) -> Result<String, Failure> {
 /// # Errors
 /// There are no credentials, or another command on this machine follows it already.
 pub(super) async fn follow(home: &Path, store: OpenStore, run: &RunId) -> Result<Embedded, Failure> {
-    let variable = |name| {
-        std::env::var(name)
-            .ok()
-            .filter(|value: &String| !value.is_empty())
-    };
-    let endpoint = variable("AWS_ENDPOINT_URL");
-    let place = mayfly_aws::Place {
-        region: variable("AWS_REGION"),
-        profile: variable("AWS_PROFILE"),
-        endpoint: endpoint.clone(),
-    };
-    let account = Account::open(&place).await;
+    let account = aws::of_environment().await?;
+    let endpoint = account.endpoint();
     let site = AwsSite {
-        account: account.map_err(|error| Failure::usage(error.to_string()))?,
+        account,
         network: Network::Named(String::new()),
         image: None,
         key_pair: None,

@@ -164,7 +164,7 @@ async fn say(here: &Whereabouts, store: &Store, network: &str) {
         sleep(waits.next().unwrap_or(SAY_AGAIN.cap)).await;
     }
     tracing::info!(url = here.url, public = here.public_url, "serving");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn store_config(told: &Told) -> anyhow::Result<StoreConfig> {

@@ -64,7 +64,6 @@ impl Notifier {
 }
 
 /// The notifier of a run and the future that posts what it takes, until the notifier is gone.
-#[must_use]
 pub fn of(notify: &Notify, job: &[Webhook]) -> (Notifier, impl Future<Output = ()> + Send + 'static) {
     let always = notify.always.iter().map(|hook| Target {
         hook: hook.clone(),

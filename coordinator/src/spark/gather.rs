@@ -23,7 +23,7 @@ const LOG_MAX: u64 = 512 << 20;
 pub async fn summary(store: &Store, run: &RunId, attempt: Attempt) -> Result<Option<Summary>, StoreError> {
     let prefix = layout::events(run, attempt);
     let mut logs = store.list_all(&prefix, LOGS_MAX).await?;
-    logs.sort_by(|a, b| order(&a.key).cmp(&order(&b.key)));
+    logs.sort_by_cached_key(|log| order(&log.key));
     let mut fold = Fold::default();
     let mut any = false;
     for log in logs {

@@ -126,12 +126,11 @@ mod tests {
             from,
             to,
         };
-        let drawn =
-            timeline(&[bar("forming", 0.0, 5.0), bar("working", 5.0, 20.0)], |at| n(at)).into_string();
+        let drawn = timeline(&[bar("forming", 0.0, 5.0), bar("working", 5.0, 20.0)], n).into_string();
         assert!(drawn.contains(r#"x="25%" y="0" width="75%""#), "{drawn}");
         assert!(drawn.contains("&lt;b&gt;") && !drawn.contains("<b>"), "{drawn}");
         assert_eq!(drawn.matches("text class=\"tick\"").count(), 4, "{drawn}");
-        timeline(&[], |at| n(at));
+        timeline(&[], n);
     }
 
     #[test]

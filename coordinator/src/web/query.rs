@@ -19,7 +19,7 @@ impl Query {
     }
 
     /// A number that is counted from 1 for people, from 0.
-    pub(super) fn from_zero(&self, name: &str) -> Option<usize> {
+    pub(super) fn index(&self, name: &str) -> Option<usize> {
         self.get(name)
             .parse::<usize>()
             .ok()
@@ -35,6 +35,6 @@ mod tests {
     fn what_is_not_there_is_empty() {
         let query = Query::read(b"q=a+b%26&page=3&page=4&x");
         assert_eq!((query.get("q"), query.get("x"), query.get("y")), ("a b&", "", ""));
-        assert_eq!((query.from_zero("page"), query.from_zero("q")), (Some(2), None));
+        assert_eq!((query.index("page"), query.index("q")), (Some(2), None));
     }
 }

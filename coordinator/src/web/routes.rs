@@ -204,7 +204,7 @@ async fn of_list(State(web): Here, uri: Uri) -> Answer {
     let wanted = index::Wanted {
         text: query.get("q").to_owned(),
         class: query.get("outcome").to_owned(),
-        page: query.from_zero("page").unwrap_or(0),
+        page: query.index("page").unwrap_or(0),
     };
     let now = Timestamp::now().as_millisecond();
     let (rows, broken) = web.0.index.rows(web.0.server.store(), now).await?;
@@ -375,7 +375,7 @@ async fn of_results(State(web): Here, Path(id): Path<String>, uri: Uri) -> Answe
     Ok(page(results::page(
         &id,
         &commit,
-        query(&uri).from_zero("page").unwrap_or(0),
+        query(&uri).index("page").unwrap_or(0),
     )))
 }
 

@@ -53,7 +53,7 @@ async fn agree(store: &Store, seed: u64) {
                 let told = model.put(key.to_owned(), Rc::clone(&bytes), If::Absent);
                 match (told, store.put_new(key, text).await.unwrap()) {
                     (Res::Stored(version), Created::Yes(etag)) => {
-                        same_version(&mut versions, version, &etag, &at)
+                        same_version(&mut versions, version, &etag, &at);
                     }
                     (Res::Refused, Created::Exists) => {}
                     // Our client looks, and finds its own.
@@ -69,7 +69,7 @@ async fn agree(store: &Store, seed: u64) {
                 let told = model.put(key.to_owned(), Rc::clone(&bytes), If::Match(*version));
                 match (told, store.replace(key, text, etag).await.unwrap()) {
                     (Res::Stored(version), Replaced::Yes(etag)) => {
-                        same_version(&mut versions, version, &etag, &at)
+                        same_version(&mut versions, version, &etag, &at);
                     }
                     (Res::Refused, Replaced::Conflict) => {}
                     (Res::Refused, Replaced::Yes(_)) => assert_eq!(there, Some(bytes), "{at}"),

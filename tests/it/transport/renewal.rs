@@ -146,7 +146,7 @@ impl Rig {
         tasks.spawn(async move {
             grpc::serve(serving, gate, axum::Router::new(), stopping)
                 .await
-                .unwrap()
+                .unwrap();
         });
         tasks.spawn(async move { tls.keep_current().await });
         let (run, _) = server.launch(launch()).await.unwrap();

@@ -22,14 +22,15 @@ pub fn plant(bug: Option<usize>) {
 /// Whether that one is planted, or another row of it.
 #[must_use]
 pub fn is(bug: usize) -> bool {
-    let same = |planted: usize| planted == bug || BUGS[planted].name == BUGS[bug].name;
-    PLANTED.get().is_some_and(same)
+    let name = |number: usize| BUGS.get(number).map(|bug| bug.name);
+    PLANTED.get().is_some_and(|planted| name(planted) == name(bug))
 }
 
 /// The numbers of all of them, once each.
 pub fn all() -> impl Iterator<Item = usize> {
     let first = |name: &str| BUGS.iter().position(|bug| bug.name == name);
-    (0..BUGS.len()).filter(move |&number| first(BUGS[number].name) == Some(number))
+    let numbered = BUGS.iter().enumerate();
+    numbered.filter_map(move |(number, bug)| (first(bug.name) == Some(number)).then_some(number))
 }
 
 /// Whether a bug of this name is planted in what carries out the decisions of the pure code.

@@ -21,13 +21,13 @@ fn text(path: &str) -> String {
 
 /// All Rust files below a folder.
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
-    for entry in fs::read_dir(folder).unwrap().flatten() {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
             sources(&path, found);
         } else if path.extension().is_some_and(|ext| ext == "rs") {
             let name = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
-            found.push((name, fs::read_to_string(&path).unwrap()));
+            found.push((name, text(&path.display().to_string())));
         }
     }
 }

@@ -158,6 +158,24 @@ pub(super) fn try_aws(at: SocketAddr, service: &str, action: &str, params: &[(&s
     (page.status, page.body)
 }
 
+/// A call of a service that speaks JSON, by the target that names it. It is not signed: nobody here checks.
+pub(super) fn aws_json(at: SocketAddr, service: &str, target: &str, body: &Value) {
+    let credential = credential(service);
+    let request = Request {
+        method: "POST",
+        path: "/",
+        headers: &[
+            ("Authorization", &credential),
+            ("Content-Type", "application/x-amz-json-1.1"),
+            ("X-Amz-Target", target),
+        ],
+        body: &body.to_string(),
+        limit: CALL_LIMIT,
+    };
+    let page = request.send(at).expect("the rig answers");
+    assert_eq!(page.status, 200, "{target}: {}", page.body);
+}
+
 fn escaped(value: &str) -> String {
     value
         .bytes()

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[cfg(feature = "aws")]
+use mayfly_aws::{Account, AwsError, secrets};
 use mayfly_configs::{Job, Secret};
 use mayfly_kit::consul::Consul;
 
@@ -25,6 +27,26 @@ pub(super) async fn resolve(job: &mut Job, base: &Path, consul: &ConsulArgs) -> 
                 .map_err(|_| Failure::usage(format!("{what}: the variable {variable} is not set")))?,
             Secret::File(file) => secret::read(&what, &base.join(file))?,
             Secret::Consul(key) => in_consul(&what, key, consul).await?,
+            #[cfg(feature = "aws")]
+            Secret::Ssm(name) => {
+                in_aws(&what, name, async |account, name| {
+                    secrets::parameter(account, name).await
+                })
+                .await?
+            }
+            #[cfg(feature = "aws")]
+            Secret::SecretsManager(name) => {
+                in_aws(&what, name, async |account, name| {
+                    secrets::secret(account, name).await
+                })
+                .await?
+            }
+            #[cfg(not(feature = "aws"))]
+            Secret::Ssm(_) | Secret::SecretsManager(_) => {
+                return Err(Failure::usage(format!(
+                    "{what} is kept by AWS, and this program was built without it"
+                )));
+            }
         };
         if value.chars().count() < CHARS_MIN || value.len() > BYTES_MAX {
             return Err(Failure::usage(format!(
@@ -60,4 +82,20 @@ async fn in_consul(what: &str, key: &str, consul: &ConsulArgs) -> Result<String,
     let text =
         String::from_utf8(found.bytes).map_err(|_| Failure::usage(format!("{what}: not UTF-8 text")))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// With the keys, the region and the endpoint that AWS's own tools would use here.
+#[cfg(feature = "aws")]
+async fn in_aws(
+    what: &str,
+    name: &str,
+    read: impl AsyncFnOnce(&Account, &str) -> Result<Option<String>, AwsError>,
+) -> Result<String, Failure> {
+    let account = crate::cli::aws::of_environment().await?;
+    let found = read(&account, name).await;
+    let found = found.map_err(|error| Failure::usage(format!("{what}: {error}")))?;
+    found.ok_or_else(|| {
+        let region = account.region();
+        Failure::usage(format!("{what}: AWS has no {name:?} in {region}"))
+    })
 }

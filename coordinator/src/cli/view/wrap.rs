@@ -52,7 +52,7 @@ mod tests {
         let long = "x".repeat(80);
         assert_eq!(
             entry("a", 3, &format!("see {long}"), 40),
-            [format!("  a  see"), format!("     {long}")]
+            ["  a  see".to_owned(), format!("     {long}")]
         );
         assert_eq!(entry("", 2, "", 40), ["    "]);
     }

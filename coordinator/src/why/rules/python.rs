@@ -340,8 +340,8 @@ fn py4j(case: &Case<'_>) -> Option<Found> {
         .said
         .last
         .lines()
-        .filter_map(|line| line.trim().strip_prefix("Caused by: "))
-        .last();
+        .rev()
+        .find_map(|line| line.trim().strip_prefix("Caused by: "));
     let said = cause.or(thrown)?;
     Some(
         Found::new(format!(
