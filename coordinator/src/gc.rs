@@ -11,6 +11,7 @@ mod verdict;
 
 use std::path::{Path, PathBuf};
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use mayfly_kit::crash::{self, Point};
 use mayfly_kit::layout;
@@ -26,6 +27,8 @@ use crate::serving::Addresses;
 
 /// Records that are looked at.
 const RUNS_MAX: usize = 100_000;
+/// Of these at the same time.
+const READS: usize = 16;
 
 /// Something that should not exist.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -52,13 +55,19 @@ pub struct Leftover {
 /// # Errors
 /// The folder or the store cannot be read.
 pub async fn scan(home: &Path, open: &OpenStore) -> anyhow::Result<Vec<Leftover>> {
+    // Looking makes no folder, and without one there is nothing of this home.
+    if !home.is_dir() {
+        return Ok(Vec::new());
+    }
     let home = Home::open(home)?;
     let processes = tokio::task::spawn_blocking(processes::all).await?;
     let mut found = Vec::new();
     let (store, shared) = (&open.store, open.folder.is_none());
     let served = Addresses::of(&home).url;
-    for run in candidates(&home, store, &processes).await? {
-        let record = record(store, &run).await?;
+    let read = |run: RunId| async move { record(store, &run).await.map(|record| (run, record)) };
+    let candidates = candidates(&home, store, &processes).await?;
+    let mut read = futures::stream::iter(candidates).map(read).buffered(READS);
+    while let Some((run, record)) = read.try_next().await? {
         let here = |record: &RunRecord| record.folder.as_deref() == Some(home.run(&run).as_path());
         if shared && !record.as_ref().is_some_and(|(record, _)| here(record)) {
             continue;

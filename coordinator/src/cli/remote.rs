@@ -247,6 +247,10 @@ fn pick(views: &[RunView], wanted: &str) -> Result<String, Failure> {
 
 /// How the coordinator of a run is reached; `None` when there is none on this machine.
 fn control(home: &Path, run: &RunId) -> Result<Option<Control>, Failure> {
+    // Whoever only reads makes no folder.
+    if !home.is_dir() {
+        return Ok(None);
+    }
     let path = Home::open(home)?.control(run);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
