@@ -416,7 +416,7 @@ impl Running {
 }
 
 /// The folder inside the clone that the job runs in.
-fn path_of(spec: &NodeSpec) -> &str {
+pub(crate) fn path_of(spec: &NodeSpec) -> &str {
     spec.code.as_ref().map_or("", |code| match code.path.as_str() {
         "." => "",
         path => path,

@@ -9,16 +9,17 @@ pub use mayfly_kit::error::chain;
 use mayfly_kit::layout;
 use mayfly_kit::records::{Manifest, SCHEMA};
 use mayfly_proto::Attempt;
-use mayfly_proto::NodeId;
+use mayfly_proto::selection::Selection;
+use mayfly_proto::{NodeId, v1};
 use tokio::sync::{oneshot, watch};
 
-use crate::attempt::Common;
+use crate::attempt::{Common, path_of};
 use crate::commit::{self, CommitError, Committed, Request};
 use crate::config::RoleName;
 use crate::engine;
 use crate::logs::Order as LogOrder;
 use crate::node::{Blame, Event, Failure, JobEnd, What};
-use crate::upload::{self, Progress, Target, Uploaded};
+use crate::upload::{self, Progress, Source, Target, Uploaded};
 
 const RETRY: Policy = Policy {
     base: Duration::from_millis(250),
@@ -54,25 +55,11 @@ impl Collector {
 
     async fn files(&self, attempt: Attempt, what: What, is_master: bool) -> Result<(), Failure> {
         let run = &self.common.session.run;
-        let uncounted = watch::Sender::new(Progress::default());
-        self.folder(
-            &engine::events(&self.common.config.folder),
-            layout::events(run, attempt),
-            false,
-            &uncounted,
-        )
-        .await?;
+        self.events(attempt).await?;
         if what == What::LogsOnly {
             return Ok(());
         }
-        let mine = self.private_results || is_master;
-        let Uploaded { files, skipped } = if mine {
-            let prefix = layout::results(run, attempt);
-            self.folder(&self.results, prefix, self.private_results, &self.progress)
-                .await?
-        } else {
-            Uploaded::default()
-        };
+        let Uploaded { files, skipped } = self.all_results(attempt, is_master).await?;
         let manifest = Manifest {
             schema: SCHEMA,
             node: self.common.session.node.clone(),
@@ -85,19 +72,63 @@ impl Collector {
             .map_err(|e| failure(&e))
     }
 
-    async fn folder(
-        &self,
-        folder: &Path,
-        prefix: String,
-        only_new: bool,
-        progress: &watch::Sender<Progress>,
-    ) -> Result<Uploaded, Failure> {
+    async fn events(&self, attempt: Attempt) -> Result<(), Failure> {
         let target = Target {
             store: self.common.store.clone(),
-            prefix,
-            only_new,
+            prefix: layout::events(&self.common.session.run, attempt),
+            only_new: false,
+            selection: Arc::default(),
         };
-        upload::folder(folder, &target, progress)
+        let folder = engine::events(&self.common.config.folder);
+        let uncounted = watch::Sender::new(Progress::default());
+        self.folder(folder.as_path().into(), &target, &uncounted)
+            .await
+            .map(drop)
+    }
+
+    /// Of the results folder, and on the master of those that the job has named.
+    async fn all_results(&self, attempt: Attempt, is_master: bool) -> Result<Uploaded, Failure> {
+        let collect = self.common.spec.collect.clone().unwrap_or_default();
+        let selection = Selection::new(&collect.keep, &collect.exclude);
+        let target = Target {
+            store: self.common.store.clone(),
+            prefix: layout::results(&self.common.session.run, attempt),
+            // A named folder may hold what the results folder has, too.
+            only_new: self.private_results || !collect.folders.is_empty(),
+            selection: Arc::new(selection.map_err(|error| Failure {
+                blame: Blame::Job,
+                message: chain(&error),
+            })?),
+        };
+        let mut all = Uploaded::default();
+        let named = collect.folders.iter().filter(|_| is_master);
+        let results = Source::from(self.results.as_path());
+        let mine = (self.private_results || is_master).then_some(results);
+        for source in mine.into_iter().chain(named.map(|folder| self.named(folder))) {
+            let more = self.folder(source, &target, &self.progress).await?;
+            all.files.extend(more.files);
+            all.skipped.extend(more.skipped);
+        }
+        all.files.sort();
+        all.files.dedup();
+        Ok(all)
+    }
+
+    fn named(&self, folder: &v1::ResultFolder) -> Source {
+        Source {
+            root: self.common.config.folder.join("code"),
+            below: Path::new(path_of(&self.common.spec)).join(&folder.path),
+            name: folder.name.clone(),
+        }
+    }
+
+    async fn folder(
+        &self,
+        source: Source,
+        target: &Target,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Uploaded, Failure> {
+        upload::folder(source, target, progress)
             .await
             .map_err(|error| Failure {
                 blame: blame(error.is_jobs_doing()),

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use mayfly_kit::crash::{self, Point};
 use mayfly_kit::records::FileEntry;
 use mayfly_kit::store::{Created, Store, StoreError};
+use mayfly_proto::selection::Selection;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
@@ -38,6 +39,29 @@ pub struct Target {
     pub prefix: String,
     /// An object that is there already must have the same bytes: other nodes upload to the same folder.
     pub only_new: bool,
+    /// Which files are uploaded, by their paths in the store's folder.
+    pub selection: Arc<Selection>,
+}
+
+/// A folder to upload.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// A folder that only the agent or the test decides on.
+    pub root: PathBuf,
+    /// The one below it that is meant, by way of no link; empty for the root itself.
+    pub below: PathBuf,
+    /// Its name in the store's folder; empty when it is that folder.
+    pub name: String,
+}
+
+impl From<&Path> for Source {
+    fn from(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            below: PathBuf::new(),
+            name: String::new(),
+        }
+    }
 }
 
 /// How far an upload is.
@@ -143,19 +167,19 @@ impl UploadError {
     }
 }
 
-/// Uploads every regular file below `folder`; a folder that does not exist is an empty one. A store that is away is
-/// waited for, without end: the caller drops the future when time is up.
+/// Uploads every regular file of a folder that is selected; a folder that does not exist is an empty one. A store that is
+/// away is waited for, without end: the caller drops the future when time is up.
 ///
 /// # Errors
 /// Something that will not get better by itself; what was uploaded by then stays.
 pub async fn folder(
-    folder: &Path,
+    source: impl Into<Source>,
     target: &Target,
     progress: &watch::Sender<Progress>,
 ) -> Result<Uploaded, UploadError> {
     let (found, mut files) = mpsc::channel(QUEUE);
-    let root = folder.to_owned();
-    let walking = tokio::task::spawn_blocking(move || walk::walk(&root, &found));
+    let (source, selection) = (source.into(), Arc::clone(&target.selection));
+    let walking = tokio::task::spawn_blocking(move || walk::walk(&source, &selection, &found));
     let shared = Arc::new(Shared {
         target: target.clone(),
         progress: progress.clone(),

@@ -5,6 +5,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
 use mayfly_agent::commit::{self, CommitError, Committed, Obstacle, Request};
 use mayfly_agent::upload::{self, Progress, Target, UploadError, Uploaded};
@@ -63,6 +64,7 @@ async fn send(rig: &Rig, folder: &Path) -> Result<Uploaded, UploadError> {
         store: rig.store.clone(),
         prefix,
         only_new: true,
+        selection: Arc::default(),
     };
     upload::folder(folder, &target, &watch::Sender::new(Progress::default())).await
 }

@@ -4,6 +4,7 @@
 mod code;
 mod inputs;
 mod maps;
+mod results;
 mod role;
 mod steps;
 
@@ -18,7 +19,6 @@ use crate::job::{Engine, Job, Limits, Machine, OnFailure, Spark, Workers};
 use crate::keys;
 use crate::names::{InstanceType, JobName};
 use crate::read::{Field, Section, bounded_duration};
-use crate::s3::S3Prefix;
 use crate::text::quote;
 use crate::tree::Entry;
 use crate::units::{self, Secs};
@@ -76,7 +76,7 @@ pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<
     let inputs = top
         .need(sink, "inputs")
         .and_then(|field| inputs::inputs(sink, &field));
-    let results = optional(top.get("results"), |field| field.with(sink, S3Prefix::new));
+    let results = results::results(sink, &top);
     let master = top
         .sub(sink, "master")
         .and_then(|section| Some((role::alike(sink, &section), machine(sink, &section)?, section)));
@@ -96,6 +96,7 @@ pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<
         .need(sink, "notify")
         .and_then(|field| webhook::read(sink, &field));
     let (alike, master) = master?;
+    let (results, collect) = results?;
     Some(Job {
         name: name?,
         engine: Engine::new(engine?),
@@ -103,7 +104,8 @@ pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<
         env: env?,
         secrets: secrets?,
         inputs: inputs?,
-        results: results?,
+        results,
+        collect,
         master,
         alike,
         workers: workers?,

@@ -35,6 +35,9 @@ pub struct Job {
     pub inputs: Vec<Input>,
     /// Where the store of this run is, unless it is the one in force.
     pub results: Option<S3Prefix>,
+    /// Which files are results.
+    #[serde(default, skip_serializing_if = "Collect::is_default")]
+    pub collect: Collect,
     /// The node that drives the job; one of the workers' kind where all are alike.
     pub master: Machine,
     /// Whether all nodes are as the workers are, and one of them is elected to drive the job (`master.role: auto`).
@@ -250,6 +253,23 @@ pub enum InputFrom {
     Store(RelPath),
     /// A file or folder of the machine that launches, relative to the job file.
     Folder(String),
+}
+
+/// What is collected beside the results folder, and what of all that is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collect {
+    /// Folders of the job's own, relative to the one in which it runs, by their names in the results.
+    pub folders: BTreeMap<RelPath, RelPath>,
+    /// Patterns of what is kept; without one, everything ([`mayfly_proto::selection`]).
+    pub keep: Vec<String>,
+    /// Patterns of what is not.
+    pub exclude: Vec<String>,
+}
+
+impl Collect {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where the value of a secret comes from; the launching command looks it up.

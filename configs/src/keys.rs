@@ -53,6 +53,7 @@ pub(crate) static JOB: Table = Table(&[
             "disk",
         ],
     ),
+    ("results", &["store", "folders", "keep", "exclude"]),
     ("spark", &["version", "conf"]),
     ("limits", &["deadline", "form", "cost", "retries"]),
 ]);

@@ -53,8 +53,8 @@ pub use file::{MAX_FILE_BYTES, engine_files, load, load_client, load_settings, r
 pub use git::{GitUrl, Repo};
 pub use iam::{IamError, IamPlace, Policy};
 pub use job::{
-    Chosen, Code, Engine, Env, Input, InputFrom, Job, JobFile, Limits, Machine, OnFailure, Secret, Spark,
-    Step, Workers,
+    Chosen, Code, Collect, Engine, Env, Input, InputFrom, Job, JobFile, Limits, Machine, OnFailure, Secret,
+    Spark, Step, Workers,
 };
 pub use names::{GitRef, InstanceType, JobName, RelPath};
 pub use older::{Import, import};

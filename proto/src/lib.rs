@@ -2,10 +2,12 @@
 //!
 //! * [`v1`]: code generated from `mayfly/v1/*.proto` (messages, clients, servers);
 //! * [`ids`]: checked newtypes for the ids that travel as strings;
-//! * [`engine`]: what an engine is, which travels as JSON.
+//! * [`engine`]: what an engine is, which travels as JSON;
+//! * [`selection`]: which files are results.
 
 pub mod engine;
 pub mod ids;
+pub mod selection;
 
 /// Messages, clients and servers generated from `mayfly/v1/*.proto`.
 #[expect(

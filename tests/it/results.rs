@@ -7,7 +7,8 @@ use std::process::Command;
 use mayfly_kit::records::Manifest;
 use mayfly_tests::programs::{must, python};
 use mayfly_tests::wait::secs;
-use mayfly_tests::{GitServer, Home, Job, Repo, Run, slots};
+use mayfly_tests::{Bucket, GitServer, Home, Job, Repo, Run, Serve, slots};
+use serde_json::json;
 
 /// Rows of a table of Parquet files, counted without Spark.
 pub(crate) fn rows(table: &Path) -> u64 {
@@ -217,4 +218,65 @@ fn results_of(run: &Run<'_>, node: &str) -> BTreeSet<String> {
         "%P\\n",
     ]));
     listed.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_job_names_and_keeps() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let folders = json!({ "model": "output/model", "linked": "output/linked", "none": "output/none" });
+    let job = Job::new("kept", &repo.url(), "keeps.sh")
+        .set("engine", "single")
+        .set(
+            "results",
+            json!({ "folders": folders, "keep": ["*.csv", "model/"], "exclude": "tmp/" }),
+        )
+        .without("workers");
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch.wait(secs(180)).exited(0);
+    run.assert_closed("succeeded");
+    assert_eq!(
+        run.stored(1).keys().collect::<Vec<_>>(),
+        ["model/weights.bin", "table.csv"]
+    );
+    let skipped = manifest(&run, "master-1").skipped.join("\n");
+    for line in [
+        "linked: the folder output/linked is no folder, or is behind a symbolic link",
+        "none: the folder output/none is not there",
+        "files that `results` does not keep: 1",
+    ] {
+        assert!(skipped.contains(line), "{line:?} is not in {skipped}");
+    }
+}
+
+#[test]
+fn a_job_that_says_where_it_is_kept() {
+    let _slot = slots::take();
+    let (server, home, repo) = (Home::new(), Home::new(), Repo::of_jobs());
+    let bucket = Bucket::serve(&server);
+    let kept = format!("s3://{}/mine", bucket.name);
+    let job = Job::at_gate("elsewhere", &home, &repo, "ends.py")
+        .set("results", kept.as_str())
+        .args(&["fine"]);
+    let mut command = home.command(&["launch"]);
+    command.arg(job.write(&home)).envs(bucket.environment());
+    let said = home.start(&mut command).wait(secs(180));
+    said.exited(0).said(&format!("MAYFLY_STORE={kept}"));
+    assert!(
+        home.runs().is_empty(),
+        "the embedded store was used: {:?}",
+        home.runs()
+    );
+    let mut results = home.command(&["results", "last", "--to", "out"]);
+    results.envs(bucket.environment()).env("MAYFLY_STORE", &kept);
+    home.start(&mut results).wait(secs(30)).exited(0);
+    let written = std::fs::read_to_string(home.scratch("out/before.txt")).unwrap();
+    assert_eq!(written, "written before the end");
+
+    // A coordinator elsewhere keeps its runs where it keeps them.
+    let other = Home::new();
+    let serve = Serve::start(&other);
+    let said = serve.launch(&home, &job, &[]).wait(secs(60));
+    said.exited(2).said("take that line out");
 }

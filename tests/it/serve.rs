@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use mayfly_proto::v1;
 use mayfly_proto::v1::run_service_client::RunServiceClient;
 use mayfly_tests::wait::{self, secs};
-use mayfly_tests::{Home, Job, Repo, Serve, procs, serve, slots};
+use mayfly_tests::{Bucket, Home, Job, Repo, Serve, procs, serve, slots};
 
 use crate::server::bearer;
 
@@ -266,19 +266,17 @@ fn runs_are_kept_in_any_store_and_read_from_anywhere() {
     let _slot = slots::take();
     let (bucket, server, ann) = (Home::new(), Home::new(), Home::new());
     let repo = Repo::of_jobs();
-    let mut store = bucket.start(&mut bucket.command(&["store", "serve", "--json"]));
-    let told: serde_json::Value = store.until("the store's address", secs(30), || {
-        serde_json::from_str(&first_says(&bucket)).ok()
-    });
-    let key = |name: &str| told[name].as_str().unwrap().to_owned();
-    for name in ["access_key", "secret_key"] {
-        std::fs::write(server.scratch(name), key(name)).unwrap();
+    let bucket = Bucket::serve(&bucket);
+    for (name, key) in [
+        ("access_key", &bucket.access_key),
+        ("secret_key", &bucket.secret_key),
+    ] {
+        std::fs::write(server.scratch(name), key).unwrap();
     }
     let settings = format!(
         "store:\n  bucket: {}\n  prefix: team/\n  endpoint: {}\n  access_key_file: access_key\n  secret_key_file: \
          secret_key\n",
-        key("bucket"),
-        key("endpoint"),
+        bucket.name, bucket.endpoint,
     );
     std::fs::write(server.scratch("serve.yml"), settings).unwrap();
     let config = server.scratch("serve.yml").display().to_string();
@@ -290,10 +288,8 @@ fn runs_are_kept_in_any_store_and_read_from_anywhere() {
         "the embedded store was used"
     );
     let mut list = ann.command(&["list", "--json"]);
-    list.env("MAYFLY_STORE", format!("s3://{}/team", key("bucket")))
-        .env("AWS_ENDPOINT_URL", key("endpoint"))
-        .env("AWS_ACCESS_KEY_ID", key("access_key"))
-        .env("AWS_SECRET_ACCESS_KEY", key("secret_key"));
+    list.env("MAYFLY_STORE", format!("s3://{}/team", bucket.name))
+        .envs(bucket.environment());
     let listed = ann.start(&mut list).wait(secs(30));
     assert!(listed.exited(0).stdout.contains("succeeded"), "{listed:#?}");
 }

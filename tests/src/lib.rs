@@ -19,6 +19,7 @@
 
 pub mod account;
 mod browser;
+mod bucket;
 pub mod chaos;
 mod consul;
 mod cut;
@@ -41,6 +42,7 @@ pub mod wait;
 
 pub use account::Account;
 pub use browser::{Browser, Seen};
+pub use bucket::Bucket;
 pub use consul::{Cluster, Consul};
 pub use cut::Cut;
 pub use ec2::Ec2;

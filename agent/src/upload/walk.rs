@@ -4,18 +4,19 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Component;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
 use mayfly_kit::records::FileEntry;
+use mayfly_proto::selection::Selection;
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::Sender;
 
-use super::UploadError;
+use super::{Source, UploadError};
 
 /// A file up to this size, in bytes, is read by the walk itself.
 const SMALL_MAX: u64 = 64 * 1024;
@@ -84,10 +85,12 @@ struct Pending {
 }
 
 struct Walk<'a> {
-    root: &'a Path,
+    source: &'a Source,
+    selection: &'a Selection,
     found: &'a Sender<Found>,
     pending: Vec<Pending>,
     skipped: usize,
+    left_out: u64,
 }
 
 /// Nobody wants the files any more.
@@ -104,28 +107,30 @@ impl From<Gone> for Stop {
     }
 }
 
-/// Sends every file below `root` and a line for what is not sent.
+/// Sends every selected file of a folder and a line for what is not sent.
 ///
 /// # Errors
 /// A folder or file cannot be read or stored under its name.
-pub(super) fn walk(root: &Path, found: &Sender<Found>) -> Result<(), UploadError> {
-    let top = match openat(CWD, root, FOLDER, Mode::empty()) {
-        Ok(top) => Arc::new(top),
-        Err(Errno::NOENT) => return Ok(()),
-        Err(e) => {
-            return Err(UploadError::Read {
-                path: root.into(),
-                source: e.into(),
-            });
-        }
-    };
+pub(super) fn walk(source: &Source, selection: &Selection, found: &Sender<Found>) -> Result<(), UploadError> {
     let mut walk = Walk {
-        root,
+        source,
+        selection,
         found,
         pending: Vec::new(),
         skipped: 0,
+        left_out: 0,
     };
-    match walk.all(&top) {
+    let walked = match top(source) {
+        Ok(top) => walk.all(&Arc::new(top)),
+        // Nobody has named the results folder, but the job has named this one.
+        Err(Errno::NOENT) if source.name.is_empty() => Ok(()),
+        Err(Errno::NOENT) => walk.skip_whole("is not there"),
+        Err(Errno::LOOP | Errno::NOTDIR) if !source.name.is_empty() => {
+            walk.skip_whole("is no folder, or is behind a symbolic link")
+        }
+        Err(error) => Err(walk.unread("", error.into())),
+    };
+    match walked {
         Ok(()) | Err(Stop::Gone) => Ok(()),
         Err(Stop::Error(e)) => Err(e),
     }
@@ -145,9 +150,27 @@ fn open(folder: &OwnedFd, name: &str) -> Result<File, Errno> {
     openat(folder, name, FILE, Mode::empty()).map(File::from)
 }
 
+/// Opens the folder by way of no link.
+fn top(source: &Source) -> Result<OwnedFd, Errno> {
+    let mut folder = openat(CWD, &source.root, FOLDER, Mode::empty())?;
+    for part in source.below.components() {
+        match part {
+            Component::CurDir => {}
+            Component::Normal(name) => folder = openat(&folder, name, FOLDER, Mode::empty())?,
+            Component::Prefix(_) | Component::RootDir | Component::ParentDir => return Err(Errno::NOENT),
+        }
+    }
+    Ok(folder)
+}
+
 impl Walk<'_> {
+    fn skip_whole(&mut self, why: &str) -> Result<(), Stop> {
+        let folder = self.source.below.display().to_string();
+        Ok(self.skip(&self.source.name.clone(), &format!("the folder {folder} {why}"))?)
+    }
+
     fn all(&mut self, top: &Arc<OwnedFd>) -> Result<(), Stop> {
-        self.folder(top, "")?;
+        self.folder(top, &self.source.name.clone())?;
         while let Some(next) = self.pending.pop() {
             let opened = openat(&next.parent, next.name.as_str(), FOLDER, Mode::empty());
             match opened {
@@ -161,6 +184,10 @@ impl Walk<'_> {
         if self.skipped > NOTES_MAX {
             let more = self.skipped - NOTES_MAX;
             self.send(Found::Skipped(format!("… and {more} more")))?;
+        }
+        if self.left_out > 0 {
+            let line = format!("files that `results` does not keep: {}", self.left_out);
+            self.send(Found::Skipped(line))?;
         }
         Ok(())
     }
@@ -186,6 +213,7 @@ impl Walk<'_> {
                 _ if name.starts_with('.') && name.ends_with(".crc") => {
                     self.skip(&path, "Hadoop's local checksum")?;
                 }
+                _ if !self.selection.takes(&path) => self.left_out += 1,
                 // Some file systems do not tell; then opening does.
                 FileType::RegularFile
                 | FileType::Symlink
@@ -269,7 +297,9 @@ impl Walk<'_> {
     }
 
     fn unread(&self, path: &str, source: io::Error) -> Stop {
-        let path: PathBuf = self.root.join(path);
+        let below = path.strip_prefix(&self.source.name).unwrap_or(path);
+        let folder = self.source.root.join(&self.source.below);
+        let path = folder.join(below.trim_start_matches('/'));
         Stop::Error(UploadError::Read { path, source })
     }
 }

@@ -54,6 +54,20 @@ fn places_and_names() {
         );
     }
     for value in [
+        "[s3://abc]",
+        "{store: /tmp/x}",
+        "{kept: a}",
+        "{keep: \"[a\"}",
+        "{exclude: {a: b}}",
+        "{folders: [a]}",
+        "{folders: {a/b: x}}",
+        "{folders: {.: x}}",
+        "{folders: {a: ../x}}",
+        "{folders: {a: /x}}",
+    ] {
+        refused("24 results", &job(&format!("results: {value}")), 3, &["results"]);
+    }
+    for value in [
         "-x",
         "--upload-pack=touch",
         "HEAD~1",

@@ -47,7 +47,7 @@ pub(crate) struct Placed {
     aws: AwsArgs,
 }
 
-/// What begins a run and follows it.
+/// What begins a run and follows it; `kept` is where its job says that it is kept.
 ///
 /// # Errors
 /// There are no credentials, no network or no store.
@@ -55,10 +55,11 @@ pub(crate) async fn open(
     flags: &Placed,
     home: &Path,
     consul: Option<ConsulSettings>,
+    kept: Option<&str>,
 ) -> Result<Embedded, Failure> {
     let account = flags.aws.open().await?;
-    let store = match &flags.store {
-        Some(store) => store.clone(),
+    let store = match kept.or(flags.store.as_deref()) {
+        Some(store) => store.to_owned(),
         None => store_of(&account, &flags.network).await?,
     };
     let store = OpenStore::elsewhere(storage::at(&store).await?).await?;

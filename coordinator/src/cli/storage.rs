@@ -32,7 +32,6 @@ pub(crate) async fn named() -> Result<Option<StoreConfig>, Failure> {
 ///
 /// # Errors
 /// As [`named`].
-#[cfg(feature = "aws")]
 pub(crate) async fn at(url: &str) -> Result<StoreConfig, Failure> {
     open(place("the store", url, &variable)?).await
 }

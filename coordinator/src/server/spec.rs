@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mayfly_configs::{Input, InputFrom, Job, OnFailure, Repo, Step};
+use mayfly_configs::{Collect, Input, InputFrom, Job, OnFailure, Repo, Step};
 use mayfly_proto::v1;
 
 use super::Launch;
@@ -68,6 +68,18 @@ fn input(input: &Input) -> Option<v1::Input> {
     Some(v1::Input { bucket, key, to })
 }
 
+fn collect(collect: &Collect) -> v1::Collect {
+    let folders = collect.folders.iter().map(|(name, path)| v1::ResultFolder {
+        name: name.as_str().to_owned(),
+        path: path.as_str().to_owned(),
+    });
+    v1::Collect {
+        keep: collect.keep.clone(),
+        exclude: collect.exclude.clone(),
+        folders: folders.collect(),
+    }
+}
+
 /// What every node is told when it enrols.
 pub(super) fn node_spec(launch: &Launch, secrets: Secrets, sizes: Sizes) -> v1::NodeSpec {
     let job = &launch.job;
@@ -105,6 +117,7 @@ pub(super) fn node_spec(launch: &Launch, secrets: Secrets, sizes: Sizes) -> v1::
         worker_memory_bytes,
         workers: job.workers.count,
         inputs: job.inputs.iter().filter_map(input).collect(),
+        collect: Some(collect(&job.collect)),
         secret_env: job.env.interpolated.iter().cloned().collect(),
         engine_definition: serde_json::to_string(job.engine.definition()).unwrap_or_default(),
     }

@@ -1,6 +1,7 @@
 //! The agent's uploader by itself: `upload FOLDER PREFIX`, to the store that `AWS_…` and `MAYFLY_BUCKET` name.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -28,10 +29,11 @@ async fn main() -> anyhow::Result<()> {
         store,
         prefix,
         only_new: true,
+        selection: Arc::default(),
     };
     let (progress, _) = watch::channel(Progress::default());
     let began = Instant::now();
-    let uploaded = upload::folder(&folder, &target, &progress).await?;
+    let uploaded = upload::folder(folder.as_path(), &target, &progress).await?;
     print(&serde_json::json!({
         "files": uploaded.files.len(),
         "bytes": uploaded.files.iter().map(|file| file.size).sum::<u64>(),

@@ -13,7 +13,7 @@ use mayfly_configs::{AdHoc, Job, RelPath, Repo, engine_files};
 use mayfly_kit::crash::{self, Point};
 use mayfly_kit::layout;
 use mayfly_kit::shutdown::{self, Level};
-use mayfly_proto::v1::{GetRequest, LaunchRequest, NodeView, Phase, PlanReply, Role};
+use mayfly_proto::v1::{GetRequest, GetStoreRequest, LaunchRequest, NodeView, Phase, PlanReply, Role};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ use super::follow::{self, Followed, Manner};
 use super::jobs::{self, Found};
 use super::remote::Remote;
 use super::view::{Mode, Paint, Screen};
-use super::{ask, browser, config, home, leftovers, notify, out, signals};
+use super::{ask, browser, config, home, leftovers, notify, out, signals, storage};
 use crate::embedded::{Embedded, Life, Options};
 use crate::home::random_base32;
 use crate::record::{Outcome, SCHEMA};
@@ -358,7 +358,11 @@ fn place(job: &mut Job, base: &Path, code: &Source) -> Result<(), Failure> {
 }
 
 async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<Coordinator, Failure> {
-    if let Some(client) = flags.remote.connect(&flags.consul).await? {
+    let kept = job.results.as_ref().map(ToString::to_string);
+    if let Some(mut client) = flags.remote.connect(&flags.consul).await? {
+        if let Some(kept) = &kept {
+            kept_there(&mut client, kept).await?;
+        }
         return Ok(Coordinator {
             embedded: None,
             client,
@@ -369,18 +373,18 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
     if flags.on == Some(Cloud::Aws) {
         let consul = flags.consul.sides()?.map(|sides| sides.nodes);
         screen.doing("looking for the network")?;
-        let embedded = super::placed::open(&flags.aws, home, consul).await?;
-        let store = embedded.store.store.s3_url("");
-        let store = store.trim_end_matches('/');
-        screen.note(&format!(
-            "store    {store}  (the verbs that read want MAYFLY_STORE={store})"
-        ))?;
+        let embedded = super::placed::open(&flags.aws, home, consul, kept.as_deref()).await?;
+        screen.note(&store_line(&embedded))?;
         return Ok(Coordinator {
             client: client::connect(&embedded.url, &embedded.token, None).await?,
             embedded: Some(embedded),
             manner: Manner::Guest,
         });
     }
+    let store = match &kept {
+        Some(kept) => Some(storage::at(kept).await?),
+        None => None,
+    };
     let options = Options {
         home: home.to_owned(),
         listen: Listen::default(),
@@ -388,7 +392,7 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         admin: None,
         spark: job.spark.version.clone(),
         consul: flags.consul.sides()?,
-        store: None,
+        store,
         aws: None,
         life: Life::Command,
         notify: notify::of_command()?,
@@ -398,6 +402,9 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         let _ = screen.doing(&format!("{} {}", step.name, step.detail));
     };
     let embedded = Embedded::start(options, progress).await?;
+    if kept.is_some() {
+        screen.note(&store_line(&embedded))?;
+    }
     for note in leftovers::notes(home, &embedded.store).await? {
         screen.note(&note)?;
     }
@@ -407,6 +414,30 @@ async fn open(flags: &Flags, job: &Job, home: &Path, screen: &Screen) -> Result<
         client,
         manner: Manner::Own,
     })
+}
+
+/// Where the run is kept, for whoever wants to read it later.
+fn store_line(embedded: &Embedded) -> String {
+    let store = embedded.store.store.s3_url("");
+    let store = store.trim_end_matches('/');
+    format!("store    {store}  (the verbs that read want MAYFLY_STORE={store})")
+}
+
+/// Whether a coordinator elsewhere keeps its runs where the job wants to be kept.
+async fn kept_there(client: &mut Client, kept: &str) -> Result<(), Failure> {
+    let reply = client.get_store(GetStoreRequest {}).await;
+    let place = reply
+        .map_err(|status| client::refused("find the store", &status))?
+        .into_inner();
+    let there = format!("s3://{}/{}", place.bucket, place.prefix);
+    if there.trim_end_matches('/') == kept.trim_end_matches('/') {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "the job says `results: {kept}`, and this coordinator keeps its runs in {}: take that line out, or launch without \
+         the coordinator",
+        there.trim_end_matches('/')
+    )))
 }
 
 /// Puts the bundle where the nodes will find it; the same commit is stored once.
