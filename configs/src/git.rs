@@ -42,8 +42,7 @@ pub struct GitUrl {
     path: String,
 }
 
-const HELP: &str =
-    "write https://host/path, ssh://git@host/path, git@host:path, or a folder: ./path or /path";
+const HELP: &str = "write https://host/path, ssh://host/path, git@host:path, or a folder: ./path or /path";
 
 fn bad(why: impl Into<String>) -> Problem {
     Problem::new(why).help(HELP)

@@ -153,7 +153,7 @@ fn while_results_are_uploaded() {
 #[test]
 fn while_machines_are_released() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("releasing", &home, &repo, "holds.py");
     let mut launch = home.launch(&job);
     let run = home.run_of(&job, &mut launch);
@@ -175,7 +175,7 @@ fn while_machines_are_released() {
 #[test]
 fn the_next_launch_names_what_is_left_over() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("first", &home, &repo, "holds.py");
     let mut launch = home.launch(&job);
     let run = home.run_of(&job, &mut launch);

@@ -54,7 +54,7 @@ fn once_cancels_and_saves() {
 #[test]
 fn once_while_the_fleet_forms() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("unformed", &home, &repo, "holds.py");
     let mut launch = home.launch(&job);
     let run = home.run_of(&job, &mut launch);
@@ -72,7 +72,7 @@ fn once_while_the_fleet_forms() {
 #[test]
 fn twice_is_faster() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let (mut launch, run) = holding(&home, &repo);
     press(&mut launch, "cancelling");
     press(&mut launch, "cancelling now");
@@ -89,7 +89,7 @@ fn twice_is_faster() {
 #[test]
 fn three_times_exits_at_once() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let (mut launch, run) = holding(&home, &repo);
     press(&mut launch, "cancelling");
     press(&mut launch, "cancelling now");

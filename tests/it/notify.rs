@@ -66,7 +66,7 @@ fn take(mut stream: TcpStream) -> Posted {
 #[test]
 fn a_run_is_told_of_from_its_start_to_its_end() {
     let _slot = slots::take();
-    let (mut home, repo) = (Home::new(), Repo::of_jobs());
+    let (mut home, repo) = (Home::light(), Repo::of_jobs());
     home.set_environment(&[("MAYFLY_NOTIFY_SECRET", SECRET)]);
     let (url, posted) = listener();
     // Takes connections and never answers.

@@ -53,7 +53,7 @@ fn killed_twenty_times_during_one_job() {
 #[test]
 fn a_run_of_a_command_that_died_is_not_begun_again() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("abandoned", &home, &repo, "holds.py");
     let mut launch = home.launch(&job);
     let run = home.run_of(&job, &mut launch);
@@ -69,7 +69,7 @@ fn a_run_of_a_command_that_died_is_not_begun_again() {
 #[test]
 fn one_leaves_and_another_one_comes_back() {
     let _slot = slots::take();
-    let (server, ann, bob) = (Home::new(), Home::new(), Home::new());
+    let (server, ann, bob) = (Home::light(), Home::new(), Home::new());
     let repo = Repo::of_jobs();
     let serve = Serve::start(&server);
     let job = Job::at_gate("shared", &server, &repo, "holds.py");
@@ -97,7 +97,7 @@ fn first_says(home: &Home) -> String {
 #[test]
 fn anybody_of_the_team_may_cancel() {
     let _slot = slots::take();
-    let (server, ann, bob) = (Home::new(), Home::new(), Home::new());
+    let (server, ann, bob) = (Home::light(), Home::new(), Home::new());
     let repo = Repo::of_jobs();
     let mut serve = Serve::start(&server);
     let job = Job::at_gate("endless", &server, &repo, "holds.py");
@@ -224,7 +224,7 @@ async fn no_more_runs_are_taken_than_the_settings_allow() {
 #[test]
 fn runs_are_read_through_their_coordinator() {
     let _slot = slots::take();
-    let (server, ann, bob) = (Home::new(), Home::new(), Home::new());
+    let (server, ann, bob) = (Home::light(), Home::new(), Home::new());
     let repo = Repo::of_jobs();
     let serve = Serve::start_with(&server, &["--tls"]);
     let job = Job::at_gate("read", &server, &repo, "ends.py").args(&["fine"]);
@@ -264,7 +264,7 @@ fn runs_are_read_through_their_coordinator() {
 #[test]
 fn runs_are_kept_in_any_store_and_read_from_anywhere() {
     let _slot = slots::take();
-    let (bucket, server, ann) = (Home::new(), Home::new(), Home::new());
+    let (bucket, server, ann) = (Home::new(), Home::light(), Home::new());
     let repo = Repo::of_jobs();
     let bucket = Bucket::serve(&bucket);
     for (name, key) in [

@@ -85,9 +85,11 @@ fn ways() -> Vec<Way> {
         way("python_version", "python-version", "3.7"),
         way("nobody_listens", "network", "ConnectionRefusedError"),
         way("recursion", "recursion", "itself"),
-        way("java", "java-exception", "NumberFormatException"),
+        way("java", "java-exception", "NullPointerException"),
         with(way("broadcast", "broadcast-timeout", "join"), |job| {
-            job.set("spark.conf", json!({ "spark.sql.broadcastTimeout": "1" }))
+            // Adaptive execution waits for the smaller side as long as it takes.
+            let conf = json!({ "spark.sql.broadcastTimeout": "1", "spark.sql.adaptive.enabled": "false" });
+            job.set("spark.conf", conf)
         }),
         way("exit_3", "exit-code", "3"),
         way("arguments", "arguments", "--month"),

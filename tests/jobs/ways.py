@@ -120,7 +120,7 @@ def result_size():
 
 
 def driver_heap():
-    session().sparkContext._jvm.java.lang.String("x").repeat(2_000_000_000)
+    session().sparkContext._jvm.java.nio.ByteBuffer.allocate(2_000_000_000)
 
 
 def driver_python():
@@ -231,7 +231,7 @@ def recursion():
 
 
 def java():
-    session().sparkContext._jvm.java.lang.Integer.parseInt("many")
+    session().sparkContext._jvm.java.util.Objects.requireNonNull(None)
 
 
 def broadcast():

@@ -19,6 +19,10 @@ const DURATIONS_MAX: usize = 20_000;
 /// A stage is skewed when its longest task takes so many times the one in the middle, and this long at least.
 const SKEW_TIMES: f64 = 4.0;
 const SKEW_SECS: f64 = 5.0;
+/// What Spark says of a stage that had not ended when the application was told to.
+const SHUT_DOWN: &str = "SparkContext was shut down";
+/// Executors that end so shortly before the application, in milliseconds, were told to as well.
+const STOP_MS: i64 = 10_000;
 
 #[derive(Debug, Default)]
 struct Stage {
@@ -26,6 +30,8 @@ struct Stage {
     tasks: u64,
     done: u64,
     durations_ms: Vec<u32>,
+    /// When tasks began that their executor's end broke off, and when it did.
+    broken: Vec<(i64, i64)>,
 }
 
 /// What has been read so far.
@@ -92,6 +98,12 @@ impl Fold {
         for (_, (_, cores, since)) in self.executors.drain() {
             self.summary.executor_core_secs += f64::from(cores) * secs(since, at);
         }
+        // An application that is told to end says so before its tasks do.
+        for (id, stage) in &self.stages {
+            if let Some(open) = unfinished(*id, stage, &self.running, at) {
+                keep(&mut self.summary.unfinished, open);
+            }
+        }
         self.running.clear();
         self.stages.clear();
     }
@@ -141,6 +153,12 @@ impl Fold {
         let Some(stage) = self.stages.remove(&info.id) else {
             return;
         };
+        if info.failure.as_ref().is_some_and(|said| said.contains(SHUT_DOWN)) {
+            if let Some(open) = unfinished(info.id, &stage, &self.running, self.last_ms) {
+                keep(&mut self.summary.unfinished, open);
+            }
+            return;
+        }
         let skew = skew(info.id, stage);
         let lost = |skew: &Skew| skew.longest_secs - skew.median_secs;
         if let Some(skew) = skew
@@ -195,6 +213,12 @@ impl Fold {
             }
         } else {
             self.summary.tasks_failed += 1;
+            if let Some(stage) = self.stages.get_mut(&end.stage)
+                && end.end.reason == "ExecutorLostFailure"
+                && stage.broken.len() < OPEN_MAX
+            {
+                stage.broken.push((end.task.launched, end.task.finished));
+            }
             self.failed(end.stage, &end.end);
         }
     }
@@ -221,13 +245,11 @@ impl Fold {
     /// The summary of what has been read.
     #[must_use]
     pub fn finish(mut self) -> Summary {
-        self.summary.unfinished = self
-            .stages
-            .iter()
-            .filter_map(|(id, stage)| unfinished(*id, stage, &self.running, self.last_ms))
-            .rev()
-            .take(KEPT)
-            .collect();
+        let open = self.stages.iter();
+        let open = open.filter_map(|(id, stage)| unfinished(*id, stage, &self.running, self.last_ms));
+        self.summary.unfinished.extend(open);
+        self.summary.unfinished.reverse();
+        self.summary.unfinished.truncate(KEPT);
         let last = self.last_ms;
         for (_, (_, cores, since)) in self.executors.drain() {
             self.summary.executor_core_secs += f64::from(cores) * secs(since, last);
@@ -239,14 +261,19 @@ impl Fold {
 
 fn unfinished(id: u32, stage: &Stage, running: &HashMap<u64, (u32, i64)>, last: i64) -> Option<Unfinished> {
     let mut durations = stage.durations_ms.clone();
-    let mine = || running.values().filter(|(of, _)| *of == id);
-    let oldest = mine().map(|(_, since)| *since).min()?;
+    let still = running
+        .values()
+        .filter(|(of, _)| *of == id)
+        .map(|(_, since)| *since);
+    let stopped = stage.broken.iter().filter(|(_, until)| last - until <= STOP_MS);
+    let mine: Vec<i64> = still.chain(stopped.map(|(since, _)| *since)).collect();
+    let oldest = mine.iter().copied().min()?;
     Some(Unfinished {
         stage: id,
         name: stage.name.clone(),
         tasks: stage.tasks,
         done: stage.done,
-        running: mine().count() as u64,
+        running: mine.len() as u64,
         median_secs: median(&mut durations),
         oldest_secs: secs(oldest, last),
     })
@@ -369,6 +396,35 @@ mod tests {
         let open = &summary.unfinished[0];
         assert_eq!((open.tasks, open.done, open.running), (4, 4, 1));
         assert!(open.oldest_secs >= 30.0 && open.median_secs < 1.1, "{open:?}");
+    }
+
+    #[test]
+    fn a_stage_that_was_told_to_end_had_not_ended() {
+        let stage = |what: &str, more: &str| {
+            format!(
+                r#"{{"Event":"SparkListenerStage{what}","Stage Info":{{"Stage ID":3,"Stage Name":"collect at a.py:2","Number of Tasks":3{more}}}}}"#
+            )
+        };
+        let started =
+            r#"{"Event":"SparkListenerTaskStart","Stage ID":3,"Task Info":{"Task ID":7,"Launch Time":3000}}"#;
+        let done = r#"{"Reason":"Success"}"#;
+        let lost = r#"{"Reason":"ExecutorLostFailure","Loss Reason":"Worker shutting down"}"#;
+        let told = r#","Failure Reason":"Stage cancelled because SparkContext was shut down""#;
+        let over = r#"{"Event":"SparkListenerApplicationEnd","Timestamp":60000}"#.to_owned();
+        let end = [task(7, 3000, 60_000, lost), stage("Completed", told)];
+        // Spark says so in either order.
+        for end in [[&end[..], &[over.clone()]].concat(), [&[over], &end[..]].concat()] {
+            let mut lines = vec![stage("Submitted", ""), started.to_owned()];
+            lines.extend([task(5, 3000, 4000, done), task(6, 3000, 4000, done)]);
+            lines.extend(end);
+            let summary = fold(&lines);
+            let [open] = &summary.unfinished[..] else {
+                panic!("{summary:#?}")
+            };
+            assert_eq!((open.tasks, open.done, open.running), (3, 2, 1));
+            assert!((open.oldest_secs - 57.0).abs() < 0.1, "{open:?}");
+            assert_eq!(summary.skew, None);
+        }
     }
 
     #[test]

@@ -146,7 +146,7 @@ async fn each_policy_allows_what_it_is_for_and_nothing_else() {
 fn a_launch_and_a_server_with_tokens_and_then_without_a_leader() {
     let _slot = slots::take();
     let mut cluster = Cluster::new();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let token = |name: &str| {
         let file = home.scratch(&format!("{name}-token"));
         fs::write(&file, cluster.servers[0].token_of(&policy(name))).unwrap();

@@ -102,7 +102,7 @@ fn a_consul_that_hangs_and_dies_during_the_election() {
     let _slot = slots::take();
     let mut consul = Consul::dev();
     consul.signal(Signal::SIGSTOP);
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = alike("unelected", &home, &repo, "holds.py");
     let mut launch = home.launch_with(&job, &["--consul", &consul.url()]);
     let run = home.run_of(&job, &mut launch);
@@ -128,7 +128,7 @@ fn a_master_that_alone_cannot_reach_consul_stays_the_master() {
     let _slot = slots::take();
     let consul = Consul::dev();
     let cut = Cut::before(&consul.url());
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = alike("cut-off", &home, &repo, "holds.py");
     let mut launch = home.launch_with(&job, &["--consul", &cut.url()]);
     let run = home.run_of(&job, &mut launch);
@@ -165,7 +165,7 @@ fn a_worker_that_alone_cannot_reach_consul_from_its_boot_on() {
     let _slot = slots::take();
     let consul = Consul::dev();
     let cut = Cut::before(&consul.url());
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("cut-worker", &home, &repo, "holds.py").workers(2);
     let mut launch = home.launch_with(&job, &["--consul", &cut.url()]);
     let run = home.run_of(&job, &mut launch);
@@ -229,7 +229,7 @@ async fn claim(url: String, run: &Run<'_>) -> Role {
 fn of_two_claims_the_first_stands() {
     let _slot = slots::take();
     let consul = Consul::dev();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let serve = Serve::start_with(&home, &["--consul", &consul.url()]);
     let job = alike("two-claims", &home, &repo, "holds.py").workers(1);
     let mut launch = serve.launch(&home, &job, &[]);

@@ -106,7 +106,7 @@ fn nodes_are_there_while_the_run_is_and_not_after() {
 fn a_consul_that_comes_late_forgets_everything_and_hangs() {
     let _slot = slots::take();
     let mut consul = Consul::absent();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("late-consul", &home, &repo, "holds.py");
     let mut launch = home.launch_with(&job, &["--consul", &consul.url()]);
     let run = hold(&home, &job, &mut launch);
@@ -139,7 +139,7 @@ fn a_consul_that_comes_late_forgets_everything_and_hangs() {
 fn a_consul_that_dies_while_the_cluster_forms() {
     let _slot = slots::take();
     let mut consul = Consul::dev();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("dying-consul", &home, &repo, "holds.py");
     let mut launch = home.launch_with(&job, &["--consul", &consul.url()]);
     let run = home.run_of(&job, &mut launch);
@@ -159,7 +159,7 @@ fn the_next_attempt_is_told_from_the_one_before() {
     use mayfly_tests::procs::{self, Kind};
     let _slot = slots::take();
     let consul = Consul::dev();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("again-consul", &home, &repo, "holds.py");
     let mut launch = home.launch_with(&job, &["--consul", &consul.url()]);
     let run = hold(&home, &job, &mut launch);

@@ -21,19 +21,21 @@ pub(crate) fn entry(name: &str, name_width: usize, text: &str, width: usize) -> 
     lines
 }
 
-/// Lines of at most `room` columns, broken between words; a word that is longer is left whole, for copying.
+/// Lines of at most `room` columns, broken between words; a word that is longer is left whole, for copying. A number stays
+/// with its percent sign.
 fn words(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split(' ') {
-        let width = console::measure_text_width(&line) + 1 + console::measure_text_width(word);
+    let joined = text.replace(" %", "\u{a0}%");
+    for word in joined.split(' ').map(|word| word.replace('\u{a0}', " ")) {
+        let width = console::measure_text_width(&line) + 1 + console::measure_text_width(&word);
         if !line.is_empty() && width > room {
             lines.push(std::mem::take(&mut line));
         }
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(&word);
     }
     lines.push(line);
     lines
@@ -53,6 +55,10 @@ mod tests {
         assert_eq!(
             entry("a", 3, &format!("see {long}"), 40),
             ["  a  see".to_owned(), format!("     {long}")]
+        );
+        assert_eq!(
+            entry("", 0, "a share of about 59 %", 22),
+            ["  a share of about", "  59 %"]
         );
         assert_eq!(entry("", 2, "", 40), ["    "]);
     }
