@@ -7,7 +7,7 @@ use mayfly_tests::{Home, Job, Repo, slots};
 #[test]
 fn the_same_request_twice_at_once_is_one_run() {
     let _slot = slots::take();
-    let (home, repo) = (Home::light(), Repo::of_jobs());
+    let (home, repo) = (Home::new(), Repo::of_jobs());
     let job = Job::at_gate("same", &home, &repo, "holds.py");
     let flags = ["--request-id", "only-once"];
     let mut both = [home.launch_with(&job, &flags), home.launch_with(&job, &flags)];

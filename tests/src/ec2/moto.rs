@@ -143,37 +143,28 @@ pub(super) fn try_aws(at: SocketAddr, service: &str, action: &str, params: &[(&s
     for (name, value) in params {
         body.push_str(&format!("&{name}={}", escaped(value)));
     }
-    let credential = credential(service);
-    let request = Request {
-        method: "POST",
-        path: "/",
-        headers: &[
-            ("Authorization", &credential),
-            ("Content-Type", "application/x-www-form-urlencoded"),
-        ],
-        body: &body,
-        limit: CALL_LIMIT,
-    };
-    let page = request.send(at).expect("the rig answers");
-    (page.status, page.body)
+    let kind = ("Content-Type", "application/x-www-form-urlencoded");
+    post(at, service, &[kind], &body)
 }
 
 /// A call of a service that speaks JSON, by the target that names it. It is not signed: nobody here checks.
 pub(super) fn aws_json(at: SocketAddr, service: &str, target: &str, body: &Value) {
+    let kind = ("Content-Type", "application/x-amz-json-1.1");
+    let (status, said) = post(at, service, &[kind, ("X-Amz-Target", target)], &body.to_string());
+    assert_eq!(status, 200, "{target}: {said}");
+}
+
+fn post(at: SocketAddr, service: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let credential = credential(service);
     let request = Request {
         method: "POST",
         path: "/",
-        headers: &[
-            ("Authorization", &credential),
-            ("Content-Type", "application/x-amz-json-1.1"),
-            ("X-Amz-Target", target),
-        ],
-        body: &body.to_string(),
+        headers: &[headers, &[("Authorization", credential.as_str())]].concat(),
+        body,
         limit: CALL_LIMIT,
     };
     let page = request.send(at).expect("the rig answers");
-    assert_eq!(page.status, 200, "{target}: {}", page.body);
+    (page.status, page.body)
 }
 
 fn escaped(value: &str) -> String {
