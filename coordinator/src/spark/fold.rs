@@ -413,7 +413,8 @@ mod tests {
         let over = r#"{"Event":"SparkListenerApplicationEnd","Timestamp":60000}"#.to_owned();
         let end = [task(7, 3000, 60_000, lost), stage("Completed", told)];
         // Spark says so in either order.
-        for end in [[&end[..], &[over.clone()]].concat(), [&[over], &end[..]].concat()] {
+        let over = std::slice::from_ref(&over);
+        for end in [[&end[..], over].concat(), [over, &end[..]].concat()] {
             let mut lines = vec![stage("Submitted", ""), started.to_owned()];
             lines.extend([task(5, 3000, 4000, done), task(6, 3000, 4000, done)]);
             lines.extend(end);
