@@ -25,6 +25,7 @@ mod entry;
 mod env;
 mod facts;
 pub mod hook;
+mod orders;
 pub mod plain;
 mod private;
 mod runners;

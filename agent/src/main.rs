@@ -137,13 +137,18 @@ fn results(config: &NodeConfig) -> anyhow::Result<(bool, PathBuf)> {
     })
 }
 
-fn live(start: Start) -> anyhow::Result<ExitCode> {
+/// Of a process that is the parent of all that is orphaned below it.
+fn runtime() -> anyhow::Result<Runtime> {
     become_subreaper().context("become a subreaper")?;
-    let runtime = Builder::new_multi_thread()
+    Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("start the runtime")?;
+        .context("start the runtime")
+}
+
+fn live(start: Start) -> anyhow::Result<ExitCode> {
+    let runtime = runtime()?;
     let why = runtime.block_on(mayfly_agent::run::run(start))?;
     // A thread that still reads a file must not hold the machine up.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -214,12 +219,7 @@ fn boot_node(boot: &Booting) -> anyhow::Result<ExitCode> {
 /// The machine of a team's server. It ends with the machine: the outer process powers that off after it, and AWS makes
 /// another.
 fn serve_team(start: control::Start) -> anyhow::Result<ExitCode> {
-    become_subreaper().context("become a subreaper")?;
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
+    let runtime = runtime()?;
     runtime.block_on(control::run(start))?;
     Ok(ExitCode::SUCCESS)
 }

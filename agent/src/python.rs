@@ -96,6 +96,18 @@ fn requirements_file(request: &Request) -> Result<PathBuf, PrepareError> {
     }
 }
 
+/// Python's arguments before what is to be installed.
+pub(crate) const PIP_INSTALL: [&str; 8] = [
+    "-m",
+    "pip",
+    "install",
+    "--no-input",
+    "--disable-pip-version-check",
+    "--progress-bar=off",
+    "--retries=5",
+    "--timeout=30",
+];
+
 /// Makes environments and installs into them.
 struct Maker<'r> {
     keeper: &'r Keeper,
@@ -141,17 +153,7 @@ impl Maker<'_> {
         what: &[OsString],
         name: &str,
     ) -> Result<(), PrepareError> {
-        let flags = [
-            "-m",
-            "pip",
-            "install",
-            "--no-input",
-            "--disable-pip-version-check",
-            "--progress-bar=off",
-            "--retries=5",
-            "--timeout=30",
-        ];
-        let args = flags.iter().map(OsString::from).chain(what.iter().cloned());
+        let args = PIP_INSTALL.iter().map(OsString::from).chain(what.iter().cloned());
         let done = Command::new(self.keeper, venv.join("bin").join("python3"), args, cwd)
             .env("VIRTUAL_ENV", venv)
             .run(INSTALL_MAX, |line| {

@@ -20,8 +20,8 @@ pub(crate) use group::{forget_group, group_tag};
 pub use lost::{Lost, LostKind, clear, everything};
 pub(crate) use machines::filter;
 pub use seen::{GroupState, Instance, State, Trouble};
-pub(crate) use template::ec2_tags;
 pub use template::{ConsulAt, JobRole, UserData};
+pub(crate) use template::{ec2_tags, guarded_metadata, on_launch};
 
 use crate::Account;
 use crate::error::AwsError;

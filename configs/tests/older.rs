@@ -241,7 +241,7 @@ fn what_cannot_run_is_refused_with_its_line_and_in_its_own_words() {
             "r-server.yml",
             R_SERVER.to_owned(),
             1,
-            &["`basic` is a server for R", "no engine for R"],
+            &["`basic` is a server for R", "names no program", "engine: single"],
         ),
         (
             "both kinds",

@@ -22,6 +22,7 @@ use crate::price::{self, Bounds, Hourly, Quote};
 use crate::run::Wanted;
 use crate::tokens::Joining;
 pub use machine::{Machine, Offer, Sight};
+pub(crate) use machine::{PAID_AT_LEAST, for_time};
 pub use made::{Plan, Sizes};
 pub use offered::{Clouds, Offered};
 

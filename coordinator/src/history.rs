@@ -84,49 +84,26 @@ impl History {
         let tools = toolchain::ensure(&agent, home, wanted.spark, progress).await?;
         let tools: Tools = serde_json::from_value(tools).context("read what `agent toolchain` found")?;
         let mut last = None;
-        let mut folder = Some(folder);
         for _ in 0..PORTS {
-            let Some(held) = folder.take() else { break };
-            match Self::at_a_port(&agent, &tools, wanted.base, held).await {
-                Ok(history) => return Ok(history),
-                Err((error, back)) => {
-                    last = Some(error);
-                    folder = Some(back);
+            match at_a_port(&agent, &tools, wanted.base, folder.path()).await {
+                Ok(Served {
+                    url,
+                    application,
+                    child,
+                    held,
+                }) => {
+                    return Ok(Self {
+                        url,
+                        application,
+                        child,
+                        held: Some(held),
+                        _folder: folder,
+                    });
                 }
+                Err(error) => last = Some(error),
             }
         }
         Err(last.unwrap_or_else(|| anyhow::anyhow!("Spark’s History Server was not started")))
-    }
-
-    async fn at_a_port(
-        agent: &Path,
-        tools: &Tools,
-        base: &str,
-        folder: TempDir,
-    ) -> Result<Self, (anyhow::Error, TempDir)> {
-        let started = free_port().and_then(|port| {
-            let (held, child) = spawn(agent, tools, base, folder.path(), port)?;
-            Ok((format!("http://{}:{port}", Ipv4Addr::LOCALHOST), held, child))
-        });
-        let (url, held, mut child) = match started {
-            Ok(started) => started,
-            Err(error) => return Err((error, folder)),
-        };
-        match shown(&url, &mut child, folder.path()).await {
-            Ok(application) => Ok(Self {
-                url,
-                application,
-                child,
-                held: Some(held),
-                _folder: folder,
-            }),
-            Err(error) => {
-                drop(held);
-                // The keeper leaves when nothing of it is left.
-                let _left = child.wait().await;
-                Err((error, folder))
-            }
-        }
     }
 
     /// The page of the run, below its address.
@@ -138,6 +115,34 @@ impl History {
     pub(crate) async fn stop(mut self) {
         self.held = None;
         let _left = self.child.wait().await;
+    }
+}
+
+/// A server that shows the run.
+struct Served {
+    url: String,
+    application: String,
+    child: Child,
+    held: UnixStream,
+}
+
+async fn at_a_port(agent: &Path, tools: &Tools, base: &str, events: &Path) -> anyhow::Result<Served> {
+    let port = free_port()?;
+    let (held, mut child) = spawn(agent, tools, base, events, port)?;
+    let url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
+    match shown(&url, &mut child, events).await {
+        Ok(application) => Ok(Served {
+            url,
+            application,
+            child,
+            held,
+        }),
+        Err(error) => {
+            drop(held);
+            // The keeper leaves when nothing of it is left.
+            let _left = child.wait().await;
+            Err(error)
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mayfly_configs::{Job, Machine};
 use mayfly_proto::v1;
 
-use crate::cloud::Sizes;
+use crate::cloud::{PAID_AT_LEAST, Sizes, for_time};
 use crate::plan::starts_max;
 use crate::run::Role;
 
@@ -13,8 +13,6 @@ use crate::run::Role;
 type Micros = u64;
 /// Millionths of a dollar in a cent.
 const CENT: Micros = 10_000;
-/// The least time that a machine is paid for.
-const PAID_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// What one machine costs in an hour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -144,11 +142,6 @@ fn worst(lots: &[Lot], bounds: Bounds) -> Micros {
 
 fn times(micros: Micros, count: u32) -> Micros {
     micros.saturating_mul(u64::from(count))
-}
-
-fn for_time(hourly: Micros, life: Duration) -> Micros {
-    let micros = u128::from(hourly) * life.as_millis() / 3_600_000;
-    Micros::try_from(micros).unwrap_or(Micros::MAX)
 }
 
 fn sum(all: impl Iterator<Item = Micros>) -> Micros {

@@ -39,6 +39,22 @@ pub enum PhaseName {
     Closed,
 }
 
+impl PhaseName {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Arming => "arming",
+            Self::Forming => "forming",
+            Self::Working => "working",
+            Self::Collecting => "collecting",
+            Self::Releasing => "releasing",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mayfly_proto::{Attempt, NodeId};
+use serde::{Deserialize, Serialize};
 
 pub use adopt::Past;
 pub use desired::{Desired, Goal, Wanted};
@@ -132,7 +133,8 @@ pub enum Effect {
 }
 
 /// How urgently a run is cancelled. Ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cancel {
     /// TERM, grace, save logs and results.
     Graceful,

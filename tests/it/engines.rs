@@ -1,13 +1,12 @@
 //! Engines that are data: their examples give the right answers; when the agent of a master is killed in the middle, the
 //! next attempt commits and nothing is left of either; and somebody's own engine needs a file and nothing else.
 
-use std::path::Path;
-use std::process::Command;
-
 use mayfly_tests::procs::{self, Kind};
-use mayfly_tests::programs::{must, python, repository};
+use mayfly_tests::programs::repository;
 use mayfly_tests::wait::secs;
 use mayfly_tests::{Ended, Home, Job, Repo, Run, slots};
+
+use crate::examples::{check, put_flights};
 
 /// What an engine of Debian's packages needs is installed by `scripts/needs-engines`; a machine without it has not shown
 /// that the engine works, and says so.
@@ -33,31 +32,13 @@ fn launch<'h>(home: &'h Home, repo: &Repo, job: &str) -> (Run<'h>, Ended) {
     (run, ended)
 }
 
-fn check(repo: &Repo, what: &str, run: &Run<'_>, data: Option<&Path>) {
-    let mut check = Command::new(python());
-    check
-        .arg(repo.path().join("examples/check/check.py"))
-        .arg(what)
-        .arg(run.results(1))
-        .args(data);
-    let said = must(&mut check);
-    assert!(said.starts_with("OK"), "{said}");
-}
-
 /// The delays, by one of the engines; both workers have done a part of it.
 fn delays(job: &str) {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_examples());
-    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flights");
-    must(
-        Command::new(python())
-            .arg(repo.path().join("examples/flights/fetch.py"))
-            .arg(&data),
-    );
-    home.verb(&["data", "put", data.to_str().unwrap(), "flights/"])
-        .exited(0);
+    let data = put_flights(&home, &repo);
     let (run, _) = launch(&home, &repo, job);
-    check(&repo, "delays", &run, Some(&data));
+    check(&repo, "delays", &run.results(1), Some(&data));
     let said = run.output(&[]);
     assert!(said.contains("worker-1") && said.contains("worker-2"), "{said}");
 }
@@ -84,7 +65,7 @@ fn iris_with_r() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_examples());
     let (run, _) = launch(&home, &repo, "iris-r");
-    check(&repo, "iris-r", &run, None);
+    check(&repo, "iris-r", &run.results(1), None);
     assert_eq!(run.receipt()["release"]["machines_started"], 1);
 }
 

@@ -1,6 +1,6 @@
 //! Every example gives the right answer.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mayfly_tests::programs::{must, python};
@@ -71,13 +71,26 @@ fn assert_receipt(receipt: &Value, repo: &Repo) {
     );
 }
 
+/// Puts the flights into the store; the folder that they are in.
+pub(crate) fn put_flights(home: &Home, repo: &Repo) -> PathBuf {
+    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flights");
+    must(
+        Command::new(python())
+            .arg(repo.path().join("examples/flights/fetch.py"))
+            .arg(&data),
+    );
+    home.verb(&["data", "put", data.to_str().unwrap(), "flights/"])
+        .exited(0);
+    data
+}
+
 /// The answer, computed again without Spark.
-fn check(repo: &Repo, job: &str, run: &Run<'_>, data: Option<&Path>) {
+pub(crate) fn check(repo: &Repo, job: &str, results: &Path, data: Option<&Path>) {
     let mut check = Command::new(python());
     check
         .arg(repo.path().join("examples/check/check.py"))
         .arg(job)
-        .arg(run.results(1))
+        .arg(results)
         .args(data);
     let said = must(&mut check);
     assert!(said.starts_with("OK"), "{said}");
@@ -88,7 +101,7 @@ fn word_count() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_examples());
     let run = launch(&home, &repo, "word-count");
-    check(&repo, "word-count", &run, None);
+    check(&repo, "word-count", &run.results(1), None);
 }
 
 #[test]
@@ -96,7 +109,7 @@ fn log_reg_iris() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_examples());
     let run = launch(&home, &repo, "log-reg-iris");
-    check(&repo, "log-reg-iris", &run, None);
+    check(&repo, "log-reg-iris", &run.results(1), None);
     assert!(run.output(&[]).contains("accuracy"), "{}", run.output(&[]));
     let to = home.scratch("downloaded");
     home.verb(&["results", "last", "--to", to.to_str().unwrap()])
@@ -108,16 +121,9 @@ fn log_reg_iris() {
 fn flights() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_examples());
-    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flights");
-    must(
-        Command::new(python())
-            .arg(repo.path().join("examples/flights/fetch.py"))
-            .arg(&data),
-    );
-    home.verb(&["data", "put", data.to_str().unwrap(), "flights/"])
-        .exited(0);
+    let data = put_flights(&home, &repo);
     let run = launch(&home, &repo, "flights");
-    check(&repo, "flights", &run, Some(&data));
+    check(&repo, "flights", &run.results(1), Some(&data));
     // The executors read and wrote it: the parts of the table lay on workers, not on the master with the driver.
     let parts = |node: &str| {
         let path = run.folder().join(format!("attempt-1/manifests/{node}.json"));

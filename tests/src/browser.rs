@@ -174,24 +174,24 @@ impl Browser {
 
     /// Clicks what a selector finds first.
     pub fn click(&self, selector: &str) {
-        let found = self.post("element", &json!({ "using": "css selector", "value": selector }));
-        let id = found
-            .as_object()
-            .and_then(|map| map.values().next())
-            .and_then(Value::as_str);
-        let id = id.expect("an element has an id");
+        let id = self.find(selector);
         self.post(&format!("element/{id}/click"), &json!({}));
     }
 
     /// Types into what a selector finds first.
     pub fn type_into(&self, selector: &str, text: &str) {
+        let id = self.find(selector);
+        self.post(&format!("element/{id}/value"), &json!({ "text": text }));
+    }
+
+    /// The id of what a selector finds first.
+    fn find(&self, selector: &str) -> String {
         let found = self.post("element", &json!({ "using": "css selector", "value": selector }));
         let id = found
             .as_object()
             .and_then(|map| map.values().next())
             .and_then(Value::as_str);
-        let id = id.expect("an element has an id");
-        self.post(&format!("element/{id}/value"), &json!({ "text": text }));
+        id.expect("an element has an id").to_owned()
     }
 
     /// The address of now.

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use mayfly_kit::crash::Point;
 
+use crate::Chance;
+
 pub use rig::Rig;
 pub use scene::{Act, Scene, Stage, scenes};
 
@@ -151,7 +153,7 @@ pub fn all(seed: u64, blows: u64, spark: u64) -> Vec<Case> {
 }
 
 fn blow(seed: u64, number: u64, spark: bool) -> Case {
-    let mut chance = Chance(seed ^ (number << 1 | u64::from(spark)));
+    let mut chance = Chance::new(seed ^ (number << 1 | u64::from(spark)));
     let nodes = ["master-1", "worker-1"];
     let node = nodes[chance.below(2)];
     let whom = match chance.below(8) {
@@ -171,19 +173,6 @@ fn blow(seed: u64, number: u64, spark: bool) -> Case {
         name: format!("{}/{seed}-{number}", if spark { "spark" } else { "blow" }),
         trouble: Trouble::Blow(whom, what, after),
         spark,
-    }
-}
-
-/// SplitMix64: the same cases from the same seed, for ever.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % n as u64).unwrap_or(0)
     }
 }
 

@@ -191,9 +191,18 @@ impl Consul {
     }
 
     fn try_http(&self, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
+        self.try_http_as(self.token.as_deref().unwrap_or_default(), method, path, body)
+    }
+
+    fn try_http_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> std::io::Result<(u16, String)> {
         let mut stream = TcpStream::connect((self.address, PORT))?;
         stream.set_read_timeout(Some(wait::secs(CALL_SECS)))?;
-        let token = self.token.as_deref().unwrap_or_default();
         // HTTP/1.0 has no chunks and ends with the connection.
         write!(
             stream,
@@ -247,24 +256,6 @@ impl Consul {
         let all = self.json("GET", "/v1/catalog/services", &Value::Null);
         let names = all.as_object().unwrap().keys();
         names.filter(|name| *name != "consul").cloned().collect()
-    }
-
-    /// Makes a token with one policy.
-    #[must_use]
-    pub fn token_of(&self, policy: &Path) -> String {
-        let name = policy.file_stem().unwrap().to_str().unwrap();
-        let rules = fs::read_to_string(policy).unwrap();
-        self.json("PUT", "/v1/acl/policy", &json!({ "Name": name, "Rules": rules }));
-        self.token_with(name)
-    }
-
-    fn token_with(&self, policy: &str) -> String {
-        let made = self.json(
-            "PUT",
-            "/v1/acl/token",
-            &json!({ "Policies": [{ "Name": policy }] }),
-        );
-        made["SecretID"].as_str().unwrap().to_owned()
     }
 }
 

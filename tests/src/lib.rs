@@ -20,6 +20,7 @@
 pub mod account;
 mod browser;
 mod bucket;
+mod chance;
 pub mod chaos;
 mod consul;
 mod cut;
@@ -43,6 +44,7 @@ pub mod wait;
 pub use account::Account;
 pub use browser::{Browser, Seen};
 pub use bucket::Bucket;
+pub use chance::Chance;
 pub use consul::{Cluster, Consul};
 pub use cut::Cut;
 pub use ec2::Ec2;

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{BASE_REQUIREMENTS, Error, Request, Step, put_in_place, unfinished};
 use crate::command::Command;
+use crate::python::PIP_INSTALL;
 
 /// Newest first after the user's own choice; what Spark and the pinned packages are made for.
 const NAMES: [&str; 5] = ["python3", "python3.13", "python3.12", "python3.11", "python3.10"];
@@ -175,20 +176,7 @@ pub(super) async fn pip(
     what: &[&std::ffi::OsStr],
     progress: &mut impl FnMut(Step),
 ) -> Result<(), Error> {
-    let flags = [
-        "-m",
-        "pip",
-        "install",
-        "--no-input",
-        "--disable-pip-version-check",
-        "--progress-bar=off",
-        "--retries=5",
-    ];
-    let args = flags
-        .iter()
-        .map(AsRef::as_ref)
-        .chain(["--timeout=30".as_ref()])
-        .chain(what.iter().copied());
+    let args = PIP_INSTALL.iter().map(AsRef::as_ref).chain(what.iter().copied());
     let command = Command::new(&request.keeper, python, args, &request.cache);
     let done = command
         .run(INSTALL_MAX, |line| {

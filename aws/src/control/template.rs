@@ -2,11 +2,9 @@
 
 use aws_sdk_ec2::types::{
     LaunchTemplateBlockDeviceMappingRequest, LaunchTemplateEbsBlockDeviceRequest,
-    LaunchTemplateHttpTokensState, LaunchTemplateIamInstanceProfileSpecificationRequest,
-    LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateInstanceMetadataOptionsRequest,
-    LaunchTemplateInstanceMetadataTagsState, LaunchTemplateInstanceNetworkInterfaceSpecificationRequest,
-    LaunchTemplateTagSpecificationRequest, RequestLaunchTemplateData, ResourceType, ShutdownBehavior,
-    TagSpecification, VolumeType,
+    LaunchTemplateIamInstanceProfileSpecificationRequest,
+    LaunchTemplateInstanceNetworkInterfaceSpecificationRequest, RequestLaunchTemplateData, ResourceType,
+    ShutdownBehavior, TagSpecification, VolumeType,
 };
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -14,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::{Wanted, name, tags_of};
 use crate::Account;
 use crate::error::{AwsError, Kind, failed};
-use crate::fleet::ec2_tags;
+use crate::fleet::{ec2_tags, guarded_metadata, on_launch};
 
 fn data(wanted: &Wanted, door: &str) -> RequestLaunchTemplateData {
     let (network, tags) = (&wanted.network, tags_of(&wanted.network.name, &wanted.store));
@@ -35,34 +33,22 @@ fn data(wanted: &Wanted, door: &str) -> RequestLaunchTemplateData {
         .groups(door)
         .groups(&network.security_group)
         .build();
-    let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
-        .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
-        .http_tokens(LaunchTemplateHttpTokensState::Required)
-        .http_put_response_hop_limit(1)
-        .instance_metadata_tags(LaunchTemplateInstanceMetadataTagsState::Enabled)
-        .build();
     let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder()
         .name(name(&network.name))
         .build();
-    let on_launch = |kind| {
-        LaunchTemplateTagSpecificationRequest::builder()
-            .resource_type(kind)
-            .set_tags(Some(ec2_tags(&tags)))
-            .build()
-    };
     RequestLaunchTemplateData::builder()
         .image_id(&wanted.image.id)
         .instance_type(wanted.kind.as_str().into())
         .iam_instance_profile(profile)
         .block_device_mappings(root)
         .network_interfaces(interface)
-        .metadata_options(metadata)
+        .metadata_options(guarded_metadata())
         // One that powers itself off is gone, and its group makes another.
         .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
         .user_data(BASE64_STANDARD.encode(&wanted.user_data))
-        .tag_specifications(on_launch(ResourceType::Instance))
-        .tag_specifications(on_launch(ResourceType::Volume))
-        .tag_specifications(on_launch(ResourceType::NetworkInterface))
+        .tag_specifications(on_launch(ResourceType::Instance, &tags))
+        .tag_specifications(on_launch(ResourceType::Volume, &tags))
+        .tag_specifications(on_launch(ResourceType::NetworkInterface, &tags))
         .build()
 }
 

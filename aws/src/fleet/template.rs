@@ -83,10 +83,23 @@ pub(crate) fn ec2_tags(tags: &BTreeMap<String, String>) -> Vec<Tag> {
         .collect()
 }
 
-fn on_launch(kind: ResourceType, tags: &BTreeMap<String, String>) -> LaunchTemplateTagSpecificationRequest {
+pub(crate) fn on_launch(
+    kind: ResourceType,
+    tags: &BTreeMap<String, String>,
+) -> LaunchTemplateTagSpecificationRequest {
     LaunchTemplateTagSpecificationRequest::builder()
         .resource_type(kind)
         .set_tags(Some(ec2_tags(tags)))
+        .build()
+}
+
+/// Metadata: tokens only, and not beyond the machine itself, so that no container and no proxy reaches it.
+pub(crate) fn guarded_metadata() -> LaunchTemplateInstanceMetadataOptionsRequest {
+    LaunchTemplateInstanceMetadataOptionsRequest::builder()
+        .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
+        .http_tokens(LaunchTemplateHttpTokensState::Required)
+        .http_put_response_hop_limit(1)
+        .instance_metadata_tags(LaunchTemplateInstanceMetadataTagsState::Enabled)
         .build()
 }
 
@@ -110,13 +123,6 @@ fn data(blueprint: &Blueprint, group: Group, user_data: String) -> RequestLaunch
         .delete_on_termination(true)
         .groups(&blueprint.security_group)
         .build();
-    // Metadata: tokens only, and not beyond the machine itself, so that no container and no proxy reaches it.
-    let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
-        .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
-        .http_tokens(LaunchTemplateHttpTokensState::Required)
-        .http_put_response_hop_limit(1)
-        .instance_metadata_tags(LaunchTemplateInstanceMetadataTagsState::Enabled)
-        .build();
     let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder()
         .name(&blueprint.profile)
         .build();
@@ -126,7 +132,7 @@ fn data(blueprint: &Blueprint, group: Group, user_data: String) -> RequestLaunch
         .iam_instance_profile(profile)
         .block_device_mappings(root)
         .network_interfaces(interface)
-        .metadata_options(metadata)
+        .metadata_options(guarded_metadata())
         // A machine that powers itself off is gone, not stopped and paid for.
         .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
         .set_key_name(blueprint.key_pair.clone())

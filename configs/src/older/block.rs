@@ -302,10 +302,10 @@ fn missing(sink: &mut Sink, block: &Entry, key: &str, help: &str) {
 
 fn refuse_r_server(sink: &mut Sink, block: &Entry, field: &Field<'_>) {
     let problem = Problem::new(format!(
-        "{} is a server for R of the older system (r-server.yml), and no engine for R exists yet",
+        "{} is a server for R of the older system (r-server.yml), which names no program to run",
         quote(&block.key)
     ));
-    let help = "only Spark jobs can run; launch or import the file with those (spark.yml)";
+    let help = "write a job of `engine: single` whose `code.entry` is the script, such as configs/jobs/iris-r.yml";
     sink.report(
         block.place,
         &format!("{}.{}", block.key, field.key),

@@ -8,6 +8,7 @@ use mayfly_kit::store::{Store, StoreError};
 use mayfly_proto::RunId;
 use serde::Serialize;
 
+use super::scaled;
 use crate::record::{Outcome, PhaseName, Prediction, Receipt};
 
 /// Runs of one job that are looked at for an estimate: their ids do not say which are the newest.
@@ -189,14 +190,4 @@ fn ratio(now: f64, then: f64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "a ratio")]
 fn ratio_of(now: u64, then: u64) -> f64 {
     ratio(now as f64, then as f64)
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a price that is far below 2^53 millionths; `as` saturates"
-)]
-fn scaled(micros: u64, by: f64) -> u64 {
-    (micros as f64 * by).round() as u64
 }

@@ -112,6 +112,16 @@ fn group(role: Role, machines: &[Lived]) -> Option<Group> {
     })
 }
 
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a price that is far below 2^53 millionths; `as` saturates"
+)]
+fn scaled(micros: u64, by: f64) -> u64 {
+    (micros as f64 * by).round() as u64
+}
+
 fn secs(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64().max(0.0)
 }

@@ -3,7 +3,7 @@
 //! The tasks are dealt again to the cores that there would be ([`crate::spark`]); all else (boot, the driver's own work, the
 //! upload) is taken to last as long as it did. Machines are taken to live as long as the run.
 
-use super::{Lived, Parts, secs};
+use super::{Lived, Parts, scaled, secs};
 use crate::record::{Prediction, Role};
 
 /// Most workers asked for, as a multiple of those that there were.
@@ -48,7 +48,7 @@ pub(super) fn one(parts: &Parts, workers: u32) -> Option<Prediction> {
         working_secs,
         total_secs,
         node_secs: (master_secs + worker_secs * more) * by,
-        cost_micros: micros(master_cost, by).saturating_add(micros(worker_cost, more * by)),
+        cost_micros: scaled(master_cost, by).saturating_add(scaled(worker_cost, more * by)),
     })
 }
 
@@ -59,14 +59,4 @@ pub(super) fn one(parts: &Parts, workers: u32) -> Option<Prediction> {
 )]
 fn whole(cores: f64) -> Option<u32> {
     (0.5..1e6).contains(&cores).then(|| cores.round() as u32)
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a price that is far below 2^53 millionths; `as` saturates"
-)]
-fn micros(cost: u64, times: f64) -> u64 {
-    (cost as f64 * times).round() as u64
 }

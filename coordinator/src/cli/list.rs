@@ -76,10 +76,10 @@ pub(crate) fn state(record: &RunRecord, paint: Paint) -> String {
             if phase == PhaseName::Closed {
                 word
             } else {
-                format!("{word} ({})", receipt::phase_word(phase))
+                format!("{word} ({})", phase.word())
             }
         }
-        None => paint.warn(receipt::phase_word(phase)),
+        None => paint.warn(phase.word()),
     }
 }
 

@@ -158,7 +158,7 @@ impl<'a> Printer<'a> {
     /// One chunk at a time: a log may be larger than memory.
     async fn chunk(&self, chunk: &Chunk) -> Result<(), Failure> {
         // Removed between the listing and now: nothing to show.
-        let Some(text) = stored::text(self.store, chunk).await.map_err(broken)? else {
+        let Some(text) = stored::text(self.store, &chunk.key).await.map_err(broken)? else {
             return Ok(());
         };
         text.lines().try_for_each(|line| self.line(&chunk.node, line))

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::args::RunArg;
 use super::failure::Failure;
-use super::view::{Paint, receipt, units};
+use super::view::{Paint, units};
 use super::{leftovers, list, out, plain, runs};
 use crate::record::{PhaseName, RunRecord};
 
@@ -61,11 +61,7 @@ fn lines(record: &RunRecord, paint: Paint) -> Vec<String> {
         } else {
             took
         };
-        lines.push(
-            format!("  {:<9} {took}", receipt::phase_word(mark.phase))
-                .trim_end()
-                .to_owned(),
-        );
+        lines.push(format!("  {:<9} {took}", mark.phase.word()).trim_end().to_owned());
     }
     lines.push(format!(
         "  deadline  {}",

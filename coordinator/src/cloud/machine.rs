@@ -43,7 +43,13 @@ pub struct Offer {
 }
 
 /// The least time that a machine on AWS is paid for (Amazon EC2 pricing: per second, a minute at least).
-const PAID_AT_LEAST: Duration = Duration::from_secs(60);
+pub(crate) const PAID_AT_LEAST: Duration = Duration::from_secs(60);
+
+/// What this time costs at this price of an hour; both in millionths of a US dollar.
+pub(crate) fn for_time(hourly: u64, life: Duration) -> u64 {
+    let micros = u128::from(hourly) * life.as_millis() / 3_600_000;
+    u64::try_from(micros).unwrap_or(u64::MAX)
+}
 
 impl Machine {
     /// What it has cost so far, in millionths of a US dollar; nothing where machines are not paid for.
@@ -53,8 +59,7 @@ impl Machine {
         let end = offer.paid_until.or(self.ended).unwrap_or(now);
         let lived = end.duration_since(self.started);
         let lived = Duration::try_from(lived).unwrap_or_default().max(PAID_AT_LEAST);
-        let micros = u128::from(offer.hourly_micros) * lived.as_millis() / 3_600_000;
-        u64::try_from(micros).unwrap_or(u64::MAX)
+        for_time(offer.hourly_micros, lived)
     }
 }
 

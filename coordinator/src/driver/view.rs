@@ -1,12 +1,12 @@
 //! The projection of a run for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use mayfly_kit::layout;
-use mayfly_proto::v1;
+use mayfly_proto::{NodeId, v1};
 
 use super::past::at;
 use super::{Context, budget};
@@ -79,7 +79,14 @@ pub(super) fn of(
 
 /// Nodes that enrolled, and machines that have not yet.
 fn nodes(run: &Run, machines: &[Machine]) -> Vec<v1::NodeView> {
-    let mut views: Vec<_> = run.nodes.values().map(node).collect();
+    let is_spot = |machine: &Machine| machine.offer.as_ref().is_some_and(|offer| offer.spot);
+    let spot: BTreeSet<&NodeId> = machines
+        .iter()
+        .filter(|machine| is_spot(machine))
+        .map(|machine| &machine.node)
+        .collect();
+    let known = run.nodes.values();
+    let mut views: Vec<_> = known.map(|one| node(one, spot.contains(&one.id))).collect();
     let booting = machines
         .iter()
         .filter(|machine| !run.nodes.contains_key(&machine.node));
@@ -98,25 +105,15 @@ fn nodes(run: &Run, machines: &[Machine]) -> Vec<v1::NodeView> {
                 .map(|address| address.to_string())
                 .unwrap_or_default(),
             gone: machine.ended.is_some(),
+            spot: is_spot(machine),
             ..v1::NodeView::default()
         }
     }));
-    let spot = |view: &v1::NodeView| {
-        let machine = machines
-            .iter()
-            .find(|machine| machine.node.as_str() == view.node_id);
-        machine
-            .and_then(|machine| machine.offer.as_ref())
-            .is_some_and(|offer| offer.spot)
-    };
-    for view in &mut views {
-        view.spot = spot(view);
-    }
     views.sort_by(|a, b| a.node_id.cmp(&b.node_id));
     views
 }
 
-fn node(node: &Node) -> v1::NodeView {
+fn node(node: &Node, spot: bool) -> v1::NodeView {
     v1::NodeView {
         node_id: node.id.to_string(),
         role: role(node.role).into(),
@@ -132,8 +129,7 @@ fn node(node: &Node) -> v1::NodeView {
         collected: node.report.collected,
         engine_ui: node.report.engine_ui.clone(),
         admin: admin(node).map(|at| at.to_string()).unwrap_or_default(),
-        // What the machine says: it is filled in by whoever knows the machines.
-        spot: false,
+        spot,
     }
 }
 

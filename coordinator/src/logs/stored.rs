@@ -85,16 +85,16 @@ fn chunk(prefix: &str, key: String) -> Option<Chunk> {
     Some(Chunk { key, ..chunk })
 }
 
-/// The text of a chunk; `None` when it was removed since it was listed.
+/// The text of a chunk by its key; `None` when it was removed since it was listed.
 ///
 /// # Errors
 /// The store does not give it, or it cannot be unpacked.
-pub async fn text(store: &Store, chunk: &Chunk) -> Result<Option<String>, ChunkError> {
-    let Some(object) = store.get_capped(&chunk.key, CHUNK_MAX).await? else {
+pub async fn text(store: &Store, key: &str) -> Result<Option<String>, ChunkError> {
+    let Some(object) = store.get_capped(key, CHUNK_MAX).await? else {
         return Ok(None);
     };
     let text = unpack(&object.bytes).map_err(|source| ChunkError::Packed {
-        key: chunk.key.clone(),
+        key: key.to_owned(),
         source,
     })?;
     Ok(Some(text))
@@ -117,7 +117,7 @@ pub async fn tail(
         if wanted == 0 {
             continue;
         }
-        let text = text(store, chunk).await?.unwrap_or_default();
+        let text = text(store, &chunk.key).await?.unwrap_or_default();
         // Newest first, until all chunks are read.
         tail.extend(text.lines().rev().take(wanted).map(str::to_owned));
     }

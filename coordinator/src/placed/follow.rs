@@ -15,7 +15,7 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval};
 use super::SILENCE;
 use super::wish::Wish;
 use crate::driver::{Message, Seat};
-use crate::logs::{CHUNK_MAX, unpack};
+use crate::logs::stored::{self, ChunkError};
 use crate::record::{PhaseName, RunRecord};
 
 /// Between two looks.
@@ -194,13 +194,12 @@ impl<'a> Follower<'a> {
     }
 
     async fn chunk(&mut self, key: &str, node: &NodeId, attempt: Attempt) -> Result<(), StoreError> {
-        let Some(object) = self.store.get_capped(key, CHUNK_MAX).await? else {
-            return Ok(());
-        };
-        let text = match unpack(&object.bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                tracing::warn!(key, %error, "a chunk of the output cannot be unpacked");
+        let text = match stored::text(self.store, key).await {
+            Ok(Some(text)) => text,
+            Ok(None) => return Ok(()),
+            Err(ChunkError::Store(error)) => return Err(error),
+            Err(ChunkError::Packed { source, .. }) => {
+                tracing::warn!(key, %source, "a chunk of the output cannot be unpacked");
                 return Ok(());
             }
         };

@@ -37,7 +37,7 @@ fn news(asked: Wish, before: Wish, now: Timestamp) -> Vec<Message> {
     let cancel = asked.cancel.filter(|_| asked.cancel > before.cancel);
     let until = asked.until.filter(|_| asked.until > before.until);
     let from_now = until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
-    let cancel = cancel.map(|urgency| Message::Cancel(urgency.into()));
+    let cancel = cancel.map(Message::Cancel);
     // Whoever asked looks into the record.
     let extend = from_now.map(|from_now| Message::Extend(from_now, oneshot::channel().0));
     cancel.into_iter().chain(extend).collect()

@@ -20,35 +20,10 @@ const RACES: u32 = 8;
 pub(crate) struct Wish {
     /// To end the run.
     #[serde(default)]
-    pub(super) cancel: Option<Urgency>,
+    pub(super) cancel: Option<Cancel>,
     /// To let it go on until then.
     #[serde(default)]
     pub(super) until: Option<Timestamp>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Urgency {
-    Graceful,
-    Fast,
-}
-
-impl From<Cancel> for Urgency {
-    fn from(level: Cancel) -> Self {
-        match level {
-            Cancel::Graceful => Self::Graceful,
-            Cancel::Fast => Self::Fast,
-        }
-    }
-}
-
-impl From<Urgency> for Cancel {
-    fn from(urgency: Urgency) -> Self {
-        match urgency {
-            Urgency::Graceful => Self::Graceful,
-            Urgency::Fast => Self::Fast,
-        }
-    }
 }
 
 impl Wish {
@@ -56,7 +31,7 @@ impl Wish {
     pub(crate) fn with(self, message: &Message, now: Timestamp) -> Self {
         match message {
             Message::Cancel(level) => Self {
-                cancel: self.cancel.max(Some((*level).into())),
+                cancel: self.cancel.max(Some(*level)),
                 ..self
             },
             Message::Extend(from_now, _) => Self {

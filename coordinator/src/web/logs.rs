@@ -101,7 +101,7 @@ pub(super) async fn last(
 }
 
 async fn read(store: &Store, chunk: &Chunk) -> Result<String, Refused> {
-    let text = stored::text(store, chunk).await;
+    let text = stored::text(store, &chunk.key).await;
     let text = text.map_err(|error| Refused::from(Failure::chain("", &error)))?;
     Ok(text.unwrap_or_default())
 }

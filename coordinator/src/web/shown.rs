@@ -223,7 +223,8 @@ fn bars(marks: &[(PhaseName, u32, i64)], end_ms: Option<i64>) -> (Vec<Bar>, f64)
     let end = end_ms.unwrap_or(last).max(last);
     let ends = marks.iter().skip(1).map(|mark| mark.2).chain([end]);
     let bars = marks.iter().zip(ends).map(|(&(phase, attempt, from), to)| {
-        let word = word(phase);
+        // The style sheet knows these words, too.
+        let word = phase.word();
         let number = if attempts > 1 {
             format!(" #{attempt}")
         } else {
@@ -301,19 +302,6 @@ fn stored_nodes(record: &RunRecord, receipt: Option<&Receipt>) -> Vec<NodeShown>
         kind: node.kind.clone().unwrap_or_default(),
     };
     receipt.nodes.iter().map(of_use).collect()
-}
-
-/// The word for a phase, which the style sheet knows too.
-pub(super) fn word(phase: PhaseName) -> &'static str {
-    match phase {
-        PhaseName::Accepted => "accepted",
-        PhaseName::Arming => "arming",
-        PhaseName::Forming => "forming",
-        PhaseName::Working => "working",
-        PhaseName::Collecting => "collecting",
-        PhaseName::Releasing => "releasing",
-        PhaseName::Closed => "closed",
-    }
 }
 
 fn phase_of(phase: v1::Phase) -> PhaseName {

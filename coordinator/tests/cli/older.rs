@@ -70,7 +70,7 @@ fn the_other_files_are_told_apart() {
     let dir = folder(&["aws.yml", "r-server.yml"]);
     for (file, says) in [
         ("aws.yml", "the network of the older system"),
-        ("r-server.yml", "no engine for R exists"),
+        ("r-server.yml", "names no program to run"),
     ] {
         for args in [&["launch", file][..], &["validate", file], &["import", file]] {
             let output = run(dir.path(), args);

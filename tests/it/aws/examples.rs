@@ -1,14 +1,14 @@
 //! From a launch to its receipt, with real Spark: every example on a fleet gives what it gives on one machine.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use jiff::Timestamp;
-use mayfly_tests::programs::{must, python};
 use mayfly_tests::region::{Region, limit};
 use mayfly_tests::{Launch, Repo, slots};
 use serde_json::{Value, json};
+
+use crate::examples::{check, put_flights};
 
 const KIND: &str = "t4g.small";
 /// Machines of a run: a master and three workers.
@@ -47,25 +47,13 @@ impl Examples {
         self.region.home.start(&mut command)
     }
 
-    /// The flights, as they are put into the store.
-    fn flights(&self) -> PathBuf {
-        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flights");
-        let fetch = self.repo.path().join("examples/flights/fetch.py");
-        must(Command::new(python()).arg(fetch).arg(&data));
-        let put = ["data", "put", data.to_str().unwrap(), "flights/"];
-        self.region.home.verb(&put).exited(0);
-        data
-    }
-
     /// It has succeeded, its results are those that are computed again without Spark, and its receipt is the bill.
     fn check(&self, job: &str, run: &str, data: Option<&Path>) {
         let home = &self.region.home;
         let out = home.scratch(&format!("out-{job}"));
         home.verb(&["results", run, "--to", out.to_str().unwrap()])
             .exited(0);
-        let check = self.repo.path().join("examples/check/check.py");
-        let said = must(Command::new(python()).arg(check).arg(job).arg(&out).args(data));
-        assert!(said.starts_with("OK"), "{said}");
+        check(&self.repo, job, &out, data);
         let receipt = home.verb(&["receipt", run, "--json"]).json();
         assert_eq!(receipt["ended"]["outcome"], "succeeded");
         for key in ["machines_started", "machines_gone"] {
@@ -129,7 +117,7 @@ fn every_example_runs_on_a_fleet_two_of_them_at_once_and_nothing_is_left() {
     let examples = Examples::start();
     let region = &examples.region;
     let mut both = ["log-reg-iris", "word-count"].map(|job| examples.launch(job));
-    let data = examples.flights();
+    let data = put_flights(&examples.region.home, &examples.repo);
     for launch in &mut both {
         launch.wait(limit()).exited(0).said("nothing is left");
     }

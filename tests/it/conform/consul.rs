@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use mayfly_proto::Attempt;
 use mayfly_sim::lock::Locks;
-use mayfly_tests::{Consul, wait};
+use mayfly_tests::{Chance, Consul, wait};
 
-use super::Chance;
 use crate::consul::client::open;
 
 const CALLS: usize = 60;
@@ -18,7 +17,7 @@ const DELAY: Duration = Duration::from_secs(10);
 async fn the_model_of_locks_answers_as_a_real_consul() {
     let server = tokio::task::spawn_blocking(Consul::dev).await.unwrap();
     let consul = open(&server);
-    let (mut chance, mut model) = (Chance(3), Locks::default());
+    let (mut chance, mut model) = (Chance::new(3), Locks::default());
     let mut sessions = Vec::new();
     for node in 0..NODES {
         sessions.push(consul.create_session(&format!("node-{node}")).await.unwrap());

@@ -8,12 +8,10 @@ use mayfly_sim::call::{Aws, Res};
 use mayfly_sim::product::aws::fleet::State;
 use mayfly_sim::product::aws::tags::{Group, name};
 use mayfly_sim::region::Region as Model;
-use mayfly_tests::Ec2;
 use mayfly_tests::ec2::Image;
 use mayfly_tests::wait::{self, secs};
+use mayfly_tests::{Chance, Ec2};
 use serde_json::{Value, json};
-
-use super::Chance;
 
 const CALLS: usize = 40;
 /// After each call, so long that all is at rest.
@@ -190,7 +188,7 @@ fn the_model_of_groups_answers_as_the_rig() {
 fn agree(seed: u64) {
     let run = RunId::derive("job", "request", "{}", "0123").unwrap();
     let names = [Group::Master, Group::Workers].map(|group| name(&run, group));
-    let (real, mut model, mut chance) = (Real::start(), Model::new(seed).unwrap(), Chance(seed));
+    let (real, mut model, mut chance) = (Real::start(), Model::new(seed).unwrap(), Chance::new(seed));
     for call in 0..CALLS {
         let which = chance.below(2);
         let (name, group) = (names[which].clone(), [Group::Master, Group::Workers][which]);

@@ -8,12 +8,10 @@ use mayfly_kit::store::{Access, Created, Replaced, Store, StoreConfig};
 use mayfly_s3::{Config, Server};
 use mayfly_sim::call::{If, Res};
 use mayfly_sim::store::Store as Model;
-use mayfly_tests::Ec2;
 use mayfly_tests::ec2::Image;
+use mayfly_tests::{Chance, Ec2};
 use serde_json::json;
 use tempfile::TempDir;
-
-use super::Chance;
 
 const CALLS: usize = 300;
 const KEYS: [&str; 4] = ["runs/a/run.json", "runs/a/x", "runs/b/x", "other"];
@@ -22,7 +20,7 @@ const PREFIXES: [&str; 4] = ["runs/", "runs/a/", "none/", ""];
 
 /// The same calls to both. Versions are other names for the same thing: what is one in the model is one there.
 async fn agree(store: &Store, seed: u64) {
-    let (mut chance, mut model) = (Chance(seed), Model::default());
+    let (mut chance, mut model) = (Chance::new(seed), Model::default());
     let mut versions: HashMap<u64, String> = HashMap::new();
     for call in 0..CALLS {
         let key = KEYS[chance.below(KEYS.len())];

@@ -18,7 +18,7 @@ fn policy(name: &str) -> PathBuf {
 
 fn client(cluster: &Cluster, policy_name: &str) -> Consul {
     let settings = ConsulSettings {
-        token: Some(cluster.servers[0].token_of(&policy(policy_name))),
+        token: Some(cluster.token_of(&policy(policy_name))),
         ..ConsulSettings::at(cluster.servers[0].url())
     };
     Consul::open(&settings).unwrap()
@@ -149,7 +149,7 @@ fn a_launch_and_a_server_with_tokens_and_then_without_a_leader() {
     let (home, repo) = (Home::light(), Repo::of_jobs());
     let token = |name: &str| {
         let file = home.scratch(&format!("{name}-token"));
-        fs::write(&file, cluster.servers[0].token_of(&policy(name))).unwrap();
+        fs::write(&file, cluster.token_of(&policy(name))).unwrap();
         file.display().to_string()
     };
     let (node, coordinator, people) = (token("node"), token("coordinator"), token("people"));

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -38,18 +39,49 @@ impl Cluster {
         servers
             .iter_mut()
             .for_each(|server| server.token = Some(token.clone()));
+        let cluster = Self { servers };
+        cluster.wait_known(&token);
         let rules = r#"node_prefix "" { policy = "write" } service_prefix "" { policy = "read" }"#;
-        servers[0].json(
-            "PUT",
-            "/v1/acl/policy",
-            &json!({ "Name": "servers", "Rules": rules }),
-        );
-        let own = servers[0].token_with("servers");
-        for server in &servers {
+        let own = cluster.token("servers", rules);
+        for server in &cluster.servers {
             let body = json!({ "Token": own }).to_string();
             server.http("PUT", "/v1/agent/token/agent", &body);
         }
-        Self { servers }
+        cluster
+    }
+
+    /// Makes a token with one policy, of a file.
+    #[must_use]
+    pub fn token_of(&self, policy: &Path) -> String {
+        let name = policy.file_stem().unwrap().to_str().unwrap();
+        self.token(name, &fs::read_to_string(policy).unwrap())
+    }
+
+    fn token(&self, policy: &str, rules: &str) -> String {
+        let server = &self.servers[0];
+        server.json(
+            "PUT",
+            "/v1/acl/policy",
+            &json!({ "Name": policy, "Rules": rules }),
+        );
+        let made = server.json(
+            "PUT",
+            "/v1/acl/token",
+            &json!({ "Policies": [{ "Name": policy }] }),
+        );
+        let token = made["SecretID"].as_str().unwrap().to_owned();
+        self.wait_known(&token);
+        token
+    }
+
+    /// A server looks a token up in its own records, which may be behind the leader's.
+    fn wait_known(&self, token: &str) {
+        for server in &self.servers {
+            wait::until("a token to be known", wait::secs(BOOT), || {
+                let (status, _) = server.try_http_as(token, "GET", "/v1/acl/token/self", "").ok()?;
+                (status == 200).then_some(())
+            });
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::super::orders::{decommissioned, told};
 use super::super::{Context, Python, Role, Status, cause, facts};
 use super::ready::Sign;
 use super::{ask, environment, files};
@@ -284,20 +285,4 @@ async fn there(python: &mut watch::Receiver<Option<Python>>) -> Python {
         Some(python) => python,
         None => std::future::pending().await,
     }
-}
-
-/// Waits for the order to drain; a dropped engine gives none.
-async fn decommissioned(leaving: &mut watch::Receiver<bool>) {
-    if leaving.wait_for(|leaving| *leaving).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// The grace, once the engine is told to stop; a dropped engine means none.
-async fn told(stop: &mut watch::Receiver<Option<Duration>>) -> Duration {
-    stop.wait_for(Option::is_some)
-        .await
-        .ok()
-        .and_then(|grace| *grace)
-        .unwrap_or_default()
 }

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::super::orders::{decommissioned, told};
 use super::super::{Context, Role, Status, private};
 use super::conf;
 use super::poll::Page;
@@ -268,20 +269,4 @@ fn signal_end(worker: &Child) {
         // It may have died by itself.
         let _gone = kill(Pid::from_raw(pid), Signal::SIGPWR);
     }
-}
-
-/// Waits for the order to decommission; a dropped engine gives none.
-async fn decommissioned(leaving: &mut watch::Receiver<bool>) {
-    if leaving.wait_for(|leaving| *leaving).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// The grace, once the engine is told to stop; a dropped engine means none.
-async fn told(stop: &mut watch::Receiver<Option<Duration>>) -> Duration {
-    stop.wait_for(Option::is_some)
-        .await
-        .ok()
-        .and_then(|grace| *grace)
-        .unwrap_or_default()
 }

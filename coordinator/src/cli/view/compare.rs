@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::paint::Paint;
-use super::receipt::{outcome_word, phase_word};
+use super::receipt::outcome_word;
 use super::table::{self, Side};
 use super::units::{bytes, dollars, secs, share};
 use crate::record::{Account, PhaseName, Receipt, Summary};
@@ -30,7 +30,7 @@ pub(crate) fn lines(a: &Receipt, b: &Receipt, paint: Paint) -> Vec<String> {
         PhaseName::Releasing,
     ] {
         let of = |times: &BTreeMap<PhaseName, f64>| times.get(&phase).copied();
-        rows.push(figure(phase_word(phase), of(&times), of(&others), secs, paint));
+        rows.push(figure(phase.word(), of(&times), of(&others), secs, paint));
     }
     let cost = |r: &Receipt| (r.cost_micros > 0).then(|| count(r.cost_micros));
     rows.push(figure("cost", cost(a), cost(b), |n| dollars(whole(n)), paint));

@@ -1,7 +1,6 @@
 //! An estimate for people.
 
 use super::paint::Paint;
-use super::receipt::phase_word;
 use super::table::{self, Side};
 use super::units::{count, dollars, secs};
 use super::wrap::entry;
@@ -37,7 +36,7 @@ pub(crate) fn lines(estimate: &Estimate, width: usize, paint: Paint) -> Vec<Stri
         .iter()
         .map(|phase| {
             vec![
-                phase_word(phase.phase).to_owned(),
+                phase.phase.word().to_owned(),
                 secs(phase.middle_secs),
                 secs(phase.shortest_secs),
                 secs(phase.longest_secs),

@@ -66,20 +66,6 @@ pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
     }
 }
 
-/// The word for a phase.
-#[must_use]
-pub(crate) fn phase_word(phase: PhaseName) -> &'static str {
-    match phase {
-        PhaseName::Accepted => "accepted",
-        PhaseName::Arming => "arming",
-        PhaseName::Forming => "forming",
-        PhaseName::Working => "working",
-        PhaseName::Collecting => "collecting",
-        PhaseName::Releasing => "releasing",
-        PhaseName::Closed => "closed",
-    }
-}
-
 fn head(receipt: &Receipt, paint: Paint) -> String {
     let word = outcome_word(receipt.ended.outcome);
     let word = match receipt.ended.outcome {
@@ -142,7 +128,7 @@ fn times(receipt: &Receipt, width: usize, paint: Paint) -> Vec<String> {
         } else {
             String::new()
         };
-        let name = format!("{}{attempt}", phase_word(p.phase));
+        let name = format!("{}{attempt}", p.phase.word());
         let filled = bar(p.secs, longest, room).replace('░', "");
         format!("  {name:<14} {:>10}  {}", secs(p.secs), paint.good(&filled))
             .trim_end()
