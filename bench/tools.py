@@ -1,7 +1,8 @@
 """Installs what we are compared with, or tested with, once, into a cache: the AWS command line, Consul, Prometheus.
 
 `python3 bench/tools.py consul` prints where the program is, `… prometheus` the folder of `prometheus` and `promtool`,
-`… chromium` that of `chromium` and `chromedriver`, `… rig` a Python that has what the EC2 rig of the tests runs on: the tests that need real ones get them from here.
+`… chromium` that of `chromium` and `chromedriver`, `… rig` a Python that has what the EC2 rig of the tests runs on,
+`… spark-client` one that speaks Spark Connect: the tests that need real ones get them from here.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from pathlib import Path
 from procs import BenchError
 
 AWSCLI = "awscli==1.46.3"
+SPARK_CLIENT = "pyspark-client==4.0.4"
 CONSUL = "1.8.7"
 PROMETHEUS = "2.42.0"
 # Debian 12 has no Consul, and its Prometheus cannot ask one; that of Debian 11 can.
@@ -33,27 +35,30 @@ def cache() -> Path:
 
 def aws() -> Path:
     """The program `aws`."""
-    venv = cache() / AWSCLI.replace("==", "-")
-    program = venv / "bin/aws"
-    if not (venv / "done").exists():
-        shutil.rmtree(venv, ignore_errors=True)
-        _run([sys.executable, "-m", "venv", venv])
-        _run([venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", AWSCLI])
-        (venv / "done").touch()
-    return program
+    return _venv(AWSCLI.replace("==", "-"), [AWSCLI]) / "bin/aws"
 
 
 def rig() -> Path:
     """A Python with what `tests/rig` runs on; another list of requirements is another environment."""
     wanted = Path(__file__).resolve().parent.parent / "tests/rig/requirements.txt"
-    venv = cache() / f"rig-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]}"
-    with _locked(cache() / "rig.lock"):
+    return _venv(f"rig-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]}", ["-r", wanted]) / "bin/python"
+
+
+def spark_client() -> Path:
+    """A Python that speaks Spark Connect, and has no Spark."""
+    return _venv(SPARK_CLIENT.replace("==", "-"), [SPARK_CLIENT]) / "bin/python"
+
+
+def _venv(name: str, wanted: list) -> Path:
+    """An environment of Python packages."""
+    venv = cache() / name
+    with _locked(cache() / f"{name}.lock"):
         if not (venv / "done").exists():
             shutil.rmtree(venv, ignore_errors=True)
             _run([sys.executable, "-m", "venv", venv])
-            _run([venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "-r", wanted])
+            _run([venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
             (venv / "done").touch()
-    return venv / "bin/python"
+    return venv
 
 
 def consul() -> Path:
@@ -156,7 +161,7 @@ def _run(command, stdout=os.devnull, **kwargs):
 
 if __name__ == "__main__":
     known = {"consul": consul, "prometheus": prometheus, "prometheus-consul": prometheus_consul, "rig": rig}
-    known["chromium"] = chromium
+    known |= {"chromium": chromium, "spark-client": spark_client}
     if len(sys.argv) != 2 or sys.argv[1] not in known:
         sys.exit(f"usage: python3 bench/tools.py {'|'.join(known)}")
     try:

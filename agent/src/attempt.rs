@@ -24,7 +24,8 @@ use crate::identity::Session;
 use crate::logs::{Order as LogOrder, Tail};
 use crate::node::{Blame, Event, Failure, JobEnd, Role};
 use crate::prepare::{Kind, PrepareError};
-use crate::supervise::{Child, Exit, Keeper, Line};
+use crate::supervise::{Child, Exit, Keeper, Line, Stream};
+use crate::visits::{Over, Visits};
 use crate::{environment, python};
 use prepare::Prepared;
 use steps::Steps;
@@ -33,6 +34,8 @@ use steps::Steps;
 const LAST_LINES: usize = 20;
 /// The engine of a node whose attempt ends gets at most this to end by itself; its work is done by then.
 const ENGINE_GRACE_MAX: Duration = Duration::from_secs(2);
+/// A session that is over gets this long to end by itself.
+const SESSION_GRACE: Duration = Duration::from_secs(10);
 
 /// What every attempt of this node has in common. No `Debug`: it holds secrets.
 pub struct Common {
@@ -62,6 +65,8 @@ pub struct Common {
     pub facts: watch::Sender<Facts>,
     /// Where events go.
     pub events: mpsc::Sender<Event>,
+    /// The use of a job that is a session.
+    pub visits: Arc<Visits>,
 }
 
 /// What the attempt knows that only people and the receipt need.
@@ -126,6 +131,7 @@ enum Happened {
     Engine(engine::Status),
     Progress(Progress),
     JobEnded(Exit),
+    SessionOver(Over),
 }
 
 struct Running {
@@ -247,6 +253,7 @@ impl Running {
     async fn start_job(&mut self, workers: Vec<Peer>) {
         let code = self.common.spec.code.clone().unwrap_or_default();
         self.steps = Steps::of(&code, workers);
+        self.common.visits.begin();
         self.start_step().await;
     }
 
@@ -292,6 +299,7 @@ impl Running {
             status = changed(&mut self.status) => Happened::Engine(status),
             progress = changed(&mut self.progress_seen) => Happened::Progress(progress),
             exit = ended(self.job.as_ref()) => Happened::JobEnded(exit),
+            over = session_over(&self.common, self.job.is_some()) => Happened::SessionOver(over),
         }
     }
 
@@ -319,7 +327,30 @@ impl Running {
                     self.job_ended(exit).await;
                 }
             }
+            Happened::SessionOver(over) => self.end_session(over).await,
         }
+    }
+
+    /// Whatever its program makes of being ended: it has done what it was for.
+    async fn end_session(&mut self, over: Over) {
+        let Some(job) = self.job.take() else { return };
+        let why = match over {
+            Over::Told => "it was ended",
+            Over::Idle => "nobody has used it for as long as it may be idle",
+        };
+        let word = Line {
+            stream: Stream::Job,
+            text: format!("the session is over: {why}"),
+        };
+        // Without a keeper of the logs there is no output either.
+        let _ = self.common.lines.send(word).await;
+        crash::around(Point::JobStop, job.stop(SESSION_GRACE)).await;
+        let done = Exit {
+            code: Some(0),
+            ..Exit::default()
+        };
+        self.steps.ended(done);
+        self.job_ended(done).await;
     }
 
     async fn engine_changed(&mut self, status: engine::Status) {
@@ -431,6 +462,16 @@ async fn changed<T: Clone>(channel: &mut Option<watch::Receiver<T>>) -> T {
         return receiver.borrow_and_update().clone();
     }
     std::future::pending().await
+}
+
+/// When the session that runs is over; never, where the job is none.
+async fn session_over(common: &Common, runs: bool) -> Over {
+    let code = common.spec.code.as_ref();
+    let idle = code.map_or(0, |code| code.session_idle_ms);
+    if idle == 0 || !runs {
+        return std::future::pending().await;
+    }
+    common.visits.over(Duration::from_millis(idle)).await
 }
 
 /// The end of the job; never, without one.

@@ -1,6 +1,8 @@
 //! The pages of the engine, for people who reach the coordinator and no node: the master waits at the coordinator for
 //! requests, asks its own engine, and sends the answer back. It connects to the one address that it reports as its
-//! engine's page, and only reads.
+//! engine's page, and only reads. Where the job is a [`session`] of the engine, it connects to that as well.
+
+mod session;
 
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use mayfly_proto::v1::carry_up::What;
 use mayfly_proto::v1::{CarryDown, CarryHead, CarryHeader, CarryHello, CarryUp, EngineReport};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use url::Url;
@@ -18,6 +21,8 @@ use crate::identity::Session;
 use crate::node::Role;
 use crate::sync::Report;
 
+pub use session::Visited;
+
 /// Requests that are answered at one time: as many as a browser makes of one host.
 const STREAMS: usize = 6;
 /// Messages of an answer under way.
@@ -26,6 +31,8 @@ const QUEUE: usize = 4;
 const PIECE: usize = 64 * 1024;
 /// For the engine to begin with its answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// For the coordinator to take the rest of an answer.
+const TAKEN_LIMIT: Duration = Duration::from_secs(10);
 /// For a connection to it.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 const RETRY: Policy = Policy {
@@ -45,6 +52,8 @@ pub struct Carrier {
     pub facts: watch::Receiver<Facts>,
     /// What this node is.
     pub node: watch::Receiver<Report>,
+    /// The session that its job may be.
+    pub visits: Visited,
 }
 
 /// Why a stream is over.
@@ -82,8 +91,10 @@ impl Carrier {
     /// One stream after the other.
     async fn stream(mut self, client: reqwest::Client) {
         let mut waits = Backoff::new(RETRY, jitter);
+        let mut connections = JoinSet::new();
         while let Some((session, ui)) = self.served().await {
-            match self.one(&session, &ui, &client).await {
+            while connections.try_join_next().is_some() {}
+            match self.one(&session, ui.as_ref(), &client, &mut connections).await {
                 Ended::Answered | Ended::Stopped => waits.reset(),
                 Ended::Lost(Code::Unimplemented) => tokio::time::sleep(UNKNOWN_WAIT).await,
                 Ended::Lost(_) => tokio::time::sleep(waits.next().unwrap_or(RETRY.cap)).await,
@@ -91,13 +102,14 @@ impl Carrier {
         }
     }
 
-    /// The pages that there are, as soon as there are any; `None` when the node ends.
-    async fn served(&mut self) -> Option<(Session, Url)> {
+    /// The pages that there are, as soon as there is something to serve; `None` when the node ends.
+    async fn served(&mut self) -> Option<(Session, Option<Url>)> {
         loop {
             let is_master = self.node.borrow_and_update().role == Some(Role::Master);
             let ui = page(&self.facts.borrow_and_update().engine);
             let session = self.session.borrow_and_update().clone();
-            if let (true, Some(ui), Some(session)) = (is_master, ui, session) {
+            let serves = is_master && (ui.is_some() || self.visits.is_possible());
+            if let (true, Some(session)) = (serves, session) {
                 return Some((session, ui));
             }
             self.changed().await?;
@@ -113,9 +125,9 @@ impl Carrier {
     }
 
     /// Until the pages are others, or we are.
-    async fn is_over(&mut self, ui: &Url) {
+    async fn is_over(&mut self, ui: Option<&Url>) {
         loop {
-            let same = page(&self.facts.borrow_and_update().engine).as_ref() == Some(ui);
+            let same = page(&self.facts.borrow_and_update().engine).as_ref() == ui;
             if !same {
                 return;
             }
@@ -127,8 +139,14 @@ impl Carrier {
         }
     }
 
-    /// Waits for a request and answers it.
-    async fn one(&mut self, session: &Session, ui: &Url, client: &reqwest::Client) -> Ended {
+    /// Waits for a request and answers it. A connection to a session goes on among the `connections`.
+    async fn one(
+        &mut self,
+        session: &Session,
+        ui: Option<&Url>,
+        client: &reqwest::Client,
+        connections: &mut JoinSet<()>,
+    ) -> Ended {
         let (up, stream) = mpsc::channel(QUEUE);
         let hello = CarryHello {
             run_id: session.run.to_string(),
@@ -148,8 +166,19 @@ impl Carrier {
         };
         match asked {
             Ok(Some(asked)) => {
+                if asked.session {
+                    connections.spawn(self.visits.clone().connect(up, down));
+                    return Ended::Answered;
+                }
                 // Whoever asked may have left: then nobody takes the answer.
-                let _ = answer(&up, ui, client, &asked).await;
+                let _ = if asked.end_session {
+                    self.visits.end(&up).await
+                } else {
+                    answer(&up, ui, client, &asked).await
+                };
+                drop(up);
+                // A call that is dropped takes with it what has not been sent: the other side ends it when it has everything.
+                let _ = timeout(TAKEN_LIMIT, down.message()).await;
                 Ended::Answered
             }
             Ok(None) => Ended::Lost(Code::Ok),
@@ -168,30 +197,33 @@ fn message(what: What) -> CarryUp {
     CarryUp { what: Some(what) }
 }
 
+fn failure(why: String) -> CarryUp {
+    message(What::Failed(why))
+}
+
 type Gone = mpsc::error::SendError<CarryUp>;
 
 async fn answer(
     up: &mpsc::Sender<CarryUp>,
-    ui: &Url,
+    ui: Option<&Url>,
     client: &reqwest::Client,
     asked: &CarryDown,
 ) -> Result<(), Gone> {
+    let Some(ui) = ui else {
+        return up.send(failure("the engine has no page".to_owned())).await;
+    };
     let Some(url) = target(ui, &asked.path) else {
-        return up.send(message(What::Failed("that is no path".to_owned()))).await;
+        return up.send(failure("that is no path".to_owned())).await;
     };
     let mut request = client.get(url);
     for CarryHeader { name, value } in &asked.headers {
         request = request.header(name, value);
     }
-    let sent = tokio::time::timeout(ANSWER_LIMIT, request.send()).await;
+    let sent = timeout(ANSWER_LIMIT, request.send()).await;
     let mut answered = match sent {
         Ok(Ok(answered)) => answered,
         Ok(Err(error)) => return failed(up, error).await,
-        Err(_) => {
-            return up
-                .send(message(What::Failed("it does not answer".to_owned())))
-                .await;
-        }
+        Err(_) => return up.send(failure("it does not answer".to_owned())).await,
     };
     up.send(message(What::Head(head(&answered)))).await?;
     loop {
@@ -209,8 +241,7 @@ async fn answer(
 
 async fn failed(up: &mpsc::Sender<CarryUp>, error: reqwest::Error) -> Result<(), Gone> {
     let error = error.without_url();
-    let why = mayfly_kit::error::chain(&error);
-    up.send(message(What::Failed(why))).await
+    up.send(failure(mayfly_kit::error::chain(&error))).await
 }
 
 fn head(answered: &reqwest::Response) -> CarryHead {

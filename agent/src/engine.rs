@@ -132,7 +132,8 @@ pub struct Job {
     pub code: PathBuf,
     /// Folder inside the clone in which it runs; empty for its root.
     pub path: String,
-    /// The program, relative to `path`; empty where a command line runs.
+    /// The program, relative to `path`; empty where a command line runs, and
+    /// [`SESSION`](mayfly_proto::engine::SESSION) where the engine itself is used.
     pub entry: String,
     /// Main class of an entry that needs one.
     pub class: String,

@@ -46,5 +46,6 @@ pub mod sync;
 pub mod toolchain;
 pub mod upload;
 pub mod usage;
+pub mod visits;
 pub mod watchdog;
 pub mod written;

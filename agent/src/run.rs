@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use crate::access;
 use crate::attempt::{Common, Facts};
 use crate::beside::Beside;
-use crate::carry::Carrier;
+use crate::carry::{Carrier, Visited};
 use crate::collect::Collector;
 use crate::config::{Access, NodeConfig, RoleName};
 use crate::consul;
@@ -36,6 +36,7 @@ use crate::notice::{Lookout, Notice};
 use crate::supervise::{Keeper, Line, Stream};
 use crate::sync::{Report, Sources, Sync};
 use crate::usage::watch_usage;
+use crate::visits::Visits;
 use crate::watchdog;
 use crate::written::{Written, watch_results};
 
@@ -221,10 +222,12 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
         };
         loops.spawn(lookout.run());
     }
+    let visits = Arc::new(Visits::default());
     let carrier = Carrier {
         session: session.subscribe(),
         facts: facts_seen.clone(),
         node: report.subscribe(),
+        visits: Visited::new(&start.config, &definition, Arc::clone(&visits)),
     };
     loops.spawn(carrier.run());
     loops.spawn(
@@ -280,6 +283,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
         tail,
         facts,
         events: event_sender,
+        visits,
     };
     let driver = Driver {
         node: Node::new(role, boot.elapsed() + first_lease).until(deadline),

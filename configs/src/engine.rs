@@ -357,6 +357,8 @@ fn jobs(sink: &mut Sink, field: Option<Field<'_>>) -> BTreeMap<String, JobKind> 
                         .unwrap_or_default(),
                     class: section.get("class").is_some_and(|class| flag(sink, Some(class))),
                     install: install(sink, &section),
+                    port: text(sink, section.get("port")),
+                    url: text(sink, section.get("url")).unwrap_or_default(),
                 }
             }
             Value::Null | Value::Scalar { .. } | Value::List(_) => JobKind {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use mayfly_proto::engine::Definition;
+use mayfly_proto::engine::{Definition, SESSION};
 use serde::{Deserialize, Serialize};
 
 use crate::diag::Problem;
@@ -146,6 +146,9 @@ pub struct Code {
     /// In place of an entry: one after the other, in the same fleet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
+    /// In place of them all: people elsewhere use the engine, until nobody has for so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Secs>,
 }
 
 /// One of several programs of a job.
@@ -178,23 +181,38 @@ impl Step {
 }
 
 impl Code {
-    /// The entry, or nothing where a command line runs.
+    /// Makes it a session, whatever it was.
+    pub fn become_session(&mut self, idle: Secs) {
+        self.session = Some(idle);
+        self.class = None;
+        self.args.clear();
+        self.command.clear();
+        self.steps.clear();
+    }
+
+    /// The entry, [`SESSION`] in place of one, or nothing where a command line runs.
     #[must_use]
     pub fn entry(&self) -> &str {
+        if self.session.is_some() {
+            return SESSION;
+        }
         let whole = self.command.is_empty() && self.steps.is_empty();
         if whole { self.entry.as_str() } else { "" }
     }
 
-    /// Every entry: that of the job, or those of its steps.
+    /// Every entry that is a file: that of the job, or those of its steps.
     pub fn entries(&self) -> impl Iterator<Item = &str> {
         let own = std::iter::once(self.entry());
         own.chain(self.steps.iter().map(Step::entry))
-            .filter(|entry| !entry.is_empty())
+            .filter(|entry| !entry.is_empty() && *entry != SESSION)
     }
 
     /// What runs, for people.
     #[must_use]
     pub fn what(&self) -> String {
+        if self.session.is_some() {
+            return "a session".to_owned();
+        }
         if !self.steps.is_empty() {
             let names: Vec<&str> = self.steps.iter().map(|step| step.name.as_str()).collect();
             return format!("{} steps ({})", names.len(), names.join(", "));

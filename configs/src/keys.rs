@@ -96,7 +96,7 @@ pub(crate) static ENGINE: Table = Table(&[
     ("ready", &["port", "http", "line", "file"]),
     ("joined", &["http", "count"]),
     ("progress", &["http", "done", "total"]),
-    ("kind", &["run", "class", "install"]),
+    ("kind", &["run", "class", "install", "port", "url"]),
 ]);
 
 /// The keys of the settings of `coordinator serve`.

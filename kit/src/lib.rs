@@ -4,7 +4,7 @@
 //! * [`records`]: what agents write there for others to read;
 //! * [`store`]: the S3 client;
 //! * [`imds`]: instance metadata of EC2, and the keys of an instance's role; [`sts`]: keys that may do less;
-//! * [`tls`]: TLS and the way to a coordinator;
+//! * [`tls`]: TLS and the way to a coordinator; [`tunnel`]: a connection that is carried over another one;
 //! * [`consul`]: the client of Consul;
 //! * [`telemetry`], [`shutdown`], [`backoff`], [`admin`]: logs, signals, waits between tries, HTTP for operators;
 //! * [`scrape`]: metrics that are read when Prometheus asks;
@@ -25,3 +25,4 @@ pub mod store;
 pub mod sts;
 pub mod telemetry;
 pub mod tls;
+pub mod tunnel;

@@ -19,6 +19,9 @@ pub use template::Template;
 /// Key of the job kind that is a command line and no file.
 pub const COMMAND: &str = "command";
 
+/// Key of the job kind that is no program of the job's: people elsewhere use the engine itself, as long as it runs.
+pub const SESSION: &str = "session";
+
 /// What of the agent's own code may run a cluster.
 pub const HOOKS: [&str; 1] = ["spark"];
 
@@ -166,14 +169,24 @@ pub struct JobKind {
     /// What a node must have for this kind, beside what all need.
     #[serde(default)]
     pub install: Install,
+    /// Of a [`SESSION`]: name of the port of the master at which it is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// Of a [`SESSION`]: the address that a client is given, with `{port}`, that of a port of the client's own machine, and
+    /// `{token}`, which the job has as `MAYFLY_SESSION_TOKEN`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub url: String,
 }
 
 impl Definition {
-    /// How an entry is run; `entry` is empty for a command.
+    /// How an entry is run; `entry` is empty for a command, and [`SESSION`] for that.
     #[must_use]
     pub fn kind_of(&self, entry: &str) -> Option<&JobKind> {
         if entry.is_empty() {
             return self.jobs.get(COMMAND);
+        }
+        if entry == SESSION {
+            return self.jobs.get(SESSION);
         }
         let name = entry.rsplit('/').next().unwrap_or(entry);
         let end = name.rfind('.').and_then(|at| name.get(at..))?;
@@ -214,6 +227,13 @@ impl Definition {
     #[must_use]
     pub fn ui_port(&self, master: bool) -> Option<u16> {
         let named = self.daemon(master)?.ui.as_ref()?;
+        self.ports.get(named).copied()
+    }
+
+    /// Port of the master at which a session is used.
+    #[must_use]
+    pub fn session_port(&self) -> Option<u16> {
+        let named = self.jobs.get(SESSION)?.port.as_ref()?;
         self.ports.get(named).copied()
     }
 

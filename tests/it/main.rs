@@ -11,6 +11,7 @@ mod advice;
 mod aws;
 mod chaos;
 mod conform;
+mod connect;
 mod consul;
 mod coordinator_dies;
 mod ec2;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use mayfly_proto::engine::SESSION;
+
 use super::Job;
 use crate::prepare::PrepareError;
 
@@ -18,7 +20,7 @@ pub(super) fn locate(job: &Job) -> Result<(PathBuf, Option<PathBuf>), PrepareErr
             job.path
         )));
     }
-    if job.entry.is_empty() {
+    if job.entry.is_empty() || job.entry == SESSION {
         return Ok((folder, None));
     }
     let entry = inside(&root, &folder.join(&job.entry), "entry", &job.entry)?;

@@ -9,7 +9,8 @@ use super::private;
 use crate::supervise::Keeper;
 
 /// Names, as in `{runner.sql}`, and texts.
-const ALL: [(&str, &str); 3] = [
+const ALL: [(&str, &str); 4] = [
+    ("connect", include_str!("runners/connect.py")),
     ("sql", include_str!("runners/sql.py")),
     ("notebook", include_str!("runners/notebook.py")),
     ("remote", include_str!("runners/remote.py")),

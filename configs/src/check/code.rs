@@ -66,6 +66,7 @@ pub(super) fn code(
             None => Vec::new(),
             Some(steps) => steps?,
         },
+        session: None,
     };
     let fits = match engine {
         Some(engine) if !mode.partial && code.steps.is_empty() => fits_entry(sink, section, &code, engine),

@@ -305,7 +305,8 @@ fn refuse_r_server(sink: &mut Sink, block: &Entry, field: &Field<'_>) {
         "{} is a server for R of the older system (r-server.yml), which names no program to run",
         quote(&block.key)
     ));
-    let help = "write a job of `engine: single` whose `code.entry` is the script, such as configs/jobs/iris-r.yml";
+    let help =
+        "write a job of `engine: single` whose `code.entry` is the script, such as configs/jobs/iris-r.yml";
     sink.report(
         block.place,
         &format!("{}.{}", block.key, field.key),

@@ -126,13 +126,13 @@ fn dealt(parts: &Parts, now: &Prediction, other: &Prediction) -> String {
         format!("; executors were {} % busy", percent(busy))
     });
     format!(
-        "its {} tasks take {} one after the other: {} on {} cores, about {} on {} workers' cores; all else takes {}{busy}",
+        "its {} tasks take {} one after the other: {} on {} cores, about {} on those of {}; all else takes {}{busy}",
         spark.tasks,
         time(spark.task_secs),
         time(scaling.secs),
         scaling.cores,
         time((scaling.secs + other.working_secs - now.working_secs).max(0.0)),
-        other.workers,
+        workers(other.workers),
         time((now.total_secs - scaling.secs).max(0.0)),
     )
 }

@@ -49,8 +49,8 @@ pub(crate) struct Parts {
     pub(crate) total_secs: f64,
     /// Workers that were wanted.
     pub(crate) workers: u32,
-    /// Whether the job succeeded: what would have been better is asked of those only.
-    pub(crate) succeeded: bool,
+    /// Whether it says what would have been better: the job succeeded, and none of its time was somebody's thinking.
+    pub(crate) tells: bool,
     /// Spark's own numbers.
     pub(crate) spark: Option<Summary>,
 }
@@ -72,7 +72,7 @@ pub(crate) fn of(parts: Parts) -> Account {
         predictions,
         advice: Vec::new(),
     };
-    if parts.succeeded {
+    if parts.tells {
         account.advice = advice::of(&parts, &account);
     }
     account.spark = parts.spark;

@@ -35,7 +35,7 @@ fn parts() -> Parts {
         working: Some((at(30), at(90))),
         total_secs: 100.0,
         workers: 4,
-        succeeded: true,
+        tells: true,
         spark: Some(Summary {
             tasks: 40,
             task_secs: 80.0,

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    attach, cancel, config, data, doctor, engine, estimate, extend, gc, history, import, launch, list, logs,
-    manual, receipt, results, serve, status, store, validate, why,
+    attach, cancel, config, connect, data, doctor, engine, estimate, extend, gc, history, import, launch,
+    list, logs, manual, receipt, results, serve, status, store, validate, why,
 };
 #[cfg(feature = "aws")]
 use super::{control, network};
@@ -63,6 +63,8 @@ pub(crate) enum Color {
 pub(crate) enum Verb {
     /// Run a job, to its receipt
     Launch(Box<launch::Flags>),
+    /// Hold a cluster for a notebook or a shell here, until it is told or idle
+    Connect(Box<connect::Flags>),
     /// Check job files without running anything
     Validate(validate::Flags),
     /// The engines: list them, show one, check one of your own

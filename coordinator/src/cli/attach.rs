@@ -46,6 +46,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
         &mut screen,
         &mut signals.level,
         Manner::Guest,
+        None,
     )
     .await;
     screen.clear();

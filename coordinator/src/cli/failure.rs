@@ -6,7 +6,7 @@ use std::io;
 use mayfly_kit::error::{chain, chain_after};
 
 use crate::record::Outcome;
-use crate::source::{SourceError, redact};
+use crate::source::{GitError, SourceError, redact};
 use crate::upload::UploadError;
 
 use super::plain;
@@ -80,6 +80,12 @@ impl From<SourceError> for Failure {
             code: USAGE,
             message: chain(&error),
         }
+    }
+}
+
+impl From<GitError> for Failure {
+    fn from(error: GitError) -> Self {
+        Self::usage(chain(&error))
     }
 }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mayfly_kit::shutdown::{LEVEL_MAX, Level};
 use mayfly_proto::v1::run_event::Event;
-use mayfly_proto::v1::{CancelLevel, CancelRequest, Phase, RunEvent, WatchRequest};
+use mayfly_proto::v1::{CancelLevel, CancelRequest, EndSessionRequest, Phase, RunEvent, WatchRequest};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 
 use crate::cli::client::{self, Client};
+use crate::cli::connect::Way;
 use crate::cli::failure::Failure;
 use crate::cli::view::units::{dollars, dollars_of_cents};
 use crate::cli::view::{Paint, Screen, json, receipt};
@@ -50,6 +51,7 @@ pub(crate) async fn to_the_end(
     screen: &mut Screen,
     level: &mut watch::Receiver<Level>,
     manner: Manner,
+    mut session: Option<&mut Way>,
 ) -> Result<Followed, Failure> {
     let mut follower = Follower {
         client,
@@ -59,6 +61,7 @@ pub(crate) async fn to_the_end(
         receipt: None,
         lost_at: None,
         manner,
+        is_session: session.is_some(),
         deadline_ms: 0,
         cloud: String::new(),
         hourly_micros: 0,
@@ -82,6 +85,7 @@ pub(crate) async fn to_the_end(
                     }
                 },
                 _ = ticks.tick() => follower.screen.tick(),
+                url = is_open(&mut session) => follower.screen.session(&url)?,
                 changed = level.changed(), if counting => {
                     counting = changed.is_ok();
                     let level = *level.borrow_and_update();
@@ -106,6 +110,14 @@ pub(crate) async fn to_the_end(
                 }
             }
         }
+    }
+}
+
+/// The address of the session, once it is open.
+async fn is_open(session: &mut Option<&mut Way>) -> String {
+    match session {
+        Some(way) => way.is_open().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -159,6 +171,8 @@ struct Follower<'a> {
     /// When the connection broke, if nothing has come since.
     lost_at: Option<Instant>,
     manner: Manner,
+    /// Whether the first interruption ends a session, which has then done what it was for.
+    is_session: bool,
     deadline_ms: i64,
     cloud: String,
     hourly_micros: u64,
@@ -229,6 +243,9 @@ impl Follower<'_> {
     }
 
     async fn interrupted(&mut self, level: Level) -> Result<(), Failure> {
+        if level == 1 && self.is_session && self.end_session().await? {
+            return Ok(());
+        }
         let (how, says) = match level {
             0 => return Ok(()),
             1 => (
@@ -254,6 +271,20 @@ impl Follower<'_> {
                 .screen
                 .note("the coordinator does not answer; again: exit at once"),
         }
+    }
+
+    /// False where there is no session yet: then the run is cancelled.
+    async fn end_session(&mut self) -> Result<bool, Failure> {
+        let request = EndSessionRequest {
+            run_id: self.run.to_owned(),
+        };
+        let ended = tokio::time::timeout(CANCEL_LIMIT, self.client.end_session(request)).await;
+        let is_told = matches!(ended, Ok(Ok(_)));
+        if is_told {
+            self.screen
+                .note("ending the session: results and logs are saved; again: only logs are saved")?;
+        }
+        Ok(is_told)
     }
 
     /// What becomes of a run that is left: until when, at what price, and how it is ended.

@@ -13,6 +13,7 @@ mod browser;
 mod cancel;
 mod client;
 mod config;
+mod connect;
 mod consul;
 #[cfg(feature = "aws")]
 mod control;
@@ -125,6 +126,7 @@ async fn verb(cli: &Cli) -> Result<u8, Failure> {
     let err = paint(cli.global.color, std::io::stderr().is_terminal());
     match &cli.verb {
         Verb::Launch(flags) => launch::run(flags, &home, err).await,
+        Verb::Connect(flags) => connect::run(flags, &home, err).await,
         Verb::Validate(flags) => validate::run(flags),
         Verb::Engine(flags) => engine::run(flags),
         Verb::Import(flags) => import::run(flags),

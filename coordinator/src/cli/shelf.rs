@@ -2,8 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use futures::{Stream, StreamExt as _};
+use futures::TryStreamExt as _;
 use mayfly_kit::store::{Access, StoreConfig};
+use mayfly_kit::tunnel;
 use mayfly_proto::v1::{GetStoreReply, GetStoreRequest, StoreBytes};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -13,7 +14,6 @@ use super::client::{self, Client};
 use super::failure::Failure;
 use super::storage;
 use crate::embedded::OpenStore;
-use crate::shelf::carry;
 
 /// Pieces that wait to be sent.
 const WAITING: usize = 4;
@@ -85,17 +85,6 @@ async fn tunnel(mut client: Client, socket: TcpStream) {
             return;
         }
     };
-    let down = carry(socket, incoming);
-    send(std::pin::pin!(down), to_server).await;
-}
-
-async fn send(
-    mut pieces: impl Stream<Item = std::io::Result<StoreBytes>> + Unpin,
-    to: tokio::sync::mpsc::Sender<StoreBytes>,
-) {
-    while let Some(Ok(piece)) = pieces.next().await {
-        if to.send(piece).await.is_err() {
-            return;
-        }
-    }
+    let pieces = incoming.map_ok(|piece| piece.bytes);
+    tunnel::join(socket, pieces, to_server, |bytes| StoreBytes { bytes }).await;
 }

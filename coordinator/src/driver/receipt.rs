@@ -158,7 +158,7 @@ impl Draft {
             working: working.map(|began| (began, over)),
             total_secs: secs(record.created, self.observed),
             workers: record.job.workers.count,
-            succeeded: outcome == Outcome::Succeeded,
+            tells: outcome == Outcome::Succeeded && record.job.code.session.is_none(),
             spark,
         }
     }

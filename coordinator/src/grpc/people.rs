@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use mayfly_kit::tunnel;
 use mayfly_proto::v1;
 use mayfly_proto::v1::run_service_server::RunService;
 use tokio::sync::watch;
@@ -16,9 +17,12 @@ use super::{address, bearer, chain, check_token, decode, peer, run_id, status};
 use crate::driver::Handle;
 use crate::incoming::IncomingError;
 use crate::run::Cancel;
-use crate::server::Server;
-use crate::shelf::{self, Shelf};
+use crate::server::{CarryError, Server};
+use crate::shelf::Shelf;
 use crate::transport::{Refusal, Refusals};
+
+/// For the first message of a stream.
+const FIRST_WORD: Duration = Duration::from_secs(10);
 
 pub(super) struct People {
     server: Arc<Server>,
@@ -62,6 +66,11 @@ fn incoming(error: IncomingError) -> Status {
         IncomingError::Store(_) | IncomingError::Upload(_) => Code::Unavailable,
     };
     Status::new(code, chain(&error))
+}
+
+/// It may be there in a moment.
+fn no_session(error: CarryError) -> Status {
+    Status::unavailable(format!("the session cannot be reached: {error}"))
 }
 
 /// A watcher: what it has seen so far.
@@ -138,6 +147,7 @@ impl Watcher {
 #[tonic::async_trait]
 impl RunService for People {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::RunEvent, Status>> + Send>>;
+    type SessionStream = Pin<Box<dyn Stream<Item = Result<v1::SessionBytes, Status>> + Send>>;
     type TunnelStoreStream = Pin<Box<dyn Stream<Item = Result<v1::StoreBytes, Status>> + Send>>;
 
     async fn put_code(
@@ -237,6 +247,52 @@ impl RunService for People {
         Ok(Response::new(view))
     }
 
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::SessionBytes>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        self.check(&request)?;
+        let mut from_client = request.into_inner();
+        let first = tokio::time::timeout(FIRST_WORD, from_client.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("no word came in time"))??;
+        let named = first.unwrap_or_default().run_id;
+        let entry = self.server.run(&run_id(&named)?).await.map_err(status)?;
+        let (to, from) = entry.carriers.connect().await.map_err(no_session)?;
+        let mut stop = self.stop.clone();
+        let there = async move {
+            while let Ok(Some(piece)) = from_client.message().await {
+                if !to.send(piece.bytes).await {
+                    return;
+                }
+            }
+        };
+        let over = async move {
+            tokio::select! {
+                () = there => {}
+                _ = stop.wait_for(|&stop| stop) => {}
+            }
+        };
+        let back = from.map(|piece| {
+            let bytes = piece.map_err(no_session)?.to_vec();
+            Ok(v1::SessionBytes {
+                bytes,
+                ..v1::SessionBytes::default()
+            })
+        });
+        Ok(Response::new(Box::pin(back.take_until(over))))
+    }
+
+    async fn end_session(
+        &self,
+        request: Request<v1::EndSessionRequest>,
+    ) -> Result<Response<v1::EndSessionReply>, Status> {
+        self.check(&request)?;
+        let run = run_id(&request.get_ref().run_id)?;
+        let entry = self.server.run(&run).await.map_err(status)?;
+        entry.carriers.end_session().await.map_err(no_session)?;
+        Ok(Response::new(v1::EndSessionReply {}))
+    }
+
     async fn get_store(
         &self,
         request: Request<v1::GetStoreRequest>,
@@ -260,7 +316,11 @@ impl RunService for People {
         })?;
         let mut stop = self.stop.clone();
         let stopped = async move { drop(stop.wait_for(|&stop| stop).await) };
-        let bytes = shelf::carry(socket, request.into_inner()).map(move |piece| piece.map_err(unavailable));
-        Ok(Response::new(Box::pin(bytes.take_until(stopped))))
+        let pieces = request.into_inner().map_ok(|piece| piece.bytes);
+        let back = tunnel::carry(socket, pieces).map(move |piece| {
+            let bytes = piece.map_err(unavailable)?;
+            Ok(v1::StoreBytes { bytes })
+        });
+        Ok(Response::new(Box::pin(back.take_until(stopped))))
     }
 }

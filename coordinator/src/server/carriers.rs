@@ -1,11 +1,13 @@
-//! Streams on which the master of a run waits for requests to the pages of its engine.
+//! Streams on which the master of a run waits for requests to the pages of its engine, and for connections to a job that is
+//! a session.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, TryStreamExt as _};
 use mayfly_proto::v1::carry_up::What;
 use mayfly_proto::v1::{CarryDown, CarryHead, CarryUp};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -44,7 +46,7 @@ pub struct Carriers {
     asked: Semaphore,
 }
 
-/// Why a page of an engine cannot be shown.
+/// Why a page of an engine cannot be shown, or its session not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CarryError {
     /// Nobody waits for requests.
@@ -54,10 +56,10 @@ pub enum CarryError {
     #[error("too many pages of this run are asked for at one time")]
     Busy,
     /// The node says why.
-    #[error("the page cannot be reached on its node: {0}")]
+    #[error("it cannot be reached on its node: {0}")]
     Failed(String),
     /// It took too long.
-    #[error("the page did not answer in time")]
+    #[error("it did not answer in time")]
     Slow,
     /// The connection broke.
     #[error("the connection to the node broke: {0}")]
@@ -121,29 +123,75 @@ impl Carriers {
         &self,
         request: &CarryDown,
     ) -> Result<Answered<impl Stream<Item = Result<Bytes, CarryError>> + Send + use<>>, CarryError> {
+        let (head, carrier) = self.answered(request).await?;
+        Ok(Answered {
+            head,
+            body: page(carrier, Instant::now() + WHOLE_LIMIT),
+        })
+    }
+
+    /// Connects to the session that the run's job is: where what goes to it is sent, and what comes from it.
+    ///
+    /// # Errors
+    /// Nobody answers, or there is no session yet, or no more.
+    pub(crate) async fn connect(&self) -> Result<(ToSession, FromSession), CarryError> {
+        let wanted = CarryDown {
+            session: true,
+            ..CarryDown::default()
+        };
+        let (_, carrier) = self.answered(&wanted).await?;
+        Ok((ToSession(carrier.down.clone()), Box::pin(pieces(carrier))))
+    }
+
+    /// Ends that session.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub(crate) async fn end_session(&self) -> Result<(), CarryError> {
+        let wanted = CarryDown {
+            end_session: true,
+            ..CarryDown::default()
+        };
+        self.answered(&wanted).await.map(drop)
+    }
+
+    /// A stream on which the request was answered.
+    async fn answered(&self, request: &CarryDown) -> Result<(CarryHead, Carrier), CarryError> {
         let _asking = self.asked.try_acquire().map_err(|_| CarryError::Busy)?;
         let until = Instant::now() + STREAM_LIMIT;
-        let (head, up) = loop {
-            let Carrier { down, mut up } = timeout_at(until, self.take())
+        loop {
+            let mut carrier = timeout_at(until, self.take())
                 .await
                 .map_err(|_| CarryError::Nobody)?;
-            // One whose node has gone meanwhile is passed over, and one that breaks before it has answered: pages are only
-            // read, so that they may be asked for twice.
-            if down.send(Ok(request.clone())).await.is_err() {
+            // One whose node has gone meanwhile is passed over, and one that breaks before it has answered: nothing that is
+            // asked here does harm when it is asked twice.
+            if carrier.down.send(Ok(request.clone())).await.is_err() {
                 continue;
             }
-            drop(down);
-            match timeout(HEAD_LIMIT, head(&mut up)).await {
+            match timeout(HEAD_LIMIT, head(&mut carrier.up)).await {
                 Err(_) => return Err(CarryError::Slow),
-                Ok(Ok(head)) => break (head, up),
+                Ok(Ok(head)) => return Ok((head, carrier)),
                 Ok(Err(CarryError::Broken(_))) if Instant::now() < until => {}
                 Ok(Err(error)) => return Err(error),
             }
+        }
+    }
+}
+
+/// What comes from a session, in order.
+pub(crate) type FromSession = Pin<Box<dyn Stream<Item = Result<Bytes, CarryError>> + Send>>;
+
+/// The way to a session; it ends when this is dropped.
+pub(crate) struct ToSession(mpsc::Sender<Result<CarryDown, Status>>);
+
+impl ToSession {
+    /// Sends a piece; false when nobody takes it any more.
+    pub(crate) async fn send(&self, data: Vec<u8>) -> bool {
+        let piece = CarryDown {
+            data,
+            ..CarryDown::default()
         };
-        Ok(Answered {
-            head,
-            body: body(up, Instant::now() + WHOLE_LIMIT),
-        })
+        self.0.send(Ok(piece)).await.is_ok()
     }
 }
 
@@ -166,24 +214,37 @@ fn broken(status: Status) -> CarryError {
     CarryError::Broken(status.message().to_owned())
 }
 
-/// The pieces of a body; whoever drops this tells the node to stop.
-fn body(
-    up: Streaming<CarryUp>,
-    until: Instant,
-) -> impl Stream<Item = Result<Bytes, CarryError>> + Send + use<> {
-    futures::stream::try_unfold((up, 0usize), move |(mut up, mut size)| async move {
-        let message = timeout_at(until, up.message())
+/// The pieces of a page's body; whoever drops this tells the node to stop.
+fn page(carrier: Carrier, until: Instant) -> impl Stream<Item = Result<Bytes, CarryError>> + Send + use<> {
+    let body = Box::pin(pieces(carrier));
+    futures::stream::try_unfold((body, 0usize), move |(mut body, mut size)| async move {
+        let piece = timeout_at(until, body.try_next())
             .await
-            .map_err(|_| CarryError::Slow)?;
-        match message.map_err(broken)?.and_then(|message| message.what) {
+            .map_err(|_| CarryError::Slow)??;
+        let Some(piece) = piece else {
+            return Ok(None);
+        };
+        size += piece.len();
+        if size > BODY_MAX {
+            return Err(CarryError::Broken("the page is too large".to_owned()));
+        }
+        Ok(Some((piece, (body, size))))
+    })
+}
+
+/// What follows the head of an answer. The node sees the end of the stream when all of it has been taken, or when this is
+/// dropped.
+fn pieces(carrier: Carrier) -> impl Stream<Item = Result<Bytes, CarryError>> + Send + use<> {
+    futures::stream::try_unfold(carrier, async |mut carrier| {
+        match carrier
+            .up
+            .message()
+            .await
+            .map_err(broken)?
+            .and_then(|message| message.what)
+        {
             None => Ok(None),
-            Some(What::Data(data)) => {
-                size += data.len();
-                if size > BODY_MAX {
-                    return Err(CarryError::Broken("the page is too large".to_owned()));
-                }
-                Ok(Some((Bytes::from(data), (up, size))))
-            }
+            Some(What::Data(data)) => Ok(Some((Bytes::from(data), carrier))),
             Some(What::Failed(why)) => Err(CarryError::Failed(why)),
             Some(What::Hello(_) | What::Head(_)) => {
                 Err(CarryError::Broken("it answered out of order".to_owned()))

@@ -107,6 +107,7 @@ pub(super) fn node_spec(launch: &Launch, secrets: Secrets, sizes: Sizes) -> v1::
             command: job.code.command.clone(),
             build: job.code.build.clone(),
             steps: job.code.steps.iter().map(step).collect(),
+            session_idle_ms: job.code.session.map_or(0, |idle| idle.0.saturating_mul(1_000)),
         }),
         env: job.env.values.clone().into_iter().collect(),
         spark_conf: job.spark.conf.clone().into_iter().collect(),

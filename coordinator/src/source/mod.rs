@@ -81,6 +81,31 @@ pub async fn git_version() -> Result<String, GitError> {
     Ok(done.text().trim().to_owned())
 }
 
+/// Whether a folder is in a repository.
+///
+/// # Errors
+/// Git is not there, or does not run.
+pub async fn is_repository(folder: &Path) -> Result<bool, GitError> {
+    let asked = git::Git::local(folder).run(&["rev-parse", "--git-dir"]).await?;
+    Ok(asked.ok)
+}
+
+/// Makes a folder a repository of one commit that holds nothing, for what has no code of its own.
+///
+/// # Errors
+/// Git is not there, or fails.
+pub async fn make_empty(folder: &Path) -> Result<(), GitError> {
+    let mut git = git::Git::local(folder);
+    for who in ["AUTHOR", "COMMITTER"] {
+        git = git.env(format!("GIT_{who}_NAME"), "Mayfly");
+        git = git.env(format!("GIT_{who}_EMAIL"), "mayfly@localhost");
+    }
+    git.must(&["init", "--quiet"]).await?;
+    git.must(&["commit", "--quiet", "--allow-empty", "--message=no code"])
+        .await?;
+    Ok(())
+}
+
 /// Whether this is a full commit id (SHA-1 or SHA-256).
 fn is_full_sha(reference: &str) -> bool {
     matches!(reference.len(), 40 | 64) && is_hex(reference)

@@ -54,6 +54,7 @@ pub(super) fn request(seat: &Seat, path: &str, query: Option<&str>, headers: &He
     CarryDown {
         path: query.map_or_else(|| below.to_owned(), |query| format!("{below}?{query}")),
         headers: asked.chain([header(PREFIX, &seat.prefix)]).collect(),
+        ..CarryDown::default()
     }
 }
 

@@ -47,7 +47,11 @@ fn a_bad_command_line_is_refused_with_code_2() {
         (&["launch", "x", "--request-id", "-x"], "-x"),
         (&["launch", "x", "--request-id", "🦋"], "letters, digits"),
         (&["launch", "x", "--request-id", &long], "letters, digits"),
-        (&["launch", "x", "--workers", "2"], "--entry"),
+        (
+            &["launch", "x", "--workers", "2"],
+            "cannot be used with '--workers",
+        ),
+        (&["launch", "--workers", "2"], "--entry main.py"),
         (&["launch", "--entry", "main.py", "--workers", "-1"], "-1"),
         (&["launch", "--entry", "../main.py"], "--entry"),
         (

@@ -1,7 +1,7 @@
 //! Everything that can be wrong with a definition whose shape is right.
 
 use super::facts::{EACH, EVERYWHERE, JOB, PEERS, SECRET};
-use super::{COMMAND, Daemon, Definition, FileText, HOOKS, Install, Ready, Template};
+use super::{COMMAND, Daemon, Definition, FileText, HOOKS, Install, JobKind, Ready, SESSION, Template};
 
 /// Words of a command line.
 const WORDS_MAX: usize = 200;
@@ -254,18 +254,45 @@ impl Look<'_> {
             let is_end = end
                 .strip_prefix('.')
                 .is_some_and(|rest| !rest.is_empty() && rest.chars().all(plain));
-            if !is_end && end != COMMAND {
+            if !is_end && end != COMMAND && end != SESSION {
                 self.add(
                     &["jobs", end],
                     "is no kind of job",
-                    "write how the names of its entries end, such as `.py`, or `command`",
+                    "write how the names of its entries end, such as `.py`, or `command`, or `session`",
                 );
             }
+            self.session(end, kind);
             if kind.run.is_empty() {
                 self.add(&["jobs", end], "has no command line", "write a list of words");
             }
             self.line(&["jobs", end], &kind.run, Place::Job);
             self.install(&["jobs", end], &kind.install);
+        }
+    }
+
+    /// A session is found at a port, by an address; nothing else is.
+    fn session(&mut self, end: &str, kind: &JobKind) {
+        let at = ["jobs", end];
+        if end != SESSION {
+            if kind.port.is_some() || !kind.url.is_empty() {
+                self.add(&at, "has a `port` or a `url`", "only a `session` has them");
+            }
+            return;
+        }
+        match &kind.port {
+            Some(port) => self.port(&["jobs", end, "port"], port),
+            None => self.add(
+                &at,
+                "has no `port`",
+                "name the port at which the master serves it",
+            ),
+        }
+        if !kind.url.contains("{port}") {
+            self.add(
+                &at,
+                "has no `url` with a `{port}`",
+                "write what a client is told, such as `tcp://localhost:{port}`",
+            );
         }
     }
 

@@ -7,7 +7,7 @@ use super::template::command_line;
 use super::{Definition, Template};
 
 /// Everywhere. `ports.NAME` and `files.NAME` are beside these.
-pub const EVERYWHERE: [&str; 23] = [
+pub const EVERYWHERE: [&str; 24] = [
     "node.name",
     "node.address",
     "node.cores",
@@ -27,6 +27,7 @@ pub const EVERYWHERE: [&str; 23] = [
     "short",
     "results",
     "events",
+    "runner.connect",
     "runner.sql",
     "runner.notebook",
     "runner.remote",

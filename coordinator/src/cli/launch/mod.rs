@@ -5,11 +5,12 @@ mod inputs;
 /// What is about to happen, for people.
 pub(crate) mod plan;
 mod secrets;
+mod without_file;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mayfly_configs::{AdHoc, Job, RelPath, Repo, engine_files};
+use mayfly_configs::{Job, RelPath, Repo};
 use mayfly_kit::crash::{self, Point};
 use mayfly_kit::layout;
 use mayfly_kit::shutdown::{self, Level};
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::client::{self, Client};
+use super::connect::Wanted;
 use super::consul::ConsulArgs;
 use super::failure::Failure;
 use super::follow::{self, Followed, Manner};
@@ -33,6 +35,8 @@ use crate::record::{Outcome, SCHEMA};
 use crate::source::{self, Source};
 use crate::transport::Listen;
 use crate::upload;
+
+pub(crate) use without_file::WithoutFile;
 
 /// How long a request is made again to a coordinator that is being started again.
 const RETRY_FOR: Duration = Duration::from_secs(30);
@@ -62,41 +66,8 @@ pub(crate) struct Flags {
     /// Take the job from what the team keeps there, not from a file
     #[arg(long, value_enum, conflicts_with = "entry", value_name = "WHERE")]
     from: Option<Holder>,
-    /// Without a file: the program to run, relative to the job's folder
-    #[arg(long, conflicts_with = "named", value_name = "PATH")]
-    entry: Option<String>,
-    /// Without a file: an https or ssh URL, or a folder [default: the working folder]
-    #[arg(long, requires = "entry", value_name = "URL|DIR")]
-    repo: Option<String>,
-    /// Without a file: branch, tag or commit [default: HEAD]
-    #[arg(long = "ref", requires = "entry", value_name = "REF")]
-    git_ref: Option<String>,
-    /// Without a file: folder inside the repository [default: the folder given, or the top]
-    #[arg(long, requires = "entry", value_name = "PATH")]
-    path: Option<String>,
-    /// Without a file: main class of a .jar
-    #[arg(long, requires = "entry", value_name = "CLASS")]
-    class: Option<String>,
-    /// Without a file: an argument of the program; may be repeated
-    #[arg(
-        long = "arg",
-        requires = "entry",
-        value_name = "ARG",
-        allow_hyphen_values = true
-    )]
-    args: Vec<String>,
-    /// Without a file: Python requirements, relative to the job's folder
-    #[arg(long, requires = "entry", value_name = "PATH")]
-    requirements: Option<String>,
-    /// Without a file: how many workers
-    #[arg(long, requires = "entry", value_name = "N")]
-    workers: Option<u32>,
-    /// Without a file: engine, compiled in or a file engines/NAME.yml here [default: spark]
-    #[arg(long, requires = "entry", value_name = "NAME")]
-    engine: Option<String>,
-    /// Without a file: name of the job [default: that of the entry]
-    #[arg(long, requires = "entry", value_name = "JOB")]
-    name: Option<String>,
+    #[command(flatten)]
+    without_file: WithoutFile,
     /// Lay a value over the job, such as workers.count=8; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     sets: Vec<(String, String)>,
@@ -175,28 +146,46 @@ fn request_id(text: &str) -> Result<String, String> {
 }
 
 impl Flags {
-    async fn found(&self, cwd: &Path) -> Result<Found, Failure> {
+    /// What stands in place of a file.
+    pub(crate) fn without_file(&self) -> &WithoutFile {
+        &self.without_file
+    }
+
+    /// Where nothing says which job it is.
+    pub(crate) fn names_nothing(&self) -> bool {
+        self.named.is_empty() && self.from.is_none()
+    }
+
+    /// The values that lie over the job.
+    pub(crate) fn sets(&self) -> &[(String, String)] {
+        &self.sets
+    }
+
+    /// Whether the run's coordinator will live on its own master.
+    ///
+    /// # Errors
+    /// The client's settings are wrong.
+    pub(crate) fn is_placed(&self) -> Result<bool, Failure> {
+        Ok(self.on == Some(Cloud::Aws) && !self.remote.is_named()?)
+    }
+
+    /// Whether the run is left as soon as it is launched.
+    pub(crate) fn detaches(&self) -> bool {
+        self.detach
+    }
+
+    /// The job that is meant.
+    ///
+    /// # Errors
+    /// There is none, or something is wrong with it.
+    pub(crate) async fn found(&self, cwd: &Path) -> Result<Found, Failure> {
         if self.from == Some(Holder::Consul) {
             return jobs::of_consul(&config::open(&self.consul)?, &self.named, &self.sets, cwd).await;
         }
-        let Some(entry) = &self.entry else {
-            return jobs::of_file(&self.named, &self.sets, cwd);
-        };
-        let flags = AdHoc {
-            name: self.name.clone(),
-            repo: self.repo.clone(),
-            git_ref: self.git_ref.clone(),
-            path: self.path.clone(),
-            entry: entry.clone(),
-            class: self.class.clone(),
-            args: self.args.clone(),
-            requirements: self.requirements.clone(),
-            workers: self.workers,
-            engine: self.engine.clone(),
-            engines: engine_files(cwd)?,
-            sets: self.sets.clone(),
-        };
-        jobs::of_flags(&flags, cwd)
+        match self.without_file.job(&self.sets, cwd)? {
+            Some(flags) => jobs::of_flags(&flags, cwd),
+            None => jobs::of_file(&self.named, &self.sets, cwd),
+        }
     }
 }
 
@@ -212,14 +201,27 @@ struct Coordinator {
 /// # Errors
 /// Whatever keeps the run from being made; how a run that was made ended is the exit code.
 pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
+    let found = flags.found(&home::current()?).await?;
+    found_job(flags, found, None, home, paint).await
+}
+
+/// The same for a job that was found, and is a session where there is one.
+///
+/// # Errors
+/// As above.
+pub(crate) async fn found_job(
+    flags: &Flags,
+    found: Found,
+    session: Option<Wanted>,
+    home: &Path,
+    paint: Paint,
+) -> Result<u8, Failure> {
     if flags.detach && flags.on != Some(Cloud::Aws) && !flags.remote.is_named()? {
         return Err(Failure::usage(
             "--detach leaves the run to its coordinator, and this one would live in this command: name one with \
              --coordinator, or launch --on aws",
         ));
     }
-    let cwd = home::current()?;
-    let found = flags.found(&cwd).await?;
     let mut screen = Screen::new(Mode::choose(flags.json), paint);
     let mut signals = signals::counting()?;
     let begun = tokio::select! {
@@ -237,7 +239,13 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
         }
         return detached(flags, &begun.run);
     }
-    let ended = follow::to_the_end(client, &begun.run, &mut screen, &mut signals.level, manner).await;
+    let mut way = match session {
+        Some(wanted) => Some(wanted.open(client.clone(), &begun.run).await?),
+        None => None,
+    };
+    let level = &mut signals.level;
+    let ended = follow::to_the_end(client, &begun.run, &mut screen, level, manner, way.as_mut()).await;
+    drop(way);
     screen.clear();
     let ended = ended?;
     let left = matches!(ended, Followed::Detached);

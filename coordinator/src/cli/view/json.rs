@@ -51,6 +51,12 @@ pub(crate) fn note(text: &str) -> Value {
     json!({ "schema": SCHEMA, "event": "note", "text": text })
 }
 
+/// Where a session is used.
+#[must_use]
+pub(crate) fn session(url: &str) -> Value {
+    json!({ "schema": SCHEMA, "event": "session", "url": url })
+}
+
 /// The end.
 #[must_use]
 pub(crate) fn receipt(receipt: &Receipt) -> Value {

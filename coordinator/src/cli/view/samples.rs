@@ -182,7 +182,7 @@ pub(crate) fn account() -> Account {
         advice: vec![Advice {
             kind: "fewer-workers".to_owned(),
             text: "1 worker would have taken about 28 s instead of 24 s, and 22 % less of the machines' time".to_owned(),
-            arithmetic: "its 40 tasks take 20 s one after the other: 6 s on 4 cores, about 10 s on 1 workers' cores; all else takes 18 s; executors were 31 % busy".to_owned(),
+            arithmetic: "its 40 tasks take 20 s one after the other: 6 s on 4 cores, about 10 s on those of 1 worker; all else takes 18 s; executors were 31 % busy".to_owned(),
         }],
     }
 }

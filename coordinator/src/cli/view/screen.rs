@@ -104,6 +104,17 @@ impl Screen {
         Ok(())
     }
 
+    /// Where a session is used.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub(crate) fn session(&self, url: &str) -> Result<(), Failure> {
+        if let Mode::Json = self.mode {
+            return out::json(&json::session(url));
+        }
+        self.note(&format!("session  {url}  (Ctrl-C ends it)"))
+    }
+
     /// Something that takes a moment, before there is a run.
     ///
     /// # Errors
