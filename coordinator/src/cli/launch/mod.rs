@@ -201,6 +201,12 @@ struct Coordinator {
 /// # Errors
 /// Whatever keeps the run from being made; how a run that was made ended is the exit code.
 pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
+    if flags.detach && flags.on != Some(Cloud::Aws) && !flags.remote.is_named()? {
+        return Err(Failure::usage(
+            "--detach leaves the run to its coordinator, and this one would live in this command: name one with \
+             --coordinator, or launch --on aws",
+        ));
+    }
     let found = flags.found(&home::current()?).await?;
     found_job(flags, found, None, home, paint).await
 }
@@ -216,12 +222,6 @@ pub(crate) async fn found_job(
     home: &Path,
     paint: Paint,
 ) -> Result<u8, Failure> {
-    if flags.detach && flags.on != Some(Cloud::Aws) && !flags.remote.is_named()? {
-        return Err(Failure::usage(
-            "--detach leaves the run to its coordinator, and this one would live in this command: name one with \
-             --coordinator, or launch --on aws",
-        ));
-    }
     let mut screen = Screen::new(Mode::choose(flags.json), paint);
     let mut signals = signals::counting()?;
     let begun = tokio::select! {
