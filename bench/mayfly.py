@@ -47,7 +47,7 @@ class Mayfly:
         """Runs a job to its receipt, and looks whether anything is left."""
         began = time.time()
         done = self.procs.run(name, self.command(job, *args), self.env, stdout=subprocess.PIPE)
-        launch = Launch(self, began, done)
+        launch = Launch(self.home, began, done)
         if left := procs.of_run([launch.run]):
             raise BenchError(f"processes of {launch.run} are left: {left}")
         return launch
@@ -69,7 +69,7 @@ class Mayfly:
 class Launch:
     """What a launch took and printed."""
 
-    def __init__(self, mayfly: Mayfly, began: float, done):
+    def __init__(self, home: Path, began: float, done):
         events = [json.loads(line) for line in done.out.splitlines() if line.startswith("{")]
         receipts = [event["receipt"] for event in events if event.get("event") == "receipt"]
         if not receipts:
@@ -77,7 +77,7 @@ class Launch:
         self.secs, self.receipt, self.run = done.secs, receipts[-1], receipts[-1]["run"]
         lines = [line for event in events if event.get("event") == "log" for line in event["lines"]]
         self.printed = printed(lines)
-        record = json.loads((mayfly.home / f"store/mayfly/runs/{self.run}/run.json").read_text())
+        record = json.loads((home / f"store/mayfly/runs/{self.run}/run.json").read_text())
         began_at = {mark["phase"]: _unix(mark["began"]) for mark in record["phases"]}
         # From the order for machines to the moment that the Master counts all Workers as alive.
         self.form_secs = began_at["working"] - began_at["arming"]

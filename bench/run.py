@@ -2,7 +2,8 @@
 
 usage: bench/run.py RELEASE_FOLDER [NAME…]
 
-NAMES choose measurements: launch (with form), compute, upload_small, upload_large, agent, sync; all of them without one.
+NAMES choose measurements: launch (with form), compute, upload_small, upload_large, stage_small, stage_large, agent, sync; all of
+them without one.
 Writes target/bench.json ({name: {ours, theirs, ratio, unit}}) and, with every single figure, target/bench-details.json.
 Exits with 1 when a measurement could not be made. That a goal is missed is told in the table and is no error.
 """
@@ -18,13 +19,14 @@ from pathlib import Path
 
 import idle
 import launch
+import stage
 import sync
 import table
 import upload
 from mayfly import Mayfly
 from procs import BenchError, Procs
 
-NAMES = ["agent", "sync", "launch", "compute", "upload_large", "upload_small"]
+NAMES = ["agent", "sync", "launch", "compute", "upload_large", "upload_small", "stage_large", "stage_small"]
 
 
 class Bench:
@@ -62,6 +64,8 @@ class Bench:
             "compute": lambda: self.spark().compute(),
             "upload_small": lambda: [upload.small(self)],
             "upload_large": lambda: [upload.large(self)],
+            "stage_small": lambda: [stage.small(self)],
+            "stage_large": lambda: [stage.large(self)],
         }
         return list(lines[name]())
 

@@ -18,13 +18,13 @@ BUCKET = "mayfly"
 
 
 class Server:
-    """The embedded store over a new folder, so that no upload meets the files of another."""
+    """The embedded store, over a new folder unless there is one: no upload meets the files of another."""
 
-    def __init__(self, bench):
-        self.bench, self.home = bench, bench.work / "store-home"
+    def __init__(self, bench, home: Path | None = None):
+        self.bench, self.home, self.is_own = bench, home or bench.work / "store-home", home is None
 
     def __enter__(self):
-        shutil.rmtree(self.home, ignore_errors=True)
+        self._clear()
         command = [self.bench.release / "coordinator", "--home", self.home, "store", "serve", "--json"]
         self.process = self.bench.procs.start("store", command, stdout=subprocess.PIPE)
         told = json.loads(wait_for("the store", self.process.stdout.readline, process=self.process))
@@ -45,7 +45,11 @@ class Server:
 
     def __exit__(self, *_):
         self.bench.procs.stop(self.process)
-        shutil.rmtree(self.home, ignore_errors=True)
+        self._clear()
+
+    def _clear(self):
+        if self.is_own:
+            shutil.rmtree(self.home, ignore_errors=True)
 
 
 def ours(bench, folder: Path, files: int, size: int):
@@ -84,14 +88,28 @@ def check(server, folder: Path):
                 assert there.read_bytes() == path.read_bytes(), there
 
 
-def small(bench):
-    """Many small files: once each is a minute and more, and long enough to be steady."""
-    folder = bench.work / "small"
+def write_small(folder: Path) -> int:
+    """Makes a folder of many small files; how many."""
     for number in range(SMALL_FILES // SMALL_IN_FOLDER):
         below = folder / f"part-{number:03}"
         below.mkdir(parents=True)
         for index in range(SMALL_IN_FOLDER):
             (below / f"file-{index:04}.bin").write_bytes(os.urandom(SMALL_BYTES))
+    return SMALL_FILES
+
+
+def write_blocks(path: Path, size: int):
+    """Makes a large file."""
+    block = os.urandom(10_000_000)
+    with open(path, "wb") as file:
+        for _ in range(size // len(block)):
+            file.write(block)
+
+
+def small(bench):
+    """Many small files: once each is a minute and more, and long enough to be steady."""
+    folder = bench.work / "small"
+    write_small(folder)
     first = ours(bench, folder, SMALL_FILES, SMALL_FILES * SMALL_BYTES)
     by_aws = theirs(bench, folder)
     second = ours(bench, folder, SMALL_FILES, SMALL_FILES * SMALL_BYTES)
@@ -105,10 +123,7 @@ def large(bench):
     """One large file."""
     folder = bench.work / "large"
     folder.mkdir()
-    block = os.urandom(10_000_000)
-    with open(folder / "one.bin", "wb") as file:
-        for _ in range(LARGE_BYTES // len(block)):
-            file.write(block)
+    write_blocks(folder / "one.bin", LARGE_BYTES)
     mine, by_aws = [], []
     for _ in range(LARGE_ROUNDS):
         mine.append(ours(bench, folder, 1, LARGE_BYTES))

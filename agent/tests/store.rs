@@ -157,7 +157,7 @@ async fn a_folder_arrives_whole_without_links_and_leftovers() {
     std::fs::write(results.join("x/part-0"), "rows").unwrap();
     std::fs::write(results.join("empty"), "").unwrap();
     std::fs::write(results.join("ü b+c%2F"), "name").unwrap();
-    let large: Vec<u8> = (0..20_000_003u32).map(|n| (n % 251) as u8).collect();
+    let large: Vec<u8> = (0..80_000_003u32).map(|n| (n % 251) as u8).collect();
     std::fs::write(results.join("large"), &large).unwrap();
     std::fs::write(results.join("medium"), &large[..100_000]).unwrap();
     symlink("/etc/passwd", results.join("link")).unwrap();
@@ -191,7 +191,7 @@ async fn a_folder_arrives_whole_without_links_and_leftovers() {
             .get_to_file(&format!("{prefix}large"), &copy)
             .await
             .unwrap(),
-        Some(20_000_003)
+        Some(80_000_003)
     );
     assert!(std::fs::read(copy).unwrap() == large);
 

@@ -9,6 +9,7 @@ mod get;
 mod list;
 mod multipart;
 mod put;
+mod ranges;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use serde::{Deserialize, Serialize};

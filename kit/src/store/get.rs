@@ -1,5 +1,6 @@
 //! Reading: whole small objects, and large ones into files.
 
+use std::ops::Range;
 use std::path::Path;
 
 use aws_sdk_s3::operation::get_object::GetObjectError;
@@ -7,9 +8,9 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use futures::Stream;
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncWriteExt as _;
 
 use super::error::{At, status};
+use super::ranges::Version;
 use super::{GET_MAX_BYTES, Store, StoreError, StoreFault};
 
 /// Times a download goes on after its connection broke.
@@ -124,8 +125,8 @@ impl Store {
         }
     }
 
-    /// Reads an object of any size into `path`, which then holds it whole; goes on where a broken connection left
-    /// off. Returns its size in bytes, or `None` when there is no such object (then `path` is not touched).
+    /// Reads an object of any size into `path`, which then holds it whole; a large one in several ranges at a time. Goes on
+    /// where a broken connection left off. Returns its size in bytes, or `None` when there is no such object (then `path` is not touched).
     ///
     /// # Errors
     /// The request failed for good, the object changed meanwhile, or the file cannot be written.
@@ -138,7 +139,12 @@ impl Store {
         let mut name = path.as_os_str().to_owned();
         name.push(".part");
         let part = std::path::PathBuf::from(name);
-        let written = self.fill(at, &part, body, &etag, size).await;
+        let version = Version {
+            at,
+            etag: &etag,
+            size,
+        };
+        let written = self.fill(version, &part, body).await;
         if let Err(e) = written {
             // Best effort: the error that matters is the one returned.
             let _ = tokio::fs::remove_file(&part).await;
@@ -165,58 +171,18 @@ impl Store {
         Ok(Some((format!("{:x}", hash.finalize()), size)))
     }
 
-    async fn fill(
+    /// Opens an object, or a range of a known version of it: its body, its entity tag and the size of that in bytes.
+    pub(super) async fn open_object(
         &self,
         at: At<'_>,
-        part: &Path,
-        mut body: ByteStream,
-        etag: &str,
-        size: u64,
-    ) -> Result<(), StoreError> {
-        let mut file = tokio::fs::File::create(part).await.map_err(|e| at.file(e))?;
-        let (mut done, mut resumes) = (0u64, 0);
-        loop {
-            match body.next().await {
-                Some(Ok(chunk)) => {
-                    file.write_all(&chunk).await.map_err(|e| at.file(e))?;
-                    done += chunk.len() as u64;
-                }
-                None if done == size => break,
-                broken => {
-                    if resumes == RESUMES {
-                        return Err(broken.map_or_else(
-                            || {
-                                at.fault(StoreFault::Corrupt {
-                                    what: "its body ended early",
-                                })
-                            },
-                            |e| e.map_or_else(|e| at.broken_body(e), |_| at.fault(StoreFault::Timeout)),
-                        ));
-                    }
-                    resumes += 1;
-                    let again = self.open_object(at, Some((done, etag))).await?;
-                    body = again
-                        .ok_or_else(|| {
-                            at.fault(StoreFault::Corrupt {
-                                what: "it was deleted meanwhile",
-                            })
-                        })?
-                        .0;
-                }
-            }
-        }
-        file.sync_all().await.map_err(|e| at.file(e))
-    }
-
-    /// Opens an object, from an offset of a known version if given: its body, entity tag and size in bytes.
-    async fn open_object(
-        &self,
-        at: At<'_>,
-        from: Option<(u64, &str)>,
+        range: Option<(Range<u64>, &str)>,
     ) -> Result<Option<(ByteStream, String, u64)>, StoreError> {
         let mut request = self.client.get_object().bucket(&self.bucket).key(at.key);
-        if let Some((offset, etag)) = from {
-            request = request.range(format!("bytes={offset}-")).if_match(etag);
+        if let Some((range, etag)) = range {
+            let last = range.end.saturating_sub(1);
+            request = request
+                .range(format!("bytes={}-{last}", range.start))
+                .if_match(etag);
         }
         match request.send().await {
             Ok(reply) => {
