@@ -18,6 +18,7 @@ mod ec2;
 mod engines;
 mod examples;
 mod failures;
+mod flood;
 mod interrupts;
 mod kinds;
 mod notify;

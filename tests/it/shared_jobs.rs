@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::Command;
 
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Consul, Ended, GitServer, Home, Repo, slots};
+use mayfly_tests::{Consul, Ended, GitServer, Home, Repo, slots, terminal};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::Value;
@@ -59,6 +59,32 @@ impl Team {
         let keys = all.as_array().unwrap_or(&none).iter();
         keys.map(|key| key.as_str().unwrap().to_owned()).collect()
     }
+}
+
+#[test]
+fn somebody_is_asked_and_a_no_changes_nothing() {
+    let team = Team::new();
+    team.write("jobs.yml", &jobs("2"));
+    let push = team.command(&["config", "push", "jobs.yml"]);
+    for answer in ["n", "", "yes please"] {
+        let said = team
+            .home
+            .start(&mut terminal::answered(&push, "[y/N]", answer))
+            .wait(secs(60));
+        assert!(said.stdout.contains("entry: main.py"), "{}", said.stdout);
+        assert!(
+            said.exited(0).stdout.contains("nothing is written"),
+            "{}",
+            said.stdout
+        );
+        assert!(team.keys().is_empty(), "{answer:?}: {:?}", team.keys());
+    }
+    let said = team
+        .home
+        .start(&mut terminal::answered(&push, "[y/N]", "y"))
+        .wait(secs(60));
+    said.exited(0);
+    assert_eq!(team.keys(), ["mayfly/jobs/one", "mayfly/jobs/two"]);
 }
 
 #[test]

@@ -39,6 +39,7 @@ mod repo;
 mod run;
 pub mod serve;
 pub mod slots;
+pub mod terminal;
 pub mod wait;
 
 pub use account::Account;
