@@ -70,7 +70,12 @@ pub(super) async fn look_back(context: Arc<Context>, told: watch::Sender<BTreeMa
     .await
     {
         Ok(Ok(receipts)) => {
-            told.send_replace(history::usual(&receipts));
+            let mut usual = history::usual(&receipts);
+            if context.order.job.code.session.is_some() {
+                // As long as somebody likes.
+                usual.remove(&PhaseName::Working);
+            }
+            told.send_replace(usual);
         }
         Ok(Err(error)) => tracing::debug!(%error, job, "earlier runs cannot be read"),
         Err(_) => tracing::debug!(job, "earlier runs take too long to read"),
