@@ -9,7 +9,7 @@ const CASES: usize = 12;
 #[test]
 fn whoever_dies_at_whatever_step_nothing_is_left_and_nothing_is_lost() {
     let local = |case: &Case| {
-        ["server/", "command/", "blow/"]
+        ["server/", "command/", "blow/", "store/"]
             .iter()
             .any(|kind| case.name.starts_with(kind))
     };

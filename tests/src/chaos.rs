@@ -9,6 +9,7 @@ mod judge;
 mod local;
 mod rig;
 mod scene;
+mod weather;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +21,7 @@ use crate::Chance;
 
 pub use rig::Rig;
 pub use scene::{Act, Scene, Stage, scenes};
+pub use weather::Weather;
 
 /// On which side of a step the process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +78,8 @@ pub enum Trouble {
     FullDisk,
     /// The job takes more memory than its cgroup has.
     OutOfMemory,
+    /// The store is not well, so long after the run's record was made, for so long.
+    Store(Weather, Duration, Duration),
 }
 
 /// One run in which something goes wrong.
@@ -121,8 +125,8 @@ impl fmt::Display for Case {
     }
 }
 
-/// All cases of this seed: each point on each side, `blows` random ones with a light job, `spark` with real Spark, and
-/// what a full disk and a small cgroup do.
+/// All cases of this seed: each point on each side, `blows` random ones with a light job, `spark` with real Spark, a store
+/// that is not well a quarter as often as there are blows, and what a full disk and a small cgroup do.
 #[must_use]
 pub fn all(seed: u64, blows: u64, spark: u64) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -149,6 +153,7 @@ pub fn all(seed: u64, blows: u64, spark: u64) -> Vec<Case> {
     }
     cases.extend((0..blows).map(|number| blow(seed, number, false)));
     cases.extend((0..spark).map(|number| blow(seed, number, true)));
+    cases.extend((0..blows / 4).map(|number| store(seed, number)));
     cases
 }
 
@@ -176,6 +181,18 @@ fn blow(seed: u64, number: u64, spark: bool) -> Case {
     }
 }
 
+fn store(seed: u64, number: u64) -> Case {
+    let mut chance = Chance::new(!seed ^ number);
+    let weather = [Weather::Silent, Weather::Broken, Weather::Busy][chance.below(3)];
+    let after = Duration::from_millis(chance.below(3_500) as u64);
+    let lasts = Duration::from_millis(500 + chance.below(20_000) as u64);
+    Case {
+        name: format!("store/{seed}-{number}"),
+        trouble: Trouble::Store(weather, after, lasts),
+        spark: false,
+    }
+}
+
 /// Runs a case. A rig that cannot go on says so as a broken promise does.
 #[must_use]
 pub fn run(rig: &Rig, case: &Case) -> Verdict {
@@ -188,6 +205,7 @@ pub fn run(rig: &Rig, case: &Case) -> Verdict {
         Trouble::Blow(whom, what, after) => local::blow(rig, *whom, *what, *after, case.spark),
         Trouble::FullDisk => local::full_disk(rig),
         Trouble::OutOfMemory => local::out_of_memory(rig),
+        Trouble::Store(weather, after, lasts) => local::store(rig, *weather, *after, *lasts),
     });
     let result = catch_unwind(tried).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

@@ -11,9 +11,10 @@ use nix::unistd::Pid;
 
 use super::judge::{self, judge};
 use super::scene::{Act, Stage, scenes};
+use super::weather::{Sky, Weather};
 use super::{Blow, Rig, Seen, Side, Whom};
 use crate::procs::{self, Process};
-use crate::{Home, Job, Launch, Serve, wait};
+use crate::{Bucket, Home, Job, Launch, Serve, wait};
 
 /// Longest that a run may take, with all that goes wrong: a node that hangs is missed after eight seconds, and given up.
 const LIMIT: Duration = Duration::from_secs(150);
@@ -40,11 +41,15 @@ struct World {
 impl World {
     fn begin(environment: &[(&str, &str)], light: bool, job: impl FnOnce(&Home) -> Job) -> Self {
         let home = if light { Home::light } else { Home::new };
-        let (mut server, person) = (home(), home());
+        let mut server = home();
         server.set_environment(environment);
         let job = job(&server);
-        let serve = Serve::start(&server);
-        let launch = serve.launch(&person, &job, &[]);
+        Self::of(server, home(), &job, &[])
+    }
+
+    fn of(server: Home, person: Home, job: &Job, flags: &[&str]) -> Self {
+        let serve = Serve::start_with(&server, flags);
+        let launch = serve.launch(&person, job, &[]);
         Self {
             server,
             person,
@@ -257,6 +262,46 @@ fn find(world: &World, run: &RunId, whom: Whom) -> Option<i32> {
         }
     });
     fitting.next().map(|process| process.pid)
+}
+
+/// The store answers nobody for a while, with the run's record in it and its results on their way.
+pub(super) fn store(rig: &Rig, weather: Weather, after: Duration, lasts: Duration) -> Seen {
+    let (kept, server, person) = (Home::light(), Home::light(), Home::light());
+    let bucket = Bucket::serve(&kept);
+    let sky = Sky::before(&bucket.endpoint);
+    let settings = serde_json::json!({ "store": {
+        "bucket": bucket.name, "endpoint": sky.url(), "access_key_file": "access_key", "secret_key_file": "secret_key",
+    }});
+    for (name, text) in [
+        ("access_key", &bucket.access_key),
+        ("secret_key", &bucket.secret_key),
+        ("serve.yml", &settings.to_string()),
+    ] {
+        fs::write(server.scratch(name), text).unwrap();
+    }
+    // What is asked of the files is asked of those that are served.
+    fs::create_dir_all(server.path()).unwrap();
+    std::os::unix::fs::symlink(kept.path().join("store"), server.path().join("store")).unwrap();
+    let job = rig.job(&server.gate(), WORKS, LARGE, &[]);
+    let config = server.scratch("serve.yml").display().to_string();
+    let mut world = World::of(server, person, &job, &["--config", &config]);
+    let mut since: Option<Instant> = None;
+    world.until_ended(|world| {
+        if since.is_none() && world.run().is_none() {
+            return;
+        }
+        let now = since.get_or_insert_with(Instant::now).elapsed();
+        let bad = now >= after && now < after + lasts;
+        sky.change(if bad { weather } else { Weather::Fair });
+    });
+    sky.change(Weather::Fair);
+    // The record is closed when the store takes it.
+    let run = world.run().expect("a run");
+    wait::until("the end of the record", GONE, || {
+        (world.server.run(&run).phase() == "closed").then_some(())
+    });
+    drop(bucket);
+    world.judged(LARGE, judge::SUCCEEDS)
 }
 
 /// The disk that holds the folders of all nodes is full before the job has written what it has.
