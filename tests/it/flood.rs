@@ -1,4 +1,5 @@
-//! A job that prints as fast as it can, for a minute. Long: `--ignored`.
+//! More output than usual: of an agent that tells everything, and of a job that prints as fast as it can for a minute (long:
+//! `--ignored`).
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, SocketAddr};
@@ -51,6 +52,17 @@ fn all_lines(home: &Home, run: &Run<'_>, count: u64) {
     }
     assert!(logs.wait().unwrap().success());
     assert_eq!(next, count, "lines in the log, and lines printed");
+}
+
+/// Each upload of its log is a line in it.
+#[test]
+fn an_agent_that_tells_everything_comes_to_an_end() {
+    let _slot = slots::take();
+    let (mut home, repo) = (Home::light(), Repo::of_jobs());
+    home.set_environment(&[("MAYFLY_LOG", "debug")]);
+    let job = Job::at_gate("tells", &home, &repo, "ends.py").args(&["fine"]);
+    home.launch(&job).wait(secs(60)).exited(0);
+    home.run(&home.runs()[0]).assert_closed("succeeded");
 }
 
 #[test]

@@ -101,6 +101,16 @@ impl Spool {
         self.flush(reserve)
     }
 
+    /// Where the next line on the disk will begin.
+    pub(super) fn end(&self) -> u64 {
+        self.flushed
+    }
+
+    /// Whether everything before that is in the store.
+    pub(super) fn is_sent(&self, end: u64) -> bool {
+        self.uploaded >= end
+    }
+
     pub(super) fn waiting(&self) -> u64 {
         self.flushed - self.uploaded
     }

@@ -41,6 +41,12 @@ pub struct Place {
 
 type Key = (Attempt, &'static str);
 
+/// Somebody who waits until what there was when he asked is in the store.
+struct Flush {
+    until: Vec<(Key, u64)>,
+    done: oneshot::Sender<()>,
+}
+
 /// All spools of the node and their way to the store.
 pub(super) struct Uploads {
     folder: PathBuf,
@@ -51,7 +57,7 @@ pub(super) struct Uploads {
     due: Option<Instant>,
     /// At most one request at a time.
     sending: JoinSet<Sent>,
-    flushing: Vec<oneshot::Sender<()>>,
+    flushing: Vec<Flush>,
     waits: Backoff<fn() -> u64>,
     not_before: Instant,
 }
@@ -110,12 +116,17 @@ impl Uploads {
         Ok(())
     }
 
-    /// Uploads everything there is, then answers.
+    /// Uploads everything there is now, then answers. What comes meanwhile is not waited for: some of it may be what an
+    /// upload itself has to say.
     pub(super) fn flush(&mut self, done: oneshot::Sender<()>) -> io::Result<()> {
         for spool in self.spools.values_mut() {
             spool.close(&mut self.reserve)?;
         }
-        self.flushing.push(done);
+        let until = self.spools.iter().map(|(key, spool)| (*key, spool.end()));
+        self.flushing.push(Flush {
+            until: until.collect(),
+            done,
+        });
         self.due = Some(Instant::now());
         Ok(())
     }
@@ -145,10 +156,7 @@ impl Uploads {
             }
             Ok(None) => {
                 self.due = None;
-                for done in self.flushing.drain(..) {
-                    // Whoever asked may have given up waiting.
-                    let _ = done.send(());
-                }
+                self.answer();
             }
             Err(error) => {
                 tracing::error!(
@@ -180,6 +188,7 @@ impl Uploads {
                 if let Some(spool) = self.spools.get_mut(&key) {
                     spool.done(&chunk);
                 }
+                self.answer();
             }
             Some(Sent {
                 result: Err(error), ..
@@ -192,6 +201,19 @@ impl Uploads {
                 self.later();
             }
             None => self.later(),
+        }
+    }
+
+    /// Tells those who have waited long enough.
+    fn answer(&mut self) {
+        let spools = &self.spools;
+        let is_sent = |(key, end): &(Key, u64)| spools.get(key).is_none_or(|spool| spool.is_sent(*end));
+        for flush in self
+            .flushing
+            .extract_if(.., |flush| flush.until.iter().all(is_sent))
+        {
+            // Whoever asked may have given up waiting.
+            let _ = flush.done.send(());
         }
     }
 
