@@ -130,6 +130,7 @@ fn a_session_that_cannot_be_is_refused_before_anything_starts() {
         (&["--detach"], "--detach: a session is used through this command"),
         (&["--on", "aws"], "name a server with --coordinator"),
         (&["--idle", "5s"], "it is 10 s at least"),
+        (&["--entry", "main.py"], "a session runs no program of yours"),
     ] {
         let ended = home
             .start(&mut home.command(&[&["connect"], args].concat()))

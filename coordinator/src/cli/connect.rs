@@ -92,6 +92,11 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
             "--detach: a session is used through this command; without it, it is idle and ends",
         ));
     }
+    if flags.launch.without_file().has_program() {
+        return Err(Failure::usage(
+            "--entry, --class and --arg: a session runs no program of yours; `coordinator launch` does",
+        ));
+    }
     if flags.launch.is_placed()? {
         return Err(Failure::usage(
             "a session goes through its coordinator, and without a server that one lives on the run's own master, which \

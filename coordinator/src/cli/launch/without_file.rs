@@ -47,6 +47,11 @@ pub(crate) struct WithoutFile {
 }
 
 impl WithoutFile {
+    /// Whether they say what runs.
+    pub(crate) fn has_program(&self) -> bool {
+        self.entry.is_some() || self.class.is_some() || !self.args.is_empty()
+    }
+
     /// Whether they name a repository.
     pub(crate) fn has_repo(&self) -> bool {
         self.repo.is_some()
