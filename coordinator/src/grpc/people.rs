@@ -17,7 +17,7 @@ use super::{address, bearer, chain, check_token, decode, peer, run_id, status};
 use crate::driver::Handle;
 use crate::incoming::IncomingError;
 use crate::run::Cancel;
-use crate::server::{CarryError, Server};
+use crate::server::{CarryError, Entry, Server};
 use crate::shelf::Shelf;
 use crate::transport::{Refusal, Refusals};
 
@@ -50,6 +50,18 @@ impl People {
         let shelf = self.server.shelf();
         shelf
             .ok_or_else(|| Status::failed_precondition("the store of this coordinator is for its runs alone"))
+    }
+
+    /// A run whose job is a session.
+    async fn session_of(&self, run: &str) -> Result<Arc<Entry>, Status> {
+        let entry = self.server.run(&run_id(run)?).await.map_err(status)?;
+        let code = entry.spec.code.as_ref();
+        if code.is_some_and(|code| code.session_idle_ms > 0) {
+            return Ok(entry);
+        }
+        Err(Status::failed_precondition(
+            "the job of this run is a program, and no session",
+        ))
     }
 
     async fn handle(&self, run: &str) -> Result<Handle, Status> {
@@ -256,7 +268,7 @@ impl RunService for People {
         let first = tokio::time::timeout(FIRST_WORD, from_client.message()).await;
         let first = first.map_err(|_| Status::deadline_exceeded("no word came in time"))??;
         let named = first.unwrap_or_default().run_id;
-        let entry = self.server.run(&run_id(&named)?).await.map_err(status)?;
+        let entry = self.session_of(&named).await?;
         let (to, from) = entry.carriers.connect().await.map_err(no_session)?;
         let mut stop = self.stop.clone();
         let there = async move {
@@ -287,8 +299,7 @@ impl RunService for People {
         request: Request<v1::EndSessionRequest>,
     ) -> Result<Response<v1::EndSessionReply>, Status> {
         self.check(&request)?;
-        let run = run_id(&request.get_ref().run_id)?;
-        let entry = self.server.run(&run).await.map_err(status)?;
+        let entry = self.session_of(&request.get_ref().run_id).await?;
         entry.carriers.end_session().await.map_err(no_session)?;
         Ok(Response::new(v1::EndSessionReply {}))
     }

@@ -64,6 +64,7 @@ pub(super) async fn asks(serve: &Serve, live: &RunId) {
         Unauthenticated,
         client.examine(launch).await,
     );
+    sessions(&mut client, token, live).await;
     for deadline_secs in [0, 7 * 24 * 3600 + 1, u64::MAX] {
         let extend = v1::ExtendRequest {
             run_id: live.to_string(),
@@ -71,6 +72,39 @@ pub(super) async fn asks(serve: &Serve, live: &RunId) {
         };
         let what = format!("{deadline_secs} s more");
         refused(&what, InvalidArgument, client.extend(bearer(token, extend)).await);
+    }
+}
+
+/// Of a run that is none, and of those who may not.
+async fn sessions(client: &mut RunServiceClient<Channel>, token: &str, live: &RunId) {
+    use Code::{FailedPrecondition, InvalidArgument, NotFound, Unauthenticated};
+    let bytes = |run: &str| {
+        futures::stream::iter([v1::SessionBytes {
+            run_id: run.into(),
+            ..v1::SessionBytes::default()
+        }])
+    };
+    let end = |run: &str| v1::EndSessionRequest { run_id: run.into() };
+    let live = live.as_str();
+    refused(
+        "a session without a token",
+        Unauthenticated,
+        client.session(bytes(live)).await,
+    );
+    refused(
+        "the end of a session without a token",
+        Unauthenticated,
+        client.end_session(end(live)).await,
+    );
+    for (run, code) in [
+        ("live-aaaaaaaa", NotFound),
+        ("../../x", InvalidArgument),
+        (live, FailedPrecondition),
+    ] {
+        let session = client.session(bearer(token, bytes(run))).await;
+        refused(&format!("a session of {run}"), code, session);
+        let ended = client.end_session(bearer(token, end(run))).await;
+        refused(&format!("the end of a session of {run}"), code, ended);
     }
 }
 
