@@ -227,7 +227,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
         session: session.subscribe(),
         facts: facts_seen.clone(),
         node: report.subscribe(),
-        visits: Visited::new(&start.config, &definition, Arc::clone(&visits)),
+        visits: Visited::new(&start.config, &spec, &definition, Arc::clone(&visits)),
     };
     loops.spawn(carrier.run());
     loops.spawn(

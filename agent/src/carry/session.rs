@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 use mayfly_kit::tunnel;
 use mayfly_proto::engine::Definition;
 use mayfly_proto::v1::carry_up::What;
-use mayfly_proto::v1::{CarryDown, CarryHead, CarryUp};
+use mayfly_proto::v1::{CarryDown, CarryHead, CarryUp, NodeSpec};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
@@ -28,17 +28,18 @@ const CONNECTED: CarryHead = CarryHead {
 /// The session of this node's job, if it is one.
 #[derive(Debug, Clone)]
 pub struct Visited {
-    /// Where the engine serves sessions, if it knows any.
+    /// Where the engine serves it.
     at: Option<SocketAddr>,
     visits: Arc<Visits>,
     places: Arc<Semaphore>,
 }
 
 impl Visited {
-    /// That of an engine on this node.
+    /// That of the job of this node.
     #[must_use]
-    pub fn new(config: &NodeConfig, definition: &Definition, visits: Arc<Visits>) -> Self {
-        let port = definition.session_port();
+    pub fn new(config: &NodeConfig, spec: &NodeSpec, definition: &Definition, visits: Arc<Visits>) -> Self {
+        let is_one = spec.code.as_ref().is_some_and(|code| code.session_idle_ms > 0);
+        let port = definition.session_port().filter(|_| is_one);
         Self {
             at: port.map(|port| SocketAddr::new(config.address, port)),
             visits,
@@ -46,7 +47,7 @@ impl Visited {
         }
     }
 
-    /// Whether there may be sessions at all.
+    /// Whether it is one.
     pub(super) fn is_possible(&self) -> bool {
         self.at.is_some()
     }
@@ -74,7 +75,7 @@ impl Visited {
     }
 
     async fn opened(&self) -> Result<(TcpStream, OwnedSemaphorePermit), String> {
-        let at = self.at.ok_or("this engine has no sessions")?;
+        let at = self.at.ok_or("the job is a program, and no session")?;
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| format!("there are {CONNECTIONS} connections to the session"))?;
         match timeout(CONNECT_LIMIT, TcpStream::connect(at)).await {
