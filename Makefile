@@ -34,7 +34,8 @@ test: needs
 	$(CARGO) test --workspace
 	cd tests/rig && $$(python3 ../../bench/tools.py rig) -m pytest
 
-# What takes minutes each: every way to fail, advice against measured runs, engines whose master dies, 10,000 machines.
+# What takes minutes each: every way to fail, advice against measured runs, engines whose master dies, 10,000 machines, a
+# flood of output.
 test-long: needs
 	$(CARGO) build --workspace --bins
 	$(CARGO) test -p mayfly-tests --test it -- --ignored --test-threads 1

@@ -2,7 +2,7 @@
 //! idle.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 
 use mayfly_tests::wait::{self, secs};
@@ -125,12 +125,15 @@ fn nobody_uses_it_and_it_ends() {
 #[test]
 fn a_session_that_cannot_be_is_refused_before_anything_starts() {
     let home = Home::light();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = listener.local_addr().unwrap().port().to_string();
     for (args, says) in [
         (&["--engine", "mpi"][..], "the engine `mpi` knows no sessions"),
         (&["--detach"], "--detach: a session is used through this command"),
         (&["--on", "aws"], "name a server with --coordinator"),
         (&["--idle", "5s"], "it is 10 s at least"),
         (&["--entry", "main.py"], "a session runs no program of yours"),
+        (&["--port", &taken], "cannot listen at 127.0.0.1:"),
     ] {
         let ended = home
             .start(&mut home.command(&[&["connect"], args].concat()))

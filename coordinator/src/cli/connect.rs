@@ -12,7 +12,6 @@ use mayfly_configs::{JobName, Problem, Secs};
 use mayfly_proto::engine::{Definition, SESSION};
 use tempfile::TempDir;
 
-use super::client::Client;
 use super::failure::Failure;
 use super::jobs::{self, Found};
 use super::view::Paint;
@@ -20,7 +19,7 @@ use super::{home, launch};
 use crate::home::random_base32;
 use crate::source;
 
-pub(crate) use way::Way;
+pub(crate) use way::{Door, Way};
 
 /// What a session without a job of its own is called by.
 const STAND_IN: &str = "session.py";
@@ -65,23 +64,6 @@ fn idle(text: &str) -> Result<Secs, String> {
     Ok(secs)
 }
 
-/// How a session is to be reached here.
-pub(crate) struct Wanted {
-    port: u16,
-    /// With `{port}`.
-    url: String,
-}
-
-impl Wanted {
-    /// Opens the way to a run.
-    ///
-    /// # Errors
-    /// The port cannot be had.
-    pub(crate) async fn open(self, client: Client, run: &str) -> Result<Way, Failure> {
-        Way::open(client, run, self.port, &self.url).await
-    }
-}
-
 /// Holds a session to its end.
 ///
 /// # Errors
@@ -118,11 +100,8 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
     }
     job.env.interpolated.insert(TOKEN.to_owned());
     job.env.values.insert(TOKEN.to_owned(), token.clone());
-    let wanted = Wanted {
-        port: flags.port,
-        url: url.replace("{token}", &token),
-    };
-    launch::found_job(&flags.launch, found, Some(wanted), home, paint).await
+    let door = Door::open(flags.port, &url.replace("{token}", &token)).await?;
+    launch::found_job(&flags.launch, found, Some(door), home, paint).await
 }
 
 /// The job that is named, or none in particular: then a folder that is in no repository has no code for it.

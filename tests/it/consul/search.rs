@@ -21,6 +21,8 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 const RUN: &str = "searching-abcdefgh";
+/// Runs of which nobody has cleaned up.
+const DEAD_RUNS: usize = 1_000;
 
 /// Says what it is told to say; without a word it is silent.
 #[derive(Clone)]
@@ -254,6 +256,10 @@ fn a_worker_finds_its_master_while_the_coordinator_is_silent() {
         &host(5),
         &["run=searching-bbbbbbbb", "attempt=1"],
     );
+    for dead in 0..DEAD_RUNS {
+        let run = format!("run=dead-{dead:08}");
+        claim(&consul, &format!("dead-{dead}"), &host(5), &[&run, "attempt=1"]);
+    }
     claim(&consul, "stale", &host(6), &[&run, "attempt=7"]);
     claim(&consul, "nowhere", "master.example.org", &[&run, "attempt=1"]);
     claim(&consul, "metadata", "169.254.169.254", &[&run, "attempt=1"]);

@@ -20,7 +20,30 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Pieces that wait to be sent.
 const WAITING: usize = 4;
 
-/// The port. It is closed, and its connections end, when this is dropped.
+/// The port, before there is a run.
+pub(crate) struct Door {
+    listener: TcpListener,
+    url: String,
+}
+
+impl Door {
+    /// Takes the port (0: any); `url` has its place for it.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub(crate) async fn open(port: u16, url: &str) -> Result<Self, Failure> {
+        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let taken = |error| Failure::usage(format!("cannot listen at {wanted}: {error}"));
+        let listener = TcpListener::bind(wanted).await.map_err(taken)?;
+        let port = listener.local_addr().map_err(taken)?.port();
+        Ok(Self {
+            listener,
+            url: url.replace("{port}", &port.to_string()),
+        })
+    }
+}
+
+/// The way from there to a run. The port is closed, and its connections end, when this is dropped.
 pub(crate) struct Way {
     opened: Option<oneshot::Receiver<()>>,
     url: String,
@@ -28,27 +51,20 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// Takes the port (0: any), and looks for the session of the run; `url` has its place for the port.
-    ///
-    /// # Errors
-    /// The port cannot be had.
-    pub(crate) async fn open(client: Client, run: &str, port: u16, url: &str) -> Result<Self, Failure> {
-        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let taken = |error| Failure::usage(format!("cannot listen at {wanted}: {error}"));
-        let listener = TcpListener::bind(wanted).await.map_err(taken)?;
-        let port = listener.local_addr().map_err(taken)?.port();
+    /// Looks for the session of the run, and carries whoever comes as soon as it is there.
+    pub(crate) fn to(client: Client, run: &str, door: Door) -> Self {
         let (open, opened) = oneshot::channel();
         let visitor = Visitor {
             client,
             run: run.to_owned(),
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(visitor.serve(listener, open));
-        Ok(Self {
+        tasks.spawn(visitor.serve(door.listener, open));
+        Self {
             opened: Some(opened),
-            url: url.replace("{port}", &port.to_string()),
+            url: door.url,
             _tasks: tasks,
-        })
+        }
     }
 
     /// Its address, when the session is there; once.

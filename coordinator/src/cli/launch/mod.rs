@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::client::{self, Client};
-use super::connect::Wanted;
+use super::connect::{Door, Way};
 use super::consul::ConsulArgs;
 use super::failure::Failure;
 use super::follow::{self, Followed, Manner};
@@ -218,7 +218,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
 pub(crate) async fn found_job(
     flags: &Flags,
     found: Found,
-    session: Option<Wanted>,
+    session: Option<Door>,
     home: &Path,
     paint: Paint,
 ) -> Result<u8, Failure> {
@@ -239,10 +239,7 @@ pub(crate) async fn found_job(
         }
         return detached(flags, &begun.run);
     }
-    let mut way = match session {
-        Some(wanted) => Some(wanted.open(client.clone(), &begun.run).await?),
-        None => None,
-    };
+    let mut way = session.map(|door| Way::to(client.clone(), &begun.run, door));
     let level = &mut signals.level;
     let ended = follow::to_the_end(client, &begun.run, &mut screen, level, manner, way.as_mut()).await;
     drop(way);
