@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import mayfly
@@ -51,7 +52,7 @@ def _ours(bench, name: str, home: Path):
     job = {"engine": "single", "code": code, "inputs": [{"from": f"data/{name}", "to": "in"}], "limits": {"form": "30m"}}
     file.write_text(json.dumps({name.replace("_", "-"): job}))
     command = [bench.release / "coordinator", "--home", home, "launch", "--json", "--yes", file]
-    launch = mayfly.Launch(home, 0, bench.procs.run(name, command, stdout=-1))
+    launch = mayfly.Launch(home, 0, bench.procs.run(name, command, stdout=subprocess.PIPE))
     shutil.rmtree(home / "nodes", ignore_errors=True)
     return launch.phases["forming"], launch.printed
 

@@ -466,12 +466,10 @@ async fn changed<T: Clone>(channel: &mut Option<watch::Receiver<T>>) -> T {
 
 /// When the session that runs is over; never, where the job is none.
 async fn session_over(common: &Common, runs: bool) -> Over {
-    let code = common.spec.code.as_ref();
-    let idle = code.map_or(0, |code| code.session_idle_ms);
-    if idle == 0 || !runs {
-        return std::future::pending().await;
+    match common.spec.session_idle().filter(|_| runs) {
+        Some(idle) => common.visits.over(idle).await,
+        None => std::future::pending().await,
     }
-    common.visits.over(Duration::from_millis(idle)).await
 }
 
 /// The end of the job; never, without one.

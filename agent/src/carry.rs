@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Code;
+use tonic::{Code, Streaming};
 use url::Url;
 
 use crate::attempt::Facts;
@@ -176,9 +176,7 @@ impl Carrier {
                 } else {
                     answer(&up, ui, client, &asked).await
                 };
-                drop(up);
-                // A call that is dropped takes with it what has not been sent: the other side ends it when it has everything.
-                let _ = timeout(TAKEN_LIMIT, down.message()).await;
+                taken(up, down).await;
                 Ended::Answered
             }
             Ok(None) => Ended::Lost(Code::Ok),
@@ -199,6 +197,14 @@ fn message(what: What) -> CarryUp {
 
 fn failure(why: String) -> CarryUp {
     message(What::Failed(why))
+}
+
+/// Waits until the coordinator has the whole answer, and has ended the call: one that is dropped takes with it what has not
+/// been sent.
+async fn taken(up: mpsc::Sender<CarryUp>, mut down: Streaming<CarryDown>) {
+    drop(up);
+    // A coordinator that does not take it has left.
+    let _ = timeout(TAKEN_LIMIT, down.message()).await;
 }
 
 type Gone = mpsc::error::SendError<CarryUp>;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -40,7 +40,25 @@ pub fn carry<E: fmt::Display + Send + 'static>(
     })
 }
 
-/// The same from begin to end, where what comes from the socket goes into a channel whose messages become a call.
+/// Carries whoever connects, one connection beside the other, until it is dropped.
+pub async fn serve<F>(listener: TcpListener, carry: impl Fn(TcpStream) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((socket, _)) = accepted {
+                    connections.spawn(carry(socket));
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// A connection from begin to end, where what comes from the socket goes into a channel whose messages become a call.
 ///
 /// A call that is dropped takes with it what has not been sent. So when either side has said its last word, the call lasts
 /// until the other one has taken it and ended the call, for a minute at most.
@@ -95,7 +113,6 @@ async fn copy(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + U
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt as _;
-    use tokio::net::TcpListener;
     use tokio_util::sync::CancellationToken;
 
     use super::*;

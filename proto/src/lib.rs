@@ -5,6 +5,8 @@
 //! * [`engine`]: what an engine is, which travels as JSON;
 //! * [`selection`]: which files are results.
 
+use std::time::Duration;
+
 pub mod engine;
 pub mod ids;
 pub mod selection;
@@ -18,6 +20,15 @@ pub mod selection;
 )]
 pub mod v1 {
     tonic::include_proto!("mayfly.v1");
+}
+
+impl v1::NodeSpec {
+    /// How long the job may be idle, where it is a session of the engine.
+    #[must_use]
+    pub fn session_idle(&self) -> Option<Duration> {
+        let idle = self.code.as_ref()?.session_idle_ms;
+        (idle > 0).then(|| Duration::from_millis(idle))
+    }
 }
 
 pub use ids::{Attempt, IdError, NodeId, RunId};

@@ -47,18 +47,14 @@ fn address(connect: &Launch, scheme: &str) -> String {
 #[test]
 fn a_notebook_uses_spark_through_a_server() {
     let _slot = slots::take();
-    let client = programs::must(
-        Command::new("python3")
-            .arg(programs::repository().join("bench/tools.py"))
-            .arg("spark-client"),
-    );
+    let client = programs::tool("spark-client");
     let (home, of_somebody) = (Home::new(), Home::new());
     let serve = Serve::start(&home);
     let mut connect = of_somebody.start(&mut serve.command(&of_somebody, &["connect", "--workers", "2"]));
     let url = address(&connect, "sc://localhost:");
     let notebook = of_somebody.scratch("notebook.py");
     fs::write(&notebook, NOTEBOOK).unwrap();
-    let said = programs::must(Command::new(client.trim()).arg(notebook).arg(&url));
+    let said = programs::must(Command::new(client).arg(notebook).arg(&url));
     assert_eq!(said.trim(), "all of it");
     connect.signal(Signal::SIGINT);
     let ended = connect.wait(secs(60));

@@ -5,13 +5,13 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
 
+use mayfly_agent::run::ADMIN_PORT;
 use mayfly_tests::wait::secs;
 use mayfly_tests::{Home, Job, Launch, Repo, Run, http, slots};
 
 const FLOOD_SECS: u64 = 60;
 /// Longest that a report may take meanwhile: half of the time between two.
 const SYNC_MAX: f64 = 1.024;
-const ADMIN_PORT: u16 = 9464;
 
 fn master(run: &Run<'_>) -> SocketAddr {
     let record = run.record().unwrap();
@@ -23,13 +23,11 @@ fn master(run: &Run<'_>) -> SocketAddr {
 
 /// Reports that took no longer than so many seconds, and all.
 fn reports(page: &str) -> (u64, u64) {
-    let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+    let value = |line: &str| line.rsplit(' ').next()?.parse::<u64>().ok();
     let found = |begins: &str| {
         let line = page.lines().find(|line| line.starts_with(begins));
-        let value = line
-            .and_then(value)
-            .unwrap_or_else(|| panic!("{begins} in {page}"));
-        format!("{value}").parse().unwrap()
+        line.and_then(value)
+            .unwrap_or_else(|| panic!("{begins} in {page}"))
     };
     (
         found(&format!("mayfly_sync_seconds_bucket{{le=\"{SYNC_MAX}\"")),

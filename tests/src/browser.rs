@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::wait::{self, secs};
-use crate::{programs, programs::must};
+use crate::programs;
 
 /// For one command of the driver: a page may take a while on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -51,12 +51,7 @@ pub struct Seen {
 
 fn folder() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let tool = programs::repository().join("bench/tools.py");
-        must(Command::new("python3").arg(tool).arg("chromium"))
-            .trim()
-            .into()
-    })
+    FOLDER.get_or_init(|| programs::tool("chromium"))
 }
 
 impl Browser {

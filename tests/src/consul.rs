@@ -40,11 +40,7 @@ pub struct Consul {
 /// The program, of Debian's package; the first call fetches it.
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let tool = programs::repository().join("bench/tools.py");
-        let said = programs::must(Command::new("python3").arg(tool).arg("consul"));
-        said.trim().into()
-    })
+    PROGRAM.get_or_init(|| programs::tool("consul"))
 }
 
 /// Nodes have higher ones.

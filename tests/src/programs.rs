@@ -69,6 +69,16 @@ pub fn python() -> PathBuf {
         .into()
 }
 
+/// What `bench/tools.py` installs under this name: a program or its folder. The first call on a machine fetches it.
+///
+/// # Panics
+/// It cannot be had.
+#[must_use]
+pub fn tool(name: &str) -> PathBuf {
+    let script = repository().join("bench/tools.py");
+    must(Command::new("python3").arg(script).arg(name)).trim().into()
+}
+
 /// Runs a program to its end and returns what it printed.
 ///
 /// # Panics

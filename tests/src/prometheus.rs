@@ -32,9 +32,7 @@ impl Debian {
             Self::Twelve => "prometheus",
             Self::Eleven => "prometheus-consul",
         };
-        let tool = programs::repository().join("bench/tools.py");
-        let said = programs::must(Command::new("python3").arg(tool).arg(name));
-        said.trim().into()
+        programs::tool(name)
     }
 
     /// `promtool check config`.

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tonic::Streaming;
 
-use super::{CONNECT_LIMIT, Gone, failure, message};
+use super::{CONNECT_LIMIT, Gone, failure, message, taken};
 use crate::config::NodeConfig;
 use crate::visits::Visits;
 
@@ -38,8 +38,9 @@ impl Visited {
     /// That of the job of this node.
     #[must_use]
     pub fn new(config: &NodeConfig, spec: &NodeSpec, definition: &Definition, visits: Arc<Visits>) -> Self {
-        let is_one = spec.code.as_ref().is_some_and(|code| code.session_idle_ms > 0);
-        let port = definition.session_port().filter(|_| is_one);
+        let port = definition
+            .session_port()
+            .filter(|_| spec.session_idle().is_some());
         Self {
             at: port.map(|port| SocketAddr::new(config.address, port)),
             visits,
@@ -72,6 +73,7 @@ impl Visited {
         };
         // Whoever asked may have left.
         let _ = up.send(failure(why)).await;
+        taken(up, down).await;
     }
 
     async fn opened(&self) -> Result<(TcpStream, OwnedSemaphorePermit), String> {

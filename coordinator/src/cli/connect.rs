@@ -25,7 +25,7 @@ pub(crate) use way::{Door, Way};
 const STAND_IN: &str = "session.py";
 /// The variable in which the job has its token.
 const TOKEN: &str = "MAYFLY_SESSION_TOKEN";
-const TOKEN_CHARS: usize = 32;
+const TOKEN_BYTES: usize = 32;
 /// A client that waits for an answer may be silent for a while.
 const IDLE_MIN: Duration = Duration::from_secs(10);
 
@@ -90,7 +90,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
     let (mut found, _scratch) = found(&flags.launch, &cwd).await?;
     let job = &mut found.job;
     let url = url_of(job.engine.definition())?;
-    let token = random_base32(TOKEN_CHARS).map_err(|error| Failure::chain("draw a token", &error))?;
+    let token = random_base32(TOKEN_BYTES).map_err(|error| Failure::chain("draw a token", &error))?;
     job.code.become_session(flags.idle);
     // What its runs take says nothing of those of the job itself.
     if let Ok(name) = JobName::new(format!("{}-session", job.name))
@@ -114,9 +114,7 @@ async fn found(flags: &launch::Flags, cwd: &Path) -> Result<(Found, Option<TempD
     if without.has_repo() || source::is_repository(cwd).await? {
         return Ok((found, None));
     }
-    let scratch = tempfile::Builder::new().prefix("mayfly-no-code-").tempdir();
-    let scratch =
-        scratch.map_err(|e| Failure::usage(format!("cannot make a folder for temporary files: {e}")))?;
+    let scratch = home::scratch("mayfly-no-code-")?;
     source::make_empty(scratch.path()).await?;
     found.base = scratch.path().to_owned();
     Ok((found, Some(scratch)))

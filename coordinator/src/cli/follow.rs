@@ -51,7 +51,7 @@ pub(crate) async fn to_the_end(
     screen: &mut Screen,
     level: &mut watch::Receiver<Level>,
     manner: Manner,
-    mut session: Option<&mut Way>,
+    session: Option<&mut Way>,
 ) -> Result<Followed, Failure> {
     let mut follower = Follower {
         client,
@@ -61,7 +61,7 @@ pub(crate) async fn to_the_end(
         receipt: None,
         lost_at: None,
         manner,
-        is_session: session.is_some(),
+        session,
         deadline_ms: 0,
         cloud: String::new(),
         hourly_micros: 0,
@@ -85,7 +85,7 @@ pub(crate) async fn to_the_end(
                     }
                 },
                 _ = ticks.tick() => follower.screen.tick(),
-                url = is_open(&mut session) => follower.screen.session(&url)?,
+                url = opened(&mut follower.session) => follower.screen.session(&url)?,
                 changed = level.changed(), if counting => {
                     counting = changed.is_ok();
                     let level = *level.borrow_and_update();
@@ -114,9 +114,9 @@ pub(crate) async fn to_the_end(
 }
 
 /// The address of the session, once it is open.
-async fn is_open(session: &mut Option<&mut Way>) -> String {
+async fn opened(session: &mut Option<&mut Way>) -> String {
     match session {
-        Some(way) => way.is_open().await,
+        Some(way) => way.opened().await,
         None => std::future::pending().await,
     }
 }
@@ -171,8 +171,8 @@ struct Follower<'a> {
     /// When the connection broke, if nothing has come since.
     lost_at: Option<Instant>,
     manner: Manner,
-    /// Whether the first interruption ends a session, which has then done what it was for.
-    is_session: bool,
+    /// The way to the session that the run is, whose end the first interruption is.
+    session: Option<&'a mut Way>,
     deadline_ms: i64,
     cloud: String,
     hourly_micros: u64,
@@ -243,7 +243,7 @@ impl Follower<'_> {
     }
 
     async fn interrupted(&mut self, level: Level) -> Result<(), Failure> {
-        if level == 1 && self.is_session && self.end_session().await? {
+        if level == 1 && self.session.is_some() && self.end_session().await? {
             return Ok(());
         }
         let (how, says) = match level {

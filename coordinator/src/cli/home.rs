@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 use super::failure::Failure;
 
 /// Name of the folder.
@@ -25,6 +27,15 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
 /// It has been removed, or may not be read.
 pub(crate) fn current() -> Result<PathBuf, Failure> {
     std::env::current_dir().map_err(|e| Failure::usage(format!("the working folder cannot be used: {e}")))
+}
+
+/// A folder for temporary files, whose name begins so.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn scratch(prefix: &str) -> Result<TempDir, Failure> {
+    let made = tempfile::Builder::new().prefix(prefix).tempdir();
+    made.map_err(|e| Failure::usage(format!("cannot make a folder for temporary files: {e}")))
 }
 
 fn nearest(from: &Path) -> Option<PathBuf> {

@@ -36,7 +36,9 @@ pub(crate) async fn open(mut client: Client) -> Result<OpenStore, Failure> {
         .map_err(|error| Failure::infra(error.to_string()))?;
     let config = config(&place, here, Access::keys(keys.access_key, keys.secret_key));
     let mut way = JoinSet::new();
-    way.spawn(accept(listener, client));
+    way.spawn(tunnel::serve(listener, move |socket| {
+        carry(client.clone(), socket)
+    }));
     Ok(OpenStore::elsewhere(config).await?.by(way))
 }
 
@@ -60,22 +62,8 @@ fn refused(status: &Status) -> Failure {
     }
 }
 
-async fn accept(listener: TcpListener, client: Client) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                if let Ok((socket, _)) = accepted {
-                    connections.spawn(tunnel(client.clone(), socket));
-                }
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
 /// One connection.
-async fn tunnel(mut client: Client, socket: TcpStream) {
+async fn carry(mut client: Client, socket: TcpStream) {
     let (to_server, outgoing) = tokio::sync::mpsc::channel(WAITING);
     let outgoing = tokio_stream::wrappers::ReceiverStream::new(outgoing);
     let incoming = match client.tunnel_store(outgoing).await {

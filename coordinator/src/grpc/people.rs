@@ -55,8 +55,7 @@ impl People {
     /// A run whose job is a session.
     async fn session_of(&self, run: &str) -> Result<Arc<Entry>, Status> {
         let entry = self.server.run(&run_id(run)?).await.map_err(status)?;
-        let code = entry.spec.code.as_ref();
-        if code.is_some_and(|code| code.session_idle_ms > 0) {
+        if entry.spec.session_idle().is_some() {
             return Ok(entry);
         }
         Err(Status::failed_precondition(

@@ -69,7 +69,8 @@ impl Store {
                 Some(body) => body,
                 None => self.open_range(version, next..range.end).await?,
             };
-            let broken = loop {
+            let mut broken = None;
+            while next < range.end && broken.is_none() {
                 match from.next().await {
                     Some(Ok(chunk)) => {
                         // The first request is for more than its range.
@@ -77,18 +78,11 @@ impl Store {
                         let chunk = chunk.get(..wanted.min(chunk.len())).unwrap_or_default();
                         file.write_all(chunk).await.map_err(|e| at.file(e))?;
                         next += chunk.len() as u64;
-                        if next == range.end {
-                            break None;
-                        }
                     }
-                    None => {
-                        break Some(at.fault(StoreFault::Corrupt {
-                            what: "its body ended early",
-                        }));
-                    }
-                    Some(Err(error)) => break Some(at.broken_body(error)),
+                    None => broken = Some(early(at)),
+                    Some(Err(error)) => broken = Some(at.broken_body(error)),
                 }
-            };
+            }
             match broken {
                 Some(error) if resumes == RESUMES => return Err(error),
                 Some(_) => resumes += 1,
@@ -114,6 +108,12 @@ impl Store {
         })?;
         Ok(body)
     }
+}
+
+fn early(at: At<'_>) -> StoreError {
+    at.fault(StoreFault::Corrupt {
+        what: "its body ended early",
+    })
 }
 
 /// All of an object, in order.

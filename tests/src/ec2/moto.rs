@@ -26,11 +26,7 @@ pub(super) struct Moto {
 /// A Python with what the rig runs on; the first call installs it.
 fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let tool = programs::repository().join("bench/tools.py");
-        let said = programs::must(Command::new("python3").arg(tool).arg("rig"));
-        said.trim().into()
-    })
+    PYTHON.get_or_init(|| programs::tool("rig"))
 }
 
 /// Rigs that run at one time must not give out the same addresses.

@@ -68,7 +68,7 @@ impl Way {
     }
 
     /// Its address, when the session is there; once.
-    pub(crate) async fn is_open(&mut self) -> String {
+    pub(crate) async fn opened(&mut self) -> String {
         if let Some(opened) = &mut self.opened {
             let there = opened.await.is_ok();
             self.opened = None;
@@ -94,17 +94,7 @@ impl Visitor {
         }
         // Without anybody to tell, this task has been ended too.
         let _ = open.send(());
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                accepted = listener.accept() => {
-                    if let Ok((socket, _)) = accepted {
-                        connections.spawn(self.clone().carry(socket));
-                    }
-                }
-                Some(_) = connections.join_next() => {}
-            }
-        }
+        tunnel::serve(listener, |socket| self.clone().carry(socket)).await;
     }
 
     async fn is_there(&self) -> bool {

@@ -129,9 +129,7 @@ async fn code(subject: &Subject, checks: &mut Checks) -> Result<Option<Source>, 
         checks.0.push(Check::skipped(NAME, "no job is named"));
         return Ok(None);
     };
-    let scratch = tempfile::Builder::new().prefix("mayfly-").tempdir();
-    let scratch =
-        scratch.map_err(|e| Failure::usage(format!("cannot make a folder for temporary files: {e}")))?;
+    let scratch = home::scratch("mayfly-")?;
     let options = source::Options {
         base: &found.base,
         path_from: found.path_from,

@@ -266,9 +266,7 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &mut Screen) ->
         holder,
         warnings,
     } = found;
-    let scratch = tempfile::Builder::new().prefix("mayfly-").tempdir();
-    let scratch =
-        scratch.map_err(|e| Failure::usage(format!("cannot make a folder for temporary files: {e}")))?;
+    let scratch = home::scratch("mayfly-")?;
     screen.doing("resolving the code")?;
     let options = source::Options {
         base: &base,
