@@ -14,8 +14,8 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::wait::{self, secs};
 use crate::programs;
+use crate::wait::{self, secs};
 
 /// For one command of the driver: a page may take a while on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);

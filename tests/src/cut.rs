@@ -2,38 +2,34 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread;
-use std::time::Duration;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Mutex, OnceLock};
 
-/// How often a connection looks whether it has been cut.
-const LOOK: Duration = Duration::from_millis(50);
+use crate::proxy::{Pass, Proxy, Rule};
 
 /// Stands before a server and carries every byte, except those of processes that are cut off: theirs get lost, both
 /// ways, as in a network that is parted. Nobody is told.
 #[derive(Debug)]
-pub struct Cut {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-}
+pub struct Cut(Proxy<Off>);
 
+/// The processes that are cut off.
 #[derive(Debug, Default)]
-struct Shared {
-    off: Mutex<HashSet<i32>>,
-    ended: AtomicBool,
-}
+struct Off(Mutex<HashSet<i32>>);
 
-impl Shared {
-    fn is_off(&self, client: &Client) -> bool {
-        let off = self.off.lock().unwrap();
-        !off.is_empty() && client.pid().is_some_and(|pid| off.contains(&pid))
+impl Rule for Off {
+    type Client = Client;
+
+    fn greet(&self, client: &mut TcpStream) -> Option<Client> {
+        Some(Client::new(client))
     }
 
-    fn ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
+    fn pass(&self, client: &Client) -> Pass {
+        let off = self.0.lock().unwrap();
+        if !off.is_empty() && client.pid().is_some_and(|pid| off.contains(&pid)) {
+            Pass::Lose
+        } else {
+            Pass::Carry
+        }
     }
 }
 
@@ -45,13 +41,13 @@ struct Client {
 }
 
 impl Client {
-    fn new(stream: &TcpStream) -> Arc<Self> {
+    fn new(stream: &TcpStream) -> Self {
         let client = Self {
             peer: stream.peer_addr().ok(),
             pid: OnceLock::new(),
         };
         client.pid();
-        Arc::new(client)
+        client
     }
 
     /// Its process. The kernel's table is read in pieces while others change it, so that a look may miss it: the next
@@ -73,26 +69,13 @@ impl Cut {
     /// That is no address, or there is no port left.
     #[must_use]
     pub fn before(url: &str) -> Self {
-        let server: SocketAddr = url.trim_start_matches("http://").parse().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let shared = Arc::<Shared>::default();
-        let state = Arc::clone(&shared);
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                if state.ended() {
-                    return;
-                }
-                carry(client, server, &state);
-            }
-        });
-        Self { address, shared }
+        Self(Proxy::before(url, Off::default()))
     }
 
     /// `http://host:port` of this.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.0.url()
     }
 
     /// From now on nothing gets through from or to this process.
@@ -100,49 +83,7 @@ impl Cut {
     /// # Panics
     /// Another thread has panicked.
     pub fn off(&self, pid: i32) {
-        self.shared.off.lock().unwrap().insert(pid);
-    }
-}
-
-impl Drop for Cut {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
-        // The listener waits for one more.
-        drop(TcpStream::connect(self.address));
-    }
-}
-
-fn carry(client: TcpStream, server: SocketAddr, shared: &Arc<Shared>) {
-    let who = Client::new(&client);
-    let Ok(server) = TcpStream::connect(server) else {
-        return;
-    };
-    let (Ok(back_from), Ok(back_to)) = (server.try_clone(), client.try_clone()) else {
-        return;
-    };
-    for (from, to) in [(client, server), (back_from, back_to)] {
-        let (who, shared) = (Arc::clone(&who), Arc::clone(shared));
-        thread::spawn(move || one_way(from, to, &who, &shared));
-    }
-}
-
-fn one_way(mut from: TcpStream, mut to: TcpStream, who: &Client, shared: &Shared) {
-    let mut bytes = [0; 16 * 1024];
-    from.set_read_timeout(Some(LOOK)).unwrap();
-    while !shared.ended() {
-        let read = match from.read(&mut bytes) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => continue,
-            Err(_) => break,
-        };
-        if !shared.is_off(who) && to.write_all(&bytes[..read]).is_err() {
-            break;
-        }
-    }
-    // That a process which is cut off hangs up is not heard either.
-    if !shared.is_off(who) {
-        drop(to.shutdown(Shutdown::Write));
+        self.0.rule().0.lock().unwrap().insert(pid);
     }
 }
 

@@ -34,6 +34,7 @@ pub mod light;
 pub mod procs;
 pub mod programs;
 pub mod prometheus;
+mod proxy;
 pub mod region;
 mod repo;
 mod run;
