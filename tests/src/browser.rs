@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -19,6 +19,8 @@ use crate::wait::{self, secs};
 
 /// For one command of the driver: a page may take a while on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How often the driver is started before a test fails.
+const STARTS: u32 = 5;
 /// What a browser does of its own accord, and shall not.
 const FLAGS: [&str; 9] = [
     "--headless",
@@ -65,22 +67,7 @@ impl Browser {
             .prefix("mayfly-browser-")
             .tempdir()
             .unwrap();
-        let said = own.path().join("driver.out");
-        let driver = Command::new(folder().join("chromedriver"))
-            .arg("--port=0")
-            .env("HOME", own.path())
-            .env("TMPDIR", own.path())
-            .stdin(Stdio::null())
-            .stdout(File::create(&said).unwrap())
-            .stderr(File::create(own.path().join("driver.err")).unwrap())
-            .process_group(0)
-            .spawn()
-            .expect("chromedriver starts");
-        let port = wait::until("the driver's port", secs(30), || {
-            let text = fs::read_to_string(&said).ok()?;
-            let (_, rest) = text.split_once("successfully on port ")?;
-            rest.split('.').next()?.parse().ok()
-        });
+        let (driver, port) = start_driver(own.path());
         let mut browser = Self {
             driver,
             at: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
@@ -253,6 +240,51 @@ impl Browser {
     }
 }
 
+/// Starts the driver on a port of its choice. It takes one of IPv4 and then the same one of IPv6, which may be somebody
+/// else's, and ends if it is: then another start has other luck.
+fn start_driver(own: &Path) -> (Child, u16) {
+    let said = own.join("driver.out");
+    for _ in 0..STARTS {
+        let out = File::create(&said).unwrap();
+        let mut driver = Command::new(folder().join("chromedriver"))
+            .arg("--port=0")
+            .env("HOME", own)
+            .env("TMPDIR", own)
+            .stdin(Stdio::null())
+            .stderr(out.try_clone().unwrap())
+            .stdout(out)
+            .process_group(0)
+            .spawn()
+            .expect("chromedriver starts");
+        let port = wait::within(wait::patient(secs(10)), || {
+            if let Some(port) = port_said(&fs::read_to_string(&said).ok()?) {
+                return Some(Some(port));
+            }
+            driver.try_wait().unwrap().map(|_| None)
+        });
+        if let Some(Some(port)) = port {
+            return (driver, port);
+        }
+        end(&mut driver);
+        eprintln!("chromedriver: {}", fs::read_to_string(&said).unwrap());
+    }
+    panic!("chromedriver did not say its port in {STARTS} starts");
+}
+
+/// The port in what a driver says when it is ready.
+fn port_said(text: &str) -> Option<u16> {
+    let (_, rest) = text.split_once("successfully on port ")?;
+    rest.split('.').next()?.parse().ok()
+}
+
+/// Ends a driver and every browser that it started.
+fn end(driver: &mut Child) {
+    if let Ok(pid) = i32::try_from(driver.id()) {
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    let _ = driver.wait();
+}
+
 /// One request of HTTP/1.1, which is all that the driver speaks: its status and the text that its length says.
 fn exchange(at: SocketAddr, method: &str, path: &str, body: &str, limit: Duration) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&at, limit).ok()?;
@@ -293,9 +325,6 @@ impl Drop for Browser {
             let path = format!("/session/{}", self.session);
             let _ = exchange(self.at, "DELETE", &path, "", secs(5));
         }
-        if let Ok(pid) = i32::try_from(self.driver.id()) {
-            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-        let _ = self.driver.wait();
+        end(&mut self.driver);
     }
 }
