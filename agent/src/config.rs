@@ -95,6 +95,15 @@ pub struct Toolchain {
     pub cds_archive: Option<PathBuf>,
 }
 
+impl Toolchain {
+    /// Where the `java` program belongs: its `JAVA_HOME`.
+    #[must_use]
+    pub fn java_home(&self) -> PathBuf {
+        let home = self.java.parent().and_then(Path::parent);
+        home.map_or_else(PathBuf::new, Path::to_path_buf)
+    }
+}
+
 /// Why the configuration of a node cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

@@ -5,15 +5,17 @@
     check.py word-count RESULTS_DIR
     check.py delays RESULTS_DIR DATA_DIR      of Dask, Ray or MPI
     check.py iris-r RESULTS_DIR
+    check.py on-time-sql|on-time-notebook|on-time RESULTS_DIR DATA_DIR
 
 RESULTS_DIR is the union of what every node wrote. Prints one line; exit code 0 when everything agrees, 1 with the
 first difference otherwise. Needs numpy, pandas and pyarrow.
 """
 
+import csv
 import json
 import re
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -96,9 +98,7 @@ def flights(results, data):
     same("airlines", list(ours["airline"]), [names[carrier] for carrier, _ in ours.index])
     same("flights in all", int(ours["flights"].sum()), FLIGHTS)
 
-    picture = (results / "delay.png").read_bytes()
-    if not (picture.startswith(b"\x89PNG\r\n\x1a\n") and picture.endswith(b"IEND\xaeB`\x82") and len(picture) > 20_000):
-        raise Different(f"delay.png is not a whole PNG picture ({len(picture)} bytes)")
+    whole_picture((results / "delay.png").read_bytes())
     return f"{len(ours)} carrier-months of {FLIGHTS:,} flights agree, and there is a chart"
 
 
@@ -188,6 +188,63 @@ def delays(results, data):
     return f"{len(ours)} carrier-months of {FLIGHTS:,} flights agree"
 
 
+def late_by(data, key):
+    """Flights, arrivals, mean delay and share late of what `key` makes of a row: in plain Python, row by row."""
+    found = defaultdict(lambda: [0, 0, 0, 0])
+    for file in sorted(Path(data).glob("part-*.csv")):
+        with file.open(newline="") as rows:
+            for row in csv.DictReader(rows):
+                sums = found[key(row)]
+                sums[0] += 1
+                if row["arr_delay"] != "NA":
+                    delay = int(row["arr_delay"])
+                    sums[1:] = sums[1] + 1, sums[2] + delay, sums[3] + (delay > 15)
+    columns = ["flights", "arrived", "mean_arr_delay", "share_late"]
+    rows = [(n, m, total / m if m else np.nan, late / m if m else np.nan) for n, m, total, late in found.values()]
+    return pd.DataFrame(rows, index=pd.Index(list(found)), columns=columns).sort_index()
+
+
+def agree(ours, expected):
+    same_keys("rows", ours.index, expected.index)
+    expected = expected.loc[ours.index]
+    for column in ours.columns:
+        close(column, ours[column], expected[column], rtol=1e-9)
+
+
+def whole_picture(text):
+    if not (text.startswith(b"\x89PNG\r\n\x1a\n") and text.endswith(b"IEND\xaeB`\x82")):
+        raise Different(f"not a whole PNG picture ({len(text)} bytes)")
+
+
+def on_time_sql(results, data):
+    ours = indexed(parts(results / "by_hour", "*.csv", pd.read_csv), "hour")
+    agree(ours, late_by(data, lambda row: int(row["hour"])))
+    names = pd.read_csv(Path(data, "airlines.csv")).set_index("carrier")["name"]
+    routes = late_by(data, lambda row: (names[row["carrier"]], row["origin"], row["dest"]))
+    worst = routes[routes["arrived"] >= 100].nlargest(10, "mean_arr_delay")[["arrived", "mean_arr_delay"]]
+    found = parts(results / "worst_routes", "*.parquet", pd.read_parquet)
+    agree(indexed(found, ["airline", "origin", "dest"]), worst)
+    return f"{len(ours)} hours and the {len(worst)} worst of {len(routes)} routes agree"
+
+
+def on_time_notebook(results, data):
+    days = late_by(data, lambda row: (row["carrier"], int(row["month"]), int(row["day"]))).loc["DL"]
+    agree(indexed(pd.read_csv(results / "days.csv"), ["month", "day"]), days)
+    cells = json.loads((results / "calendar.ipynb").read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    same("pictures", sum("image/png" in output.get("data", {}) for output in outputs), 1)
+    told = "".join(text for output in outputs for text in output.get("text", []))
+    same("what it says", told, f"{days['flights'].sum():,} flights of Delta Air Lines Inc.\n")
+    return f"{len(days)} days agree, and the notebook has its picture"
+
+
+def on_time(results, data):
+    ours = indexed(pd.read_csv(results / "by_hour.csv"), "hour")
+    agree(ours, late_by(data, lambda row: int(row["hour"])))
+    whole_picture((results / "by_hour.png").read_bytes())
+    return f"{len(ours)} hours agree, and there is a chart of them"
+
+
 def iris_r(results):
     raw = pd.read_csv(EXAMPLES / "log-reg-iris" / "iris.csv").melt("species", var_name="measure")
     by = raw.groupby(["species", "measure"])["value"]
@@ -205,8 +262,12 @@ CHECKS = {
     "flights": (flights, 2),
     "log-reg-iris": (log_reg_iris, 1),
     "word-count": (word_count, 1),
+    "word-count-built": (word_count, 1),
     "delays": (delays, 2),
     "iris-r": (iris_r, 1),
+    "on-time-sql": (on_time_sql, 2),
+    "on-time-notebook": (on_time_notebook, 2),
+    "on-time": (on_time, 2),
 }
 
 

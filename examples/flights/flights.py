@@ -12,7 +12,6 @@ DATA = os.environ["MAYFLY_STORE"] + "/data/flights"
 RESULTS = os.environ["MAYFLY_RESULTS"]
 
 spark = SparkSession.builder.appName("flights").getOrCreate()
-spark.sparkContext.addPyFile(s3.__file__)  # the executors read with it
 
 flights = s3.read_csv(
     spark, s3.find(DATA, "part-*.csv"), "month int, carrier string, dep_delay double, arr_delay double"

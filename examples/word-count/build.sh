@@ -1,6 +1,7 @@
 #!/bin/sh
-# Compiles WordCount.scala to word-count.jar with the Scala compiler that Spark ships. The same source and Spark give
-# the same bytes, so `build.sh --check` can tell whether the committed jar is the one this source makes.
+# Compiles WordCount.scala to word-count.jar, or to the file that is named, with the Scala compiler that Spark ships. The
+# same source and Spark give the same bytes, so `build.sh --check` can tell whether the committed jar is what this source
+# makes.
 # Needs Java 17 and SPARK_HOME, or a `python3` (PYTHON=...) with pyspark.
 set -eu
 cd "$(dirname "$0")"
@@ -9,7 +10,7 @@ spark=${SPARK_HOME:-$("$python" -c 'import os, pyspark; print(os.path.dirname(py
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-java -cp "$spark/jars/*" scala.tools.nsc.Main -usejavacp -release:17 -deprecation -Werror -d "$out" WordCount.scala
+"${JAVA_HOME:+$JAVA_HOME/bin/}java" -cp "$spark/jars/*" scala.tools.nsc.Main -usejavacp -release:17 -deprecation -Werror -d "$out" WordCount.scala
 
 # Not `jar`: it is missing from a JRE, and it writes today's date. Stored, since compressors differ in their bytes.
 "$python" - "$out" <<'PACK'
@@ -29,5 +30,5 @@ PACK
 if [ "${1-}" = --check ]; then
     cmp "$out/word-count.jar" word-count.jar && echo "word-count.jar is what WordCount.scala makes"
 else
-    cp "$out/word-count.jar" word-count.jar
+    cp "$out/word-count.jar" "${1-word-count.jar}"
 fi

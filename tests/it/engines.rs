@@ -4,9 +4,9 @@
 use mayfly_tests::procs::{self, Kind};
 use mayfly_tests::programs::repository;
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Ended, Home, Job, Repo, Run, slots};
+use mayfly_tests::{Home, Job, Repo, slots};
 
-use crate::examples::{check, put_flights};
+use crate::examples::{check, launch, put_flights};
 
 /// What an engine of Debian's packages needs is installed by `scripts/needs-engines`; a machine without it has not shown
 /// that the engine works, and says so.
@@ -19,25 +19,12 @@ fn needs(program: &str, package: &str) {
     );
 }
 
-fn launch<'h>(home: &'h Home, repo: &Repo, job: &str) -> (Run<'h>, Ended) {
-    let mut command = home.command(&["launch", job]);
-    let mut launch = home.start(command.current_dir(repo.path()));
-    let ended = launch.wait(secs(600));
-    ended.exited(0).said("nothing is left");
-    let [id] = &home.runs()[..] else {
-        panic!("one run, not {:?}", home.runs())
-    };
-    let run = home.run(id);
-    run.assert_closed("succeeded");
-    (run, ended)
-}
-
 /// The delays, by one of the engines; both workers have done a part of it.
 fn delays(job: &str) {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_examples());
     let data = put_flights(&home, &repo);
-    let (run, _) = launch(&home, &repo, job);
+    let run = launch(&home, &repo, job, 2);
     check(&repo, "delays", &run.results(1), Some(&data));
     let said = run.output(&[]);
     assert!(said.contains("worker-1") && said.contains("worker-2"), "{said}");
@@ -64,9 +51,8 @@ fn iris_with_r() {
     needs("Rscript", "r-base-core");
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_examples());
-    let (run, _) = launch(&home, &repo, "iris-r");
+    let run = launch(&home, &repo, "iris-r", 0);
     check(&repo, "iris-r", &run.results(1), None);
-    assert_eq!(run.receipt()["release"]["machines_started"], 1);
 }
 
 /// The agent of the master is killed in the middle of the first attempt.

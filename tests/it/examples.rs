@@ -1,29 +1,30 @@
-//! Every example gives the right answer.
+//! Every example gives the right answer, also when the agent of its master is killed while it works.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use mayfly_tests::procs::{self, Kind};
 use mayfly_tests::programs::{must, python};
 use mayfly_tests::wait::secs;
 use mayfly_tests::{Home, Repo, Run, slots};
 use serde_json::Value;
 
 /// Launches a job of `configs/jobs` in a copy of this repository, to its receipt.
-fn launch<'h>(home: &'h Home, repo: &Repo, job: &str) -> Run<'h> {
+pub(crate) fn launch<'h>(home: &'h Home, repo: &Repo, job: &str, workers: usize) -> Run<'h> {
     let mut command = home.command(&["launch", job]);
     let mut launch = home.start(command.current_dir(repo.path()));
-    let ended = launch.wait(secs(400));
+    let ended = launch.wait(secs(600));
     ended.exited(0).said("nothing is left");
     let [id] = &home.runs()[..] else {
         panic!("one run, not {:?}", home.runs())
     };
     let run = home.run(id);
     let receipt = run.assert_closed("succeeded");
-    assert_receipt(&receipt, repo);
+    assert_receipt(&receipt, repo, workers);
     run
 }
 
-fn assert_receipt(receipt: &Value, repo: &Repo) {
+fn assert_receipt(receipt: &Value, repo: &Repo, workers: usize) {
     let words = |key: &str, part: &str| -> Vec<String> {
         let items = receipt[key].as_array().expect("a list");
         items
@@ -42,8 +43,9 @@ fn assert_receipt(receipt: &Value, repo: &Repo) {
             "releasing"
         ]
     );
-    assert_eq!(words("nodes", "node"), ["master-1", "worker-1", "worker-2"]);
-    assert_eq!(receipt["release"]["machines_started"], 3);
+    let nodes = ["master-1", "worker-1", "worker-2"];
+    assert_eq!(words("nodes", "node"), nodes[..=workers]);
+    assert_eq!(receipt["release"]["machines_started"], workers + 1);
     assert_eq!(
         (&receipt["attempts"], &receipt["ended"]["exit_code"]),
         (&1.into(), &0.into())
@@ -100,15 +102,91 @@ pub(crate) fn check(repo: &Repo, job: &str, results: &Path, data: Option<&Path>)
 fn word_count() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_examples());
-    let run = launch(&home, &repo, "word-count");
+    let run = launch(&home, &repo, "word-count", 2);
     check(&repo, "word-count", &run.results(1), None);
+}
+
+#[test]
+fn word_count_built_in_the_run() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_examples());
+    let run = launch(&home, &repo, "word-count-built", 2);
+    check(&repo, "word-count-built", &run.results(1), None);
+}
+
+/// One of the jobs over the flights.
+fn on_time(job: &str, workers: usize) {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_examples());
+    let data = put_flights(&home, &repo);
+    let run = launch(&home, &repo, job, workers);
+    check(&repo, job, &run.results(1), Some(&data));
+}
+
+#[test]
+fn flights_as_sql() {
+    on_time("on-time-sql", 2);
+}
+
+#[test]
+fn flights_as_a_notebook() {
+    on_time("on-time-notebook", 0);
+}
+
+#[test]
+fn flights_in_steps() {
+    on_time("on-time", 0);
+}
+
+/// The agent of the master is killed while the job works: the next attempt commits, nothing is left of either, and the
+/// answer is right.
+fn killed(job: &str, data: bool) {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_examples());
+    let data = data.then(|| put_flights(&home, &repo));
+    let mut command = home.command(&["launch", job, "--set", "limits.retries=1"]);
+    let mut launch = home.start(command.current_dir(repo.path()));
+    let run = launch.until("its job to work", secs(600), || {
+        let run = home.run(home.runs().first()?);
+        (run.phase() == "working").then_some(run)
+    });
+    procs::find(&run.id, Kind::Agent, Some("master-1"), secs(10)).kill();
+    launch
+        .wait(secs(600))
+        .exited(0)
+        .said("attempt 2")
+        .said("nothing is left");
+    let receipt = run.assert_closed("succeeded");
+    assert_eq!(receipt["attempts"], 2);
+    assert_eq!(run.commit().expect("a commit").attempt.number(), 2);
+    check(&repo, job, &run.results(2), data.as_deref());
+}
+
+#[test]
+fn a_jar_whose_master_is_killed() {
+    killed("word-count-built", false);
+}
+
+#[test]
+fn sql_whose_master_is_killed() {
+    killed("on-time-sql", true);
+}
+
+#[test]
+fn a_notebook_whose_master_is_killed() {
+    killed("on-time-notebook", true);
+}
+
+#[test]
+fn steps_whose_master_is_killed() {
+    killed("on-time", true);
 }
 
 #[test]
 fn log_reg_iris() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_examples());
-    let run = launch(&home, &repo, "log-reg-iris");
+    let run = launch(&home, &repo, "log-reg-iris", 2);
     check(&repo, "log-reg-iris", &run.results(1), None);
     assert!(run.output(&[]).contains("accuracy"), "{}", run.output(&[]));
     let to = home.scratch("downloaded");
@@ -122,7 +200,7 @@ fn flights() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_examples());
     let data = put_flights(&home, &repo);
-    let run = launch(&home, &repo, "flights");
+    let run = launch(&home, &repo, "flights", 2);
     check(&repo, "flights", &run.results(1), Some(&data));
     // The executors read and wrote it: the parts of the table lay on workers, not on the master with the driver.
     let parts = |node: &str| {

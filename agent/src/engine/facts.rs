@@ -99,6 +99,8 @@ pub(super) fn own_peer(context: &Context) -> Peer {
 pub(super) struct Submission {
     /// The folder it runs in.
     pub(super) folder: PathBuf,
+    /// What it runs; nothing where that is a command line.
+    pub(super) entry: Option<PathBuf>,
     /// Its command line.
     pub(super) words: Vec<String>,
     /// The facts that it was made of.
@@ -117,7 +119,12 @@ pub(super) fn submission(context: &Context, job: &Job) -> Result<Submission, Pre
     facts.many("command", job.command.iter().cloned());
     facts.peers(&own_peer(context), &job.workers);
     let words = facts.command_line(&kind.run).map_err(PrepareError::infra)?;
-    Ok(Submission { folder, words, facts })
+    Ok(Submission {
+        folder,
+        entry,
+        words,
+        facts,
+    })
 }
 
 fn kind<'c>(context: &'c Context, job: &Job) -> Result<&'c JobKind, PrepareError> {

@@ -1,7 +1,6 @@
 //! Spark standalone: `java` itself for Master, Worker and driver, without the launcher's second JVM.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -18,6 +17,7 @@ mod daemon;
 mod hold;
 mod job;
 mod jvm;
+mod modules;
 mod poll;
 pub mod progress;
 
@@ -49,6 +49,11 @@ pub mod paths {
     #[must_use]
     pub fn conf(folder: &Path) -> PathBuf {
         folder.join("spark-conf")
+    }
+    /// The modules beside the entry, for the executors.
+    #[must_use]
+    pub fn modules(folder: &Path) -> PathBuf {
+        folder.join("modules-of-the-job.zip")
     }
     /// Executors' working folders with their `stderr` and `stdout`.
     #[must_use]
@@ -161,11 +166,4 @@ impl Engine {
             std::net::SocketAddr::new(self.context.address, DRIVER_UI_PORT)
         )
     }
-}
-
-/// Where the `java` program belongs; a Worker finds the one for executors through `JAVA_HOME`.
-fn java_home(java: &Path) -> PathBuf {
-    java.parent()
-        .and_then(Path::parent)
-        .map_or_else(PathBuf::new, Path::to_path_buf)
 }

@@ -26,8 +26,9 @@ pub(super) async fn build(
         return Ok(());
     };
     let shown = wanted.build.join(" ");
+    let toolchain = &common.config.toolchain;
     let mut path = OsString::new();
-    for folder in &python.path {
+    for folder in python.path.iter().chain([&toolchain.java_home().join("bin")]) {
         path.push(folder);
         path.push(":");
     }
@@ -35,6 +36,9 @@ pub(super) async fn build(
     let lines = common.lines.clone();
     let done = Command::new(&common.keeper, program, args, &code.join(&wanted.path))
         .env("PATH", path)
+        // The very ones that the job runs with.
+        .env("JAVA_HOME", toolchain.java_home())
+        .env("SPARK_HOME", &toolchain.spark_home)
         .run(BUILD_MAX, |text| {
             // What nobody takes at once is of no use later: the failure carries its last words.
             let _ = lines.try_send(Line {

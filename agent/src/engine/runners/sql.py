@@ -1,4 +1,5 @@
-"""Runs the statements of a file: `spark|duckdb FILE [NAME=VALUE…]`, with `:NAME` (DuckDB: `$NAME`) for the values.
+"""Runs the statements of a file: `spark|duckdb FILE [NAME=VALUE…]`, with `:NAME` (DuckDB: `$NAME`) for the values, and for
+the variables of the environment that begin with MAYFLY_.
 
 Each result set is printed and saved in $MAYFLY_RESULTS under the name of a comment before its statement, `-- name: top10`
 (`-- name: top10 csv` for CSV), else `FILE-1`, `FILE-2`, …"""
@@ -23,6 +24,11 @@ def statements(text):
             if bare.strip():
                 yield one.strip()
             one, bare = "", ""
+
+
+def unquoted(statement):
+    """Without its comments and what is quoted: there, `$` means nothing."""
+    return "".join(piece for piece in PIECE.findall(statement) if not piece.startswith(("--", "/*", "'", '"', "`")))
 
 
 def value(text):
@@ -61,7 +67,8 @@ class DuckDB:
         self.connection = duckdb.connect()
 
     def run(self, statement, values):
-        used = {name: one for name, one in values.items() if re.search(rf"\${name}\b", statement)}
+        said = unquoted(statement)
+        used = {name: one for name, one in values.items() if re.search(rf"\${name}\b", said)}
         relation = self.connection.sql(statement, params=used) if used else self.connection.sql(statement)
         # A relation is also what a CREATE TABLE AS gives: how many rows it has.
         asks = self.connection.extract_statements(statement)[0].type.name.startswith("SELECT")
@@ -82,7 +89,7 @@ class DuckDB:
 
 
 def main(engine, file, *given):
-    values = {}
+    values = {name: text for name, text in os.environ.items() if name.startswith("MAYFLY_")}
     for pair in given:
         name, sign, text = pair.partition("=")
         if not sign or not name.isidentifier():

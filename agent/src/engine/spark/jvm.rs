@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::{Context, env};
-use super::{java_home, paths};
+use super::paths;
 use crate::config::Toolchain;
 
 /// What Spark asks of the module system (`JavaModuleOptions` in Spark's launcher); for executors Spark adds it itself.
@@ -155,7 +155,8 @@ pub(super) fn environment(context: &Context) -> Vec<(OsString, OsString)> {
     let path = [Some(context.python_bin.as_path()), toolchain.python.parent()];
     let mut env = env::base(context, path.into_iter().flatten());
     for (key, value) in [
-        ("JAVA_HOME", java_home(&toolchain.java).into_os_string()),
+        // A Worker finds the `java` for executors with it.
+        ("JAVA_HOME", toolchain.java_home().into_os_string()),
         ("SPARK_SCALA_VERSION", toolchain.scala_version.clone().into()),
         ("SPARK_LOCAL_IP", context.address.to_string().into()),
         ("SPARK_LOCAL_DIRS", paths::local(&context.folder).into_os_string()),

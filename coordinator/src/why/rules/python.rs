@@ -87,7 +87,7 @@ fn module(case: &Case<'_>) -> Option<Found> {
     let (on, advice) = if worker {
         (
             " on the executors",
-            "a module beside the entry is on the driver alone: sc.addPyFile brings it along, or put it into the requirements",
+            "only modules at or below the folder of the entry are sent to them: put it there, or its package into the requirements",
         )
     } else {
         (
