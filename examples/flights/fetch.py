@@ -68,7 +68,11 @@ def main(folder, parts="12"):
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside its final place, so that the last step is one rename and a half-made folder never has the final name.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
-        prepare(scratch, int(parts)).rename(folder)
+        try:
+            prepare(scratch, int(parts)).rename(folder)
+        except OSError:
+            if not folder.exists():  # else another one was faster
+                raise
     print(f"{FLIGHTS:,} flights in {parts} parts in {folder}")
 
 

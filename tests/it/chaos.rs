@@ -4,12 +4,12 @@ use mayfly_tests::chaos::{Case, Rig, all, run};
 use mayfly_tests::slots;
 
 /// Cases of every test run.
-const CASES: usize = 12;
+const CASES: usize = 13;
 
 #[test]
 fn whoever_dies_at_whatever_step_nothing_is_left_and_nothing_is_lost() {
     let local = |case: &Case| {
-        ["server/", "command/", "blow/", "store/"]
+        ["server/", "command/", "blow/", "store/", "cut/"]
             .iter()
             .any(|kind| case.name.starts_with(kind))
     };

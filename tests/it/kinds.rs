@@ -103,6 +103,31 @@ fn a_notebook_on_spark() {
 }
 
 #[test]
+fn r_on_spark() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let job = Job::new("squares", &repo.url(), "backend.R").args(&["hello from R"]);
+    let run = ran(&home, &job, 0, "succeeded");
+    let parts = run
+        .stored(1)
+        .into_keys()
+        .filter(|name| name.ends_with(".parquet"));
+    assert_eq!(parts.count(), 4, "{:?}", run.stored(1));
+    assert!(run.output(&[]).contains("hello from R 4."), "{}", run.output(&[]));
+}
+
+#[test]
+fn an_r_package_that_is_missing_is_named() {
+    let _slot = slots::take();
+    let home = Home::new();
+    let repo = Repo::of(&[("lazy.R", "library(SparkR)\nsparkR.session()\n")]);
+    home.launch(&Job::new("lazy", &repo.url(), "lazy.R"))
+        .wait(secs(300))
+        .exited(1)
+        .said("the R package SparkR is not installed");
+}
+
+#[test]
 fn steps_run_in_turn_and_each_has_its_line() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_jobs());

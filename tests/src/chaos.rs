@@ -7,6 +7,7 @@
 mod aws;
 mod judge;
 mod local;
+mod network;
 mod rig;
 mod scene;
 mod weather;
@@ -80,6 +81,8 @@ pub enum Trouble {
     OutOfMemory,
     /// The store is not well, so long after the run's record was made, for so long.
     Store(Weather, Duration, Duration),
+    /// One node reaches neither coordinator nor store, so long after the run's record was made; for so long, or ever again.
+    Cut(&'static str, Duration, Option<Duration>),
 }
 
 /// One run in which something goes wrong.
@@ -126,7 +129,8 @@ impl fmt::Display for Case {
 }
 
 /// All cases of this seed: each point on each side, `blows` random ones with a light job, `spark` with real Spark, a store
-/// that is not well a quarter as often as there are blows, and what a full disk and a small cgroup do.
+/// that is not well and a node that is cut off each a quarter as often as there are blows, and what a full disk and a small
+/// cgroup do.
 #[must_use]
 pub fn all(seed: u64, blows: u64, spark: u64) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -154,6 +158,7 @@ pub fn all(seed: u64, blows: u64, spark: u64) -> Vec<Case> {
     cases.extend((0..blows).map(|number| blow(seed, number, false)));
     cases.extend((0..spark).map(|number| blow(seed, number, true)));
     cases.extend((0..blows / 4).map(|number| store(seed, number)));
+    cases.extend((0..blows / 4).map(|number| cut(seed, number)));
     cases
 }
 
@@ -193,6 +198,18 @@ fn store(seed: u64, number: u64) -> Case {
     }
 }
 
+fn cut(seed: u64, number: u64) -> Case {
+    let mut chance = Chance::new(seed.rotate_left(17) ^ number);
+    let node = ["master-1", "worker-1"][chance.below(2)];
+    let after = Duration::from_millis(chance.below(3_500) as u64);
+    let lasts = (chance.below(4) > 0).then(|| Duration::from_millis(500 + chance.below(20_000) as u64));
+    Case {
+        name: format!("cut/{seed}-{number}"),
+        trouble: Trouble::Cut(node, after, lasts),
+        spark: false,
+    }
+}
+
 /// Runs a case. A rig that cannot go on says so as a broken promise does.
 #[must_use]
 pub fn run(rig: &Rig, case: &Case) -> Verdict {
@@ -205,7 +222,8 @@ pub fn run(rig: &Rig, case: &Case) -> Verdict {
         Trouble::Blow(whom, what, after) => local::blow(rig, *whom, *what, *after, case.spark),
         Trouble::FullDisk => local::full_disk(rig),
         Trouble::OutOfMemory => local::out_of_memory(rig),
-        Trouble::Store(weather, after, lasts) => local::store(rig, *weather, *after, *lasts),
+        Trouble::Store(weather, after, lasts) => network::store(rig, *weather, *after, *lasts),
+        Trouble::Cut(node, after, lasts) => network::cut(rig, node, *after, *lasts),
     });
     let result = catch_unwind(tried).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

@@ -7,8 +7,8 @@ use std::sync::{Mutex, OnceLock};
 
 use crate::proxy::{Pass, Proxy, Rule};
 
-/// Stands before a server and carries every byte, except those of processes that are cut off: theirs get lost, both
-/// ways, as in a network that is parted. Nobody is told.
+/// Stands before a server and carries every byte, except those of processes that are cut off: theirs do not arrive, either
+/// way, before the network is whole again. Nobody is told.
 #[derive(Debug)]
 pub struct Cut(Proxy<Off>);
 
@@ -26,7 +26,7 @@ impl Rule for Off {
     fn pass(&self, client: &Client) -> Pass {
         let off = self.0.lock().unwrap();
         if !off.is_empty() && client.pid().is_some_and(|pid| off.contains(&pid)) {
-            Pass::Lose
+            Pass::Hold
         } else {
             Pass::Carry
         }
@@ -84,6 +84,14 @@ impl Cut {
     /// Another thread has panicked.
     pub fn off(&self, pid: i32) {
         self.0.rule().0.lock().unwrap().insert(pid);
+    }
+
+    /// What is on its way arrives, and what comes after it.
+    ///
+    /// # Panics
+    /// Another thread has panicked.
+    pub fn on(&self, pid: i32) {
+        self.0.rule().0.lock().unwrap().remove(&pid);
     }
 }
 

@@ -19,8 +19,6 @@ pub(crate) enum Pass {
     Carry,
     /// They wait.
     Hold,
-    /// They get lost, and so does the end of the connection.
-    Lose,
     /// Both sides are hung up on.
     End,
 }
@@ -140,13 +138,14 @@ fn one_way<R: Rule>(mut from: TcpStream, mut to: TcpStream, who: &R::Client, sha
             Err(_) => break,
         };
         // It may have changed while nothing came.
-        if shared.pass(who) == Pass::Carry && to.write_all(&bytes[..read]).is_err() {
+        if shared.pass(who) == Pass::End || to.write_all(&bytes[..read]).is_err() {
             break;
         }
     }
-    let _left = match shared.pass(who) {
-        Pass::Carry => to.shutdown(Shutdown::Write),
-        Pass::End => to.shutdown(Shutdown::Both),
-        Pass::Hold | Pass::Lose => Ok(()),
+    let how = if shared.pass(who) == Pass::Carry {
+        Shutdown::Write
+    } else {
+        Shutdown::Both
     };
+    let _left = to.shutdown(how);
 }

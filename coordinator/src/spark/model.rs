@@ -1,9 +1,10 @@
 //! How long the same tasks would have taken on more or fewer cores.
 //!
 //! Tasks keep their durations and their order; they are dealt again to the cores, each to the one that is free first. Stages
-//! that ran at the same time are dealt together, those that followed each other one after the other. What the real run took
-//! longer than its own tasks dealt to its own cores (waiting for the scheduler, executors that came late) is taken to be a
-//! factor that stays the same. What is not known to it: tasks that share a resource which does not grow with the cores.
+//! that ran at the same time are dealt together, those that followed each other one after the other. Between two tasks of a
+//! core passes what usually passed there. What the real run took longer than that (executors that came late, stages that
+//! waited for others) is taken to stay as it was. What is not known to it: tasks that share a resource which does not grow
+//! with the cores.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -14,8 +15,6 @@ use crate::record::{Point, Scaling};
 const SPANS_MAX: usize = 200_000;
 /// Numbers of cores that are answered for.
 const POINTS_MAX: u32 = 24;
-/// Largest factor by which the real run is believed to be slower than its tasks dealt again.
-const FACTOR_MAX: f64 = 4.0;
 
 /// One task that succeeded, in milliseconds of Unix time.
 #[derive(Debug, Clone, Copy)]
@@ -78,8 +77,11 @@ fn asked(cores: u32) -> impl Iterator<Item = u32> {
 /// Stages that ran at the same time.
 struct Cluster {
     durations_ms: Vec<u64>,
+    /// Between the end of a task and the begin of the next one on the same core.
+    gap_ms: u64,
+    /// What else passed.
+    beside_ms: u64,
     secs: f64,
-    factor: f64,
 }
 
 impl Cluster {
@@ -90,22 +92,39 @@ impl Cluster {
             .iter()
             .map(|span| u64::try_from(span.ended_ms - span.began_ms).unwrap_or(0).max(1))
             .collect();
-        let secs = seconds(u64::try_from(ended - began).unwrap_or(0).max(1));
-        let dealt = seconds(deal(&durations_ms, cores));
+        let took_ms = u64::try_from(ended - began).unwrap_or(0).max(1);
+        let gap_ms = gap(&spans);
         Self {
+            beside_ms: took_ms.saturating_sub(deal(&durations_ms, gap_ms, cores)),
             durations_ms,
-            secs,
-            factor: (secs / dealt).clamp(1.0, FACTOR_MAX),
+            gap_ms,
+            secs: seconds(took_ms),
         }
     }
 
     fn secs_on(&self, cores: u32) -> f64 {
-        seconds(deal(&self.durations_ms, cores)) * self.factor
+        seconds(deal(&self.durations_ms, self.gap_ms, cores) + self.beside_ms)
     }
 }
 
-/// When the last task ends if each is begun, in order, by the core that is free first.
-fn deal(durations_ms: &[u64], cores: u32) -> u64 {
+/// What usually passes, in milliseconds, between the end of a task and the begin of the one that takes its place. Of tasks
+/// by their begin; which core ran which is not needed: a begin takes the place of the end that has waited longest.
+fn gap(spans: &[Span]) -> u64 {
+    let mut ends: BinaryHeap<Reverse<i64>> = BinaryHeap::new();
+    let mut gaps = Vec::new();
+    for span in spans {
+        if let Some(Reverse(end)) = ends.peek().copied().filter(|Reverse(end)| *end <= span.began_ms) {
+            ends.pop();
+            gaps.extend(u64::try_from(span.began_ms - end));
+        }
+        ends.push(Reverse(span.ended_ms));
+    }
+    gaps.sort_unstable();
+    gaps.get(gaps.len() / 2).copied().unwrap_or(0)
+}
+
+/// When the last task ends if each is begun, in order, by the core that is free first, and that is so after the gap.
+fn deal(durations_ms: &[u64], gap_ms: u64, cores: u32) -> u64 {
     let cores = usize::try_from(cores)
         .unwrap_or(1)
         .clamp(1, durations_ms.len().max(1));
@@ -114,7 +133,7 @@ fn deal(durations_ms: &[u64], cores: u32) -> u64 {
     for duration in durations_ms {
         let Some(Reverse(at)) = free.pop() else { break };
         last = last.max(at + duration);
-        free.push(Reverse(at + duration));
+        free.push(Reverse(at + duration + gap_ms));
     }
     last
 }
@@ -184,15 +203,33 @@ mod tests {
         assert_eq!((scaling.at(1), scaling.at(8)), (Some(3.0), Some(2.0)));
         // At the same time they are.
         let scaling = spans(&[(0, 0, 1000), (1, 500, 1500)]).scaling(2).unwrap();
-        assert_eq!(scaling.at(1), Some(3.0));
+        assert_eq!(scaling.at(1), Some(2.5));
     }
 
     #[test]
-    fn what_the_run_lost_beside_its_tasks_stays_a_factor() {
-        let scaling = spans(&[(0, 0, 1000), (0, 2000, 3000)]).scaling(1).unwrap();
+    fn what_passes_between_tasks_does_so_on_any_number_of_cores() {
+        let tasks: Vec<_> = (0..4).map(|n| (0, n * 1200, n * 1200 + 1000)).collect();
+        let scaling = spans(&tasks).scaling(1).unwrap();
         assert_eq!(
-            (scaling.secs, scaling.at(1), scaling.at(2)),
-            (3.0, Some(3.0), Some(1.5))
+            (scaling.secs, scaling.at(1), scaling.at(2), scaling.at(4)),
+            (4.6, Some(4.6), Some(2.2), Some(1.0))
+        );
+    }
+
+    #[test]
+    fn what_else_the_run_lost_stays_as_it_was() {
+        // The second core came three seconds late.
+        let tasks = [
+            (0, 0, 1000),
+            (0, 1000, 2000),
+            (0, 2000, 3000),
+            (0, 3000, 4000),
+            (0, 3000, 4000),
+        ];
+        let scaling = spans(&tasks).scaling(2).unwrap();
+        assert_eq!(
+            (scaling.secs, scaling.at(1), scaling.at(2), scaling.at(4)),
+            (4.0, Some(6.0), Some(4.0), Some(3.0))
         );
     }
 

@@ -142,6 +142,30 @@ fn an_exception_that_the_job_only_tells_of_is_not_its_cause() {
 }
 
 #[test]
+fn what_stops_a_program_of_r_is_named() {
+    let of = |output: &str| explain(&failed(1, output));
+    let missing = "Error in library(SparkR) : there is no package called ‘SparkR’\nExecution halted\nException in thread \"main\" org.apache.spark.SparkUserAppException: User application exited with 1";
+    let why = of(missing);
+    assert_eq!(
+        (why.cause.as_str(), why.sentence.as_str()),
+        ("r-package-missing", "the R package SparkR is not installed")
+    );
+    let why =
+        of("[1] 3\nError in read.csv(place) : \n  no rows in table\nCalls: f -> read.csv\nExecution halted");
+    assert_eq!(
+        (why.cause.as_str(), why.sentence.as_str()),
+        (
+            "r-error",
+            "the R program stopped in read.csv(place): no rows in table"
+        )
+    );
+    let why = of("Error: object 'delays' not found\nExecution halted");
+    assert_eq!(why.sentence, "the R program stopped: object 'delays' not found");
+    // A line of the job's own that begins so.
+    assert_eq!(cause(&failed(3, "Error in a row : skipped\ndone")), "exit-code");
+}
+
+#[test]
 fn names_are_words_and_none_is_that_of_what_is_not_known() {
     let all: std::collections::BTreeSet<_> = names().collect();
     assert!(all.len() >= 40 && !all.contains(UNKNOWN), "{all:?}");

@@ -11,26 +11,25 @@ use nix::unistd::Pid;
 
 use super::judge::{self, judge};
 use super::scene::{Act, Stage, scenes};
-use super::weather::{Sky, Weather};
 use super::{Blow, Rig, Seen, Side, Whom};
 use crate::procs::{self, Process};
-use crate::{Bucket, Home, Job, Launch, Serve, wait};
+use crate::{Home, Job, Launch, Serve, wait};
 
 /// Longest that a run may take, with all that goes wrong: a node that hangs is missed after eight seconds, and given up.
 const LIMIT: Duration = Duration::from_secs(150);
 /// Nodes of a command that died are gone after that.
-const GONE: Duration = Duration::from_secs(25);
+pub(super) const GONE: Duration = Duration::from_secs(25);
 /// What a coordinator still does for a run that is closed.
 const AFTER: Duration = Duration::from_secs(5);
 /// How long the job works, in milliseconds.
-const WORKS: u32 = 450;
+pub(super) const WORKS: u32 = 450;
 /// A file of so many MB goes to the store in parts.
-const LARGE: u32 = 9;
+pub(super) const LARGE: u32 = 9;
 
 /// A run under a coordinator that serves.
-struct World {
+pub(super) struct World {
     /// Of the coordinator: its programs are those that die.
-    server: Home,
+    pub(super) server: Home,
     /// Of whoever launches.
     person: Home,
     serve: Serve,
@@ -47,7 +46,7 @@ impl World {
         Self::of(server, home(), &job, &[])
     }
 
-    fn of(server: Home, person: Home, job: &Job, flags: &[&str]) -> Self {
+    pub(super) fn of(server: Home, person: Home, job: &Job, flags: &[&str]) -> Self {
         let serve = Serve::start_with(&server, flags);
         let launch = serve.launch(&person, job, &[]);
         Self {
@@ -59,7 +58,7 @@ impl World {
         }
     }
 
-    fn run(&self) -> Option<RunId> {
+    pub(super) fn run(&self) -> Option<RunId> {
         let found = self.server.runs().into_iter();
         found
             .into_iter()
@@ -67,7 +66,7 @@ impl World {
     }
 
     /// Lets it go on, with a new coordinator for each that dies, until the command that follows it has ended.
-    fn until_ended(&mut self, mut play: impl FnMut(&mut Self)) {
+    pub(super) fn until_ended(&mut self, mut play: impl FnMut(&mut Self)) {
         let end = Instant::now() + LIMIT;
         while !self.launch.has_ended() {
             assert!(Instant::now() < end, "the run does not end within {LIMIT:?}");
@@ -85,7 +84,7 @@ impl World {
         began(&self.server)
     }
 
-    fn judged(mut self, megabytes: u32, expected: &[&str]) -> Seen {
+    pub(super) fn judged(mut self, megabytes: u32, expected: &[&str]) -> Seen {
         // The run is closed: its coordinator has ended everything, and `gc` finds nothing to end.
         self.server.runs().iter().for_each(judge::gone);
         self.serve.kill();
@@ -244,7 +243,7 @@ fn signal(pid: i32, signal: Signal) {
     let _gone = kill(Pid::from_raw(pid), signal);
 }
 
-fn find(world: &World, run: &RunId, whom: Whom) -> Option<i32> {
+pub(super) fn find(world: &World, run: &RunId, whom: Whom) -> Option<i32> {
     if whom == Whom::Coordinator {
         return i32::try_from(world.serve.pid()).ok();
     }
@@ -262,46 +261,6 @@ fn find(world: &World, run: &RunId, whom: Whom) -> Option<i32> {
         }
     });
     fitting.next().map(|process| process.pid)
-}
-
-/// The store answers nobody for a while, with the run's record in it and its results on their way.
-pub(super) fn store(rig: &Rig, weather: Weather, after: Duration, lasts: Duration) -> Seen {
-    let (kept, server, person) = (Home::light(), Home::light(), Home::light());
-    let bucket = Bucket::serve(&kept);
-    let sky = Sky::before(&bucket.endpoint);
-    let settings = serde_json::json!({ "store": {
-        "bucket": bucket.name, "endpoint": sky.url(), "access_key_file": "access_key", "secret_key_file": "secret_key",
-    }});
-    for (name, text) in [
-        ("access_key", &bucket.access_key),
-        ("secret_key", &bucket.secret_key),
-        ("serve.yml", &settings.to_string()),
-    ] {
-        fs::write(server.scratch(name), text).unwrap();
-    }
-    // What is asked of the files is asked of those that are served.
-    fs::create_dir_all(server.path()).unwrap();
-    std::os::unix::fs::symlink(kept.path().join("store"), server.path().join("store")).unwrap();
-    let job = rig.job(&server.gate(), WORKS, LARGE, &[]);
-    let config = server.scratch("serve.yml").display().to_string();
-    let mut world = World::of(server, person, &job, &["--config", &config]);
-    let mut since: Option<Instant> = None;
-    world.until_ended(|world| {
-        if since.is_none() && world.run().is_none() {
-            return;
-        }
-        let now = since.get_or_insert_with(Instant::now).elapsed();
-        let bad = now >= after && now < after + lasts;
-        sky.change(if bad { weather } else { Weather::Fair });
-    });
-    sky.change(Weather::Fair);
-    // The record is closed when the store takes it.
-    let run = world.run().expect("a run");
-    wait::until("the end of the record", GONE, || {
-        (world.server.run(&run).phase() == "closed").then_some(())
-    });
-    drop(bucket);
-    world.judged(LARGE, judge::SUCCEEDS)
 }
 
 /// The disk that holds the folders of all nodes is full before the job has written what it has.

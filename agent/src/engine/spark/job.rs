@@ -48,6 +48,10 @@ pub(super) async fn submit(context: &Context, classes: &Classes, job: &Job) -> R
     let mut env = jvm::environment(context);
     env.extend(job.env.iter().map(|(key, value)| (key.into(), value.into())));
     env.push(("PYSPARK_DRIVER_PYTHON".into(), job.python.clone().into()));
+    if job.entry.ends_with(".R") {
+        // SparkR is below it.
+        env.push(("SPARK_HOME".into(), context.toolchain.spark_home.clone().into()));
+    }
     let spec = Spec {
         name: "job".into(),
         stream: Stream::Job,

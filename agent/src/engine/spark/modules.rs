@@ -124,6 +124,9 @@ mod tests {
         let large = File::create(scratch.path().join("large.py")).unwrap();
         large.set_len(BYTES_MAX).unwrap();
         let error = pack(&entry, &scratch.path().join("modules.zip")).unwrap_err();
-        assert_eq!(error.to_string(), "there is more than 64 MiB of Python beside the entry");
+        assert_eq!(
+            error.to_string(),
+            "there is more than 64 MiB of Python beside the entry"
+        );
     }
 }

@@ -9,6 +9,7 @@ mod java;
 mod memory;
 mod prepare;
 mod python;
+mod r;
 mod storage;
 mod time;
 
@@ -26,6 +27,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
         storage::RULES,
         analysis::RULES,
         python::RULES,
+        r::RULES,
         java::RULES,
     ]
     .into_iter()
