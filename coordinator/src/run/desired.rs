@@ -153,16 +153,17 @@ impl Run {
         }
     }
 
-    /// Nodes whose machines are to be ended, so that others take their place: lost, and silent for so long that a node
-    /// that only could not reach us has ended itself. What hangs does not.
+    /// Nodes whose machines are to be ended, so that others take their place: a lost master, once its attempt has been given
+    /// up, since nothing that it does counts any more; of the others those that are silent for so long that a node that only
+    /// could not reach us has ended itself. What hangs does not.
     #[must_use]
     pub fn condemned(&self, now: Duration) -> Vec<NodeId> {
         let limit = self.spec.timing.lost_after + self.spec.timing.lease;
-        let silent =
-            |node: &&Node| node.lost && node.gone_at.is_none() && now.saturating_sub(node.heard) > limit;
+        let over = |node: &Node| node.role == Role::Master && node.attempt < self.attempt;
+        let silent = |node: &Node| now.saturating_sub(node.heard) > limit;
         self.nodes
             .values()
-            .filter(silent)
+            .filter(|node| node.lost && node.gone_at.is_none() && (over(node) || silent(node)))
             .map(|node| node.id.clone())
             .collect()
     }

@@ -443,20 +443,39 @@ fn a_worker_that_was_lost_before_the_job_began_held_nothing() {
 }
 
 #[test]
-fn a_node_that_hangs_is_ended_when_it_would_have_ended_itself() {
+fn a_worker_that_hangs_is_ended_when_it_would_have_ended_itself() {
     let mut world = World::new();
     let (master, one, two) = world.form();
     for _ in 0..21 {
         assert_eq!(world.run.condemned(world.now), []);
+        world.now += secs(1);
+        for id in [&master, &two] {
+            world.say(id, NodePhase::Ready);
+        }
+        world.apply(Event::Tick);
+    }
+    assert_eq!(world.run.condemned(world.now), std::slice::from_ref(&one));
+    world.apply(Event::MachineGone(one));
+    assert_eq!(world.run.condemned(world.now), []);
+}
+
+#[test]
+fn a_master_that_is_lost_is_ended_when_its_attempt_has_been_given_up() {
+    let mut world = World::new();
+    let (master, one, two) = world.form();
+    while world.run.giving_up.is_none() {
         world.now += secs(1);
         for id in [&one, &two] {
             world.say(id, NodePhase::Ready);
         }
         world.apply(Event::Tick);
     }
-    assert_eq!(world.run.condemned(world.now), std::slice::from_ref(&master));
-    world.apply(Event::MachineGone(master));
+    // It may have committed.
     assert_eq!(world.run.condemned(world.now), []);
+    world.apply(Event::CommitRead(None));
+    assert_eq!(world.run.attempt.number(), 2);
+    assert_eq!(world.run.condemned(world.now), std::slice::from_ref(&master));
+    world.settle();
 }
 
 #[test]
