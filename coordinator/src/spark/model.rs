@@ -93,7 +93,7 @@ impl Cluster {
             .map(|span| u64::try_from(span.ended_ms - span.began_ms).unwrap_or(0).max(1))
             .collect();
         let took_ms = u64::try_from(ended - began).unwrap_or(0).max(1);
-        let gap_ms = gap(&spans);
+        let gap_ms = gap(&spans, cores);
         Self {
             beside_ms: took_ms.saturating_sub(deal(&durations_ms, gap_ms, cores)),
             durations_ms,
@@ -108,14 +108,18 @@ impl Cluster {
 }
 
 /// What usually passes, in milliseconds, between the end of a task and the begin of the one that takes its place. Of tasks
-/// by their begin; which core ran which is not needed: a begin takes the place of the end that has waited longest.
-fn gap(spans: &[Span]) -> u64 {
+/// by their begin; which core ran which is not needed: a begin takes the place of the end that has waited longest, which by
+/// the driver's clock may be a little later.
+fn gap(spans: &[Span], cores: u32) -> u64 {
+    let cores = usize::try_from(cores).unwrap_or(usize::MAX);
     let mut ends: BinaryHeap<Reverse<i64>> = BinaryHeap::new();
     let mut gaps = Vec::new();
     for span in spans {
-        if let Some(Reverse(end)) = ends.peek().copied().filter(|Reverse(end)| *end <= span.began_ms) {
+        let full = ends.len() >= cores;
+        let free = |Reverse(end): &Reverse<i64>| full || *end <= span.began_ms;
+        if let Some(Reverse(end)) = ends.peek().copied().filter(free) {
             ends.pop();
-            gaps.extend(u64::try_from(span.began_ms - end));
+            gaps.push(u64::try_from(span.began_ms - end).unwrap_or(0));
         }
         ends.push(Reverse(span.ended_ms));
     }
@@ -214,6 +218,13 @@ mod tests {
             (scaling.secs, scaling.at(1), scaling.at(2), scaling.at(4)),
             (4.6, Some(4.6), Some(2.2), Some(1.0))
         );
+    }
+
+    #[test]
+    fn a_task_that_is_told_before_the_one_whose_place_it_takes_leaves_no_gap() {
+        let tasks: Vec<_> = (0..4).map(|n| (0, n * 1000, n * 1000 + 1002)).collect();
+        let scaling = spans(&tasks).scaling(1).unwrap();
+        assert_eq!((scaling.at(1), scaling.at(2)), (Some(4.008), Some(2.004)));
     }
 
     #[test]
