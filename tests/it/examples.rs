@@ -53,11 +53,14 @@ fn assert_receipt(receipt: &Value, repo: &Repo, workers: usize) {
     assert_eq!(receipt["commit"], repo.head());
     let secs = |item: &Value, key: &str| item[key].as_f64().expect("a number");
     for node in receipt["nodes"].as_array().unwrap() {
-        assert!(secs(node, "cpu_core_secs") > 0.1, "a node used no CPU: {node}");
-        assert!(
-            secs(node, "peak_memory_bytes") > 50e6,
-            "a node used no memory: {node}"
-        );
+        // A program that takes a second on one machine falls between two looks.
+        if workers > 0 {
+            assert!(secs(node, "cpu_core_secs") > 0.1, "a node used no CPU: {node}");
+            assert!(
+                secs(node, "peak_memory_bytes") > 50e6,
+                "a node used no memory: {node}"
+            );
+        }
         assert_eq!(node["lost"], false, "{node}");
     }
     let phases: f64 = receipt["phases"]

@@ -57,6 +57,7 @@ pub const BUGS: &[Bug] = &[
     bug("no-workers-are-missed", "coordinator/src/run/steps.rs", "self.spec.workers == 0 || self.workers().next().is_some()", "self.workers().next().is_some()", 300),
     bug("job-begins-while-given-up", "coordinator/src/run/desired.rs", "self.giving_up.is_none() && self.master().is_some_and(|master| master.id == node.id)", "self.master().is_some_and(|master| master.id == node.id)", 6000),
     bug("attempt-not-given-up", "coordinator/src/driver/decide.rs", "Next::Ask(self, Call::PutNew(decision, bytes))", "{ let _ = (decision, bytes); Next::Done(None) }", 1000),
+    bug("attempt-not-given-up", "coordinator/src/run/desired.rs", "node.role == Role::Master && node.attempt < self.attempt", "{ let _ = node; false }", 1000),
     bug("commit-over-another", "", "", "", 6000),
     bug("record-over-another", "", "", "", 6000),
     bug("release-without-groups", "", "", "", 3000),
