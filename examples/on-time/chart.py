@@ -16,5 +16,5 @@ axes.yaxis.set_major_formatter("{x:.0f} %")
 axes.set_xticks(hours["hour"])
 figure.savefig(RESULTS / "by_hour.png")
 
-best = hours.loc[hours["share_late"].idxmin()]
-print(f"Best leave at {best['hour']:.0f}: {best['share_late']:.0%} are late; at {hours['hour'].iloc[-1]}: {hours['share_late'].iloc[-1]:.0%}")
+best, last = hours.loc[hours["share_late"].idxmin()], hours.iloc[-1]
+print(f"Best leave at {best['hour']:.0f}: {best['share_late']:.0%} are late; at {last['hour']:.0f}: {last['share_late']:.0%}")

@@ -6,7 +6,7 @@ use mayfly_tests::programs::repository;
 use mayfly_tests::wait::secs;
 use mayfly_tests::{Home, Job, Repo, slots};
 
-use crate::examples::{check, launch, put_flights};
+use crate::examples::{assert_second_commits, check, launch, put_flights};
 
 /// What an engine of Debian's packages needs is installed by `scripts/needs-engines`; a machine without it has not shown
 /// that the engine works, and says so.
@@ -61,10 +61,7 @@ fn killed(job: Job, home: &Home, workers: usize) {
     let run = home.run_of(&job, &mut launch);
     launch.until("the first attempt", secs(600), || home.heard("attempt-1"));
     procs::find(&run.id, Kind::Agent, Some("master-1"), secs(10)).kill();
-    launch.wait(secs(300)).exited(0).said("attempt 2");
-    let receipt = run.assert_closed("succeeded");
-    assert_eq!(receipt["attempts"], 2);
-    assert_eq!(run.commit().expect("a commit").attempt.number(), 2);
+    assert_second_commits(&run, &launch.wait(secs(300)));
     assert_eq!(run.stored(2).keys().collect::<Vec<_>>(), ["attempt-2.txt"]);
     // The engine of the master may do a part as well.
     let nodes = home.heard("attempt-2").unwrap();

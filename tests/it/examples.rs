@@ -6,7 +6,7 @@ use std::process::Command;
 use mayfly_tests::procs::{self, Kind};
 use mayfly_tests::programs::{must, python};
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Home, Repo, Run, slots};
+use mayfly_tests::{Ended, Home, Repo, Run, slots};
 use serde_json::Value;
 
 /// Launches a job of `configs/jobs` in a copy of this repository, to its receipt.
@@ -141,6 +141,14 @@ fn flights_in_steps() {
     on_time("on-time", 0);
 }
 
+/// What follows when the first attempt has lost its master.
+pub(crate) fn assert_second_commits(run: &Run<'_>, ended: &Ended) {
+    ended.exited(0).said("attempt 2");
+    let receipt = run.assert_closed("succeeded");
+    assert_eq!(receipt["attempts"], 2);
+    assert_eq!(run.commit().expect("a commit").attempt.number(), 2);
+}
+
 /// The agent of the master is killed while the job works: the next attempt commits, nothing is left of either, and the
 /// answer is right.
 fn killed(job: &str, data: bool) {
@@ -154,14 +162,9 @@ fn killed(job: &str, data: bool) {
         (run.phase() == "working").then_some(run)
     });
     procs::find(&run.id, Kind::Agent, Some("master-1"), secs(10)).kill();
-    launch
-        .wait(secs(600))
-        .exited(0)
-        .said("attempt 2")
-        .said("nothing is left");
-    let receipt = run.assert_closed("succeeded");
-    assert_eq!(receipt["attempts"], 2);
-    assert_eq!(run.commit().expect("a commit").attempt.number(), 2);
+    let ended = launch.wait(secs(600));
+    ended.said("nothing is left");
+    assert_second_commits(&run, &ended);
     check(&repo, job, &run.results(2), data.as_deref());
 }
 
