@@ -440,6 +440,8 @@ impl Running {
                 .facts
                 .send_modify(|facts| facts.engine.running = false);
         }
+        // A clone that was given up would write into the folder that the next attempt makes empty.
+        self.common.keeper.all_gone().await;
         // From here on an order to stop is answered by the driver itself.
         orders.close();
         self.tell(Event::Stopped(self.attempt)).await;

@@ -96,10 +96,7 @@ impl Beside {
             args: vec!["on-master".into(), self.file.clone().into()],
             env: std::env::vars_os().collect(),
             cwd: self.folder.clone(),
-            keeper: Keeper {
-                user: None,
-                ..keeper.clone()
-            },
+            keeper: Keeper::from(keeper.agent.clone()),
         }
     }
 }

@@ -123,10 +123,8 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
     });
     loops.spawn(pusher.run(session_seen));
 
-    let keeper = Keeper {
-        agent: std::env::current_exe().context("find the agent's executable")?,
-        user: start.config.job_user.clone(),
-    };
+    let agent = std::env::current_exe().context("find the agent's executable")?;
+    let keeper = Keeper::new(agent, start.config.job_user.clone());
     let (done, is_done) = watch::channel(false);
     let mut coordinator = JoinSet::new();
     if let Some(beside) = start.beside {

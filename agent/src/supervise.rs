@@ -15,9 +15,10 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Command;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use crate::jobuser::JobUser;
 pub use crate::keeper::Exit;
@@ -61,11 +62,32 @@ pub struct Keeper {
     pub agent: PathBuf,
     /// The agent's own user, if `None`.
     pub user: Option<JobUser>,
+    /// What it and its clones have started.
+    running: TaskTracker,
+}
+
+impl Keeper {
+    /// One that has started nothing yet.
+    #[must_use]
+    pub fn new(agent: PathBuf, user: Option<JobUser>) -> Self {
+        Self {
+            agent,
+            user,
+            running: TaskTracker::new(),
+        }
+    }
+
+    /// Waits until nothing is left of what it and its clones have started and nobody holds any more. To drop a [`Child`]
+    /// says that it shall end; it writes to its files until it has.
+    pub async fn all_gone(&self) {
+        self.running.close();
+        self.running.wait().await;
+    }
 }
 
 impl From<PathBuf> for Keeper {
     fn from(agent: PathBuf) -> Self {
-        Self { agent, user: None }
+        Self::new(agent, None)
     }
 }
 
@@ -75,8 +97,6 @@ pub struct Child {
     pid: u32,
     commands: mpsc::Sender<Order>,
     exit: watch::Receiver<Option<Exit>>,
-    // Dropping it drops the socket to the keeper, which then kills everything.
-    _task: JoinSet<()>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -95,10 +115,6 @@ impl Child {
         ours.set_nonblocking(true)?;
         let mut keeper = orphans::spawn_keeper(command(&spec, theirs))?;
         let (read, write) = UnixStream::from_std(ours)?.into_split();
-        let mut reports = BufReader::new(read);
-        let pid = timeout(START_MAX, started(&mut reports, &spec))
-            .await
-            .map_err(io::Error::from)??;
         let mut readers = JoinSet::new();
         if let Some(stdout) = keeper.take_stdout() {
             readers.spawn(lines::forward(stdout, spec.stream, lines.clone()));
@@ -108,24 +124,23 @@ impl Child {
         }
         let (commands, orders) = mpsc::channel(8);
         let (report, exit) = watch::channel(None);
-        let mut task = JoinSet::new();
-        task.spawn(
-            Watch {
-                keeper,
-                reports,
-                write,
-                orders,
-                readers,
-                report,
-            }
-            .run(),
-        );
+        let (begun, pid) = oneshot::channel();
+        let watch = Watch {
+            keeper,
+            reports: BufReader::new(read),
+            write,
+            orders,
+            readers,
+            report,
+        };
+        let name = spec.name.clone();
+        spec.keeper.running.clone().spawn(watch.run(spec, begun));
+        let pid = pid.await.map_err(io::Error::other)??;
         Ok(Self {
-            name: spec.name,
+            name,
             pid,
             commands,
             exit,
-            _task: task,
         })
     }
 
@@ -224,7 +239,7 @@ async fn started(reports: &mut BufReader<OwnedReadHalf>, spec: &Spec) -> io::Res
     }
 }
 
-/// The task behind one [`Child`].
+/// The task behind one [`Child`]; it outlives it until the program has ended.
 struct Watch {
     keeper: orphans::Keeper,
     reports: BufReader<OwnedReadHalf>,
@@ -235,7 +250,17 @@ struct Watch {
 }
 
 impl Watch {
-    async fn run(mut self) {
+    async fn run(mut self, spec: Spec, begun: oneshot::Sender<io::Result<u32>>) {
+        let pid = timeout(START_MAX, started(&mut self.reports, &spec)).await;
+        let pid = pid.map_err(io::Error::from).flatten();
+        let failed = pid.is_err();
+        // Whoever does not wait for this any more has dropped the orders too.
+        let _ = begun.send(pid);
+        if failed {
+            drop((self.reports, self.write));
+            self.keeper.reap().await;
+            return;
+        }
         let exit = self.until_exit().await;
         self.keeper.reap().await;
         let exit = match exit {
@@ -255,13 +280,17 @@ impl Watch {
         })
         .await;
         self.report.send_replace(Some(exit));
-        while self.readers.join_next().await.is_some() {}
+        tokio::select! {
+            () = self.report.closed() => {}
+            () = async { while self.readers.join_next().await.is_some() {} } => {}
+        }
     }
 
     /// Passes orders on until the keeper reports; `None` when it ended without a report.
     async fn until_exit(&mut self) -> Option<Exit> {
         let mut line = String::new();
         let mut give_up: Option<tokio::time::Instant> = None;
+        let mut dropped = false;
         loop {
             let limit = give_up.unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(3600));
             tokio::select! {
@@ -269,10 +298,11 @@ impl Watch {
                     Ok(n) if n > 0 => serde_json::from_str(line.trim_end().strip_prefix("exit ")?).ok(),
                     _ => None,
                 },
-                Some(order) = self.orders.recv() => {
+                order = self.orders.recv(), if !dropped => {
+                    dropped = order.is_none();
                     let word: &[u8] = match order {
-                        Order::Term => b"term\n",
-                        Order::Kill => {
+                        Some(Order::Term) => b"term\n",
+                        Some(Order::Kill) | None => {
                             give_up.get_or_insert_with(|| tokio::time::Instant::now() + KILL_MAX);
                             b"kill\n"
                         }

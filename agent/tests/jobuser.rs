@@ -22,15 +22,13 @@ use tokio::sync::mpsc;
 const UID: u32 = 64_321;
 
 fn keeper() -> Keeper {
-    Keeper {
-        agent: PathBuf::from(env!("CARGO_BIN_EXE_agent")),
-        user: Some(JobUser {
-            name: "job".into(),
-            uid: UID,
-            gid: UID,
-            home: "/nowhere".into(),
-        }),
-    }
+    let user = JobUser {
+        name: "job".into(),
+        uid: UID,
+        gid: UID,
+        home: "/nowhere".into(),
+    };
+    Keeper::new(PathBuf::from(env!("CARGO_BIN_EXE_agent")), Some(user))
 }
 
 /// A folder that others can get to.

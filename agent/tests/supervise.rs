@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use mayfly_agent::supervise::{Child, Spec, Stream};
 use tokio::sync::mpsc;
 
@@ -117,6 +118,30 @@ async fn dropping_it_kills_the_tree() {
     assert!(alive(daemon) && alive(program));
     drop(child);
     eventually("tree gone", || !alive(daemon) && !alive(program)).await;
+}
+
+#[tokio::test]
+async fn what_was_dropped_writes_nothing_more_when_all_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = spec("").keeper;
+    let in_folder = |script: &str| Spec {
+        cwd: folder.path().into(),
+        keeper: keeper.clone(),
+        ..spec(script)
+    };
+    let (tx, mut rx) = mpsc::channel(10);
+    let running = Child::spawn(in_folder("echo $$; exec sleep 1000"), tx.clone())
+        .await
+        .unwrap();
+    let program = pid_line!(rx);
+    let starting = Child::spawn(in_folder("echo $$ > pid; exec sleep 1000"), tx);
+    assert!(starting.now_or_never().is_none());
+    drop(running);
+    keeper.all_gone().await;
+    assert!(!alive(program));
+    let started = std::fs::read_to_string(folder.path().join("pid")).ok();
+    let started = started.and_then(|pid| pid.trim().parse().ok());
+    assert!(!started.is_some_and(alive));
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ impl Consul {
                 args: args.into_iter().map(Into::into).collect(),
                 env: std::env::vars_os().collect(),
                 cwd: folder,
-                keeper: Keeper { agent: keeper, user },
+                keeper: Keeper::new(keeper, user),
             },
             told: Told {
                 address: format!("http://{address}:{PORT}"),
