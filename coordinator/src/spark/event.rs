@@ -103,6 +103,9 @@ pub(super) struct TaskInfo {
     pub(super) launched: i64,
     #[serde(rename = "Finish Time", default)]
     pub(super) finished: i64,
+    /// A number, or `driver` for a local session.
+    #[serde(rename = "Executor ID", default)]
+    pub(super) executor: String,
 }
 
 #[derive(Debug, Deserialize)]

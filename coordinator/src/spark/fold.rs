@@ -202,6 +202,7 @@ impl Fold {
         if end.end.reason == "Success" {
             self.spans.add(Span {
                 stage: end.stage,
+                executor: end.task.executor.parse().ok(),
                 began_ms: end.task.launched,
                 ended_ms: end.task.finished,
             });

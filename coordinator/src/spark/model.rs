@@ -2,12 +2,13 @@
 //!
 //! Tasks keep their durations and their order; they are dealt again to the cores, each to the one that is free first. Stages
 //! that ran at the same time are dealt together, those that followed each other one after the other. Between two tasks of a
-//! core passes what usually passed there. What the real run took longer than that (executors that came late, stages that
-//! waited for others) is taken to stay as it was. What is not known to it: tasks that share a resource which does not grow
-//! with the cores.
+//! core passes what usually passed there. The first task of a core holds the start of what runs it (Python, classes that are
+//! loaded): that is not dealt again but passes once on every core. What the real run took longer than all that (executors
+//! that came late, stages that waited for others) is taken to stay as it was. What is not known to it: tasks that share a
+//! resource which does not grow with the cores.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use crate::record::{Point, Scaling};
 
@@ -20,8 +21,16 @@ const POINTS_MAX: u32 = 24;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     pub(super) stage: u32,
+    /// `None` without a cluster.
+    pub(super) executor: Option<u32>,
     pub(super) began_ms: i64,
     pub(super) ended_ms: i64,
+}
+
+impl Span {
+    fn took_ms(&self) -> u64 {
+        u64::try_from(self.ended_ms - self.began_ms).unwrap_or(0).max(1)
+    }
 }
 
 /// The tasks of a run.
@@ -45,7 +54,8 @@ impl Spans {
             return None;
         }
         self.spans.sort_by_key(|span| span.began_ms);
-        let clusters: Vec<Cluster> = clusters(&self.spans)
+        let starts = starts(&self.spans);
+        let clusters: Vec<Cluster> = clusters(&self.spans, &starts)
             .into_iter()
             .map(|c| Cluster::of(c, cores))
             .collect();
@@ -74,9 +84,48 @@ fn asked(cores: u32) -> impl Iterator<Item = u32> {
     asked.into_iter()
 }
 
+/// A task, and what of it the start of its core may have taken, in milliseconds; `None` where that was over.
+type Task = (Span, Option<u64>);
+
+/// What the start of its core may have taken of each task: of those that an executor began before it had ended any, what
+/// they took longer than the usual task of their stage.
+fn starts(spans: &[Span]) -> Vec<Option<u64>> {
+    let mut first_end: HashMap<Option<u32>, i64> = HashMap::new();
+    for span in spans {
+        let end = first_end.entry(span.executor).or_insert(span.ended_ms);
+        *end = span.ended_ms.min(*end);
+    }
+    let is_first = |span: &Span| {
+        first_end
+            .get(&span.executor)
+            .is_some_and(|end| span.began_ms < *end)
+    };
+    let mut later: HashMap<u32, Vec<u64>> = HashMap::new();
+    for span in spans.iter().filter(|span| !is_first(span)) {
+        later.entry(span.stage).or_default().push(span.took_ms());
+    }
+    let usual: HashMap<u32, u64> = later
+        .into_iter()
+        .map(|(stage, took)| (stage, median(took)))
+        .collect();
+    let start = |span: &Span| {
+        let took = span.took_ms();
+        took.saturating_sub(usual.get(&span.stage).copied().unwrap_or(took))
+    };
+    spans
+        .iter()
+        .map(|span| is_first(span).then(|| start(span)))
+        .collect()
+}
+
 /// Stages that ran at the same time.
 struct Cluster {
+    /// Without the starts of cores.
     durations_ms: Vec<u64>,
+    /// Start of a core.
+    start_ms: u64,
+    /// How many cores started here, and of how many.
+    started: (usize, u32),
     /// Between the end of a task and the begin of the next one on the same core.
     gap_ms: u64,
     /// What else passed.
@@ -85,25 +134,53 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn of(spans: Vec<Span>, cores: u32) -> Self {
-        let began = spans.iter().map(|span| span.began_ms).min().unwrap_or(0);
-        let ended = spans.iter().map(|span| span.ended_ms).max().unwrap_or(0);
-        let durations_ms: Vec<u64> = spans
+    fn of(tasks: Vec<Task>, cores: u32) -> Self {
+        let began = tasks.iter().map(|(span, _)| span.began_ms).min().unwrap_or(0);
+        let ended = tasks.iter().map(|(span, _)| span.ended_ms).max().unwrap_or(0);
+        let starts: Vec<u64> = tasks.iter().filter_map(|(_, start)| *start).collect();
+        let started = (starts.len(), cores);
+        let start_ms = median(starts);
+        let durations_ms: Vec<u64> = tasks
             .iter()
-            .map(|span| u64::try_from(span.ended_ms - span.began_ms).unwrap_or(0).max(1))
+            .map(|(span, start)| span.took_ms() - start.unwrap_or(0).min(start_ms))
             .collect();
         let took_ms = u64::try_from(ended - began).unwrap_or(0).max(1);
-        let gap_ms = gap(&spans, cores);
-        Self {
-            beside_ms: took_ms.saturating_sub(deal(&durations_ms, gap_ms, cores)),
+        let spans: Vec<Span> = tasks.into_iter().map(|(span, _)| span).collect();
+        let mut cluster = Self {
+            gap_ms: gap(&spans, cores),
+            beside_ms: 0,
             durations_ms,
-            gap_ms,
+            start_ms,
+            started,
             secs: seconds(took_ms),
-        }
+        };
+        cluster.beside_ms = took_ms.saturating_sub(cluster.deal(cores));
+        cluster
     }
 
     fn secs_on(&self, cores: u32) -> f64 {
-        seconds(deal(&self.durations_ms, self.gap_ms, cores) + self.beside_ms)
+        seconds(self.deal(cores) + self.beside_ms)
+    }
+
+    /// When the last task ends, in milliseconds, if each is begun, in order, by the core that is free first, and that is so
+    /// after the gap.
+    fn deal(&self, cores: u32) -> u64 {
+        let many = usize::try_from(cores).unwrap_or(usize::MAX);
+        let (started, of) = self.started;
+        let starting = started
+            .saturating_mul(many)
+            .div_ceil(usize::try_from(of).unwrap_or(usize::MAX));
+        let core = |n: usize| Reverse(if n < starting { self.start_ms } else { 0 });
+        let mut free: BinaryHeap<Reverse<u64>> = (0..many.clamp(1, self.durations_ms.len().max(1)))
+            .map(core)
+            .collect();
+        let mut last = 0;
+        for duration in &self.durations_ms {
+            let Some(Reverse(at)) = free.pop() else { break };
+            last = last.max(at + duration);
+            free.push(Reverse(at + duration + self.gap_ms));
+        }
+        last
     }
 }
 
@@ -123,27 +200,16 @@ fn gap(spans: &[Span], cores: u32) -> u64 {
         }
         ends.push(Reverse(span.ended_ms));
     }
-    gaps.sort_unstable();
-    gaps.get(gaps.len() / 2).copied().unwrap_or(0)
+    median(gaps)
 }
 
-/// When the last task ends if each is begun, in order, by the core that is free first, and that is so after the gap.
-fn deal(durations_ms: &[u64], gap_ms: u64, cores: u32) -> u64 {
-    let cores = usize::try_from(cores)
-        .unwrap_or(1)
-        .clamp(1, durations_ms.len().max(1));
-    let mut free: BinaryHeap<Reverse<u64>> = std::iter::repeat_n(Reverse(0), cores).collect();
-    let mut last = 0;
-    for duration in durations_ms {
-        let Some(Reverse(at)) = free.pop() else { break };
-        last = last.max(at + duration);
-        free.push(Reverse(at + duration + gap_ms));
-    }
-    last
+fn median(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or(0)
 }
 
 /// Tasks, by begin, of stages whose times overlap.
-fn clusters(spans: &[Span]) -> Vec<Vec<Span>> {
+fn clusters(spans: &[Span], starts: &[Option<u64>]) -> Vec<Vec<Task>> {
     let mut stages: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
     for span in spans {
         let stage = stages.entry(span.stage).or_insert((span.began_ms, span.ended_ms));
@@ -160,11 +226,11 @@ fn clusters(spans: &[Span]) -> Vec<Vec<Span>> {
         of.insert(id, count);
     }
     let mut clusters = vec![Vec::new(); count + 1];
-    for span in spans {
+    for (span, start) in spans.iter().zip(starts) {
         let cluster = of.get(&span.stage).and_then(|n| clusters.get_mut(*n));
         cluster
             .into_iter()
-            .for_each(|cluster: &mut Vec<Span>| cluster.push(*span));
+            .for_each(|cluster: &mut Vec<Task>| cluster.push((*span, *start)));
     }
     clusters.retain(|cluster| !cluster.is_empty());
     clusters
@@ -183,6 +249,7 @@ mod tests {
         for (stage, began_ms, ended_ms) in tasks {
             spans.add(Span {
                 stage: *stage,
+                executor: None,
                 began_ms: *began_ms,
                 ended_ms: *ended_ms,
             });
@@ -242,6 +309,27 @@ mod tests {
             (scaling.secs, scaling.at(1), scaling.at(2), scaling.at(4)),
             (4.0, Some(6.0), Some(4.0), Some(3.0))
         );
+    }
+
+    #[test]
+    fn the_start_of_a_core_passes_once_on_each_and_is_not_dealt_again() {
+        let mut all = Spans::default();
+        for executor in 0..4 {
+            // Three seconds of start, then four tasks of one.
+            let ends = [4000, 5000, 6000, 7000];
+            let begins = [0, 4000, 5000, 6000];
+            for (began_ms, ended_ms) in begins.into_iter().zip(ends) {
+                all.add(Span {
+                    stage: 0,
+                    executor: Some(executor),
+                    began_ms,
+                    ended_ms,
+                });
+            }
+        }
+        let scaling = all.scaling(4).unwrap();
+        let at = |cores| scaling.at(cores).unwrap();
+        assert_eq!((at(1), at(2), at(4), at(8), at(16)), (19.0, 11.0, 7.0, 5.0, 4.0));
     }
 
     #[test]
