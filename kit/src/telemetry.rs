@@ -11,8 +11,9 @@ use tracing_subscriber::fmt::MakeWriter;
 pub const FILTER_VAR: &str = "MAYFLY_LOG";
 
 /// Libraries below us that log each frame, or each request that was refused, as if a person should look. A line that is
-/// sent on over the network must not cause the next one.
-const QUIET: [&str; 8] = [
+/// sent on over the network must not cause the next one; and those of AWS log whole bodies, with whatever is in them.
+const QUIET: [&str; 9] = [
+    "aws=info",
     "consulrs=warn",
     "rustify=off",
     "h2=info",

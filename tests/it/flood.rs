@@ -52,15 +52,25 @@ fn all_lines(home: &Home, run: &Run<'_>, count: u64) {
     assert_eq!(next, count, "lines in the log, and lines printed");
 }
 
-/// Each upload of its log is a line in it.
+/// Each upload of its log is a line in it. It must not be that log once more.
 #[test]
 fn an_agent_that_tells_everything_comes_to_an_end() {
     let _slot = slots::take();
     let (mut home, repo) = (Home::light(), Repo::of_jobs());
     home.set_environment(&[("MAYFLY_LOG", "debug")]);
-    let job = Job::at_gate("tells", &home, &repo, "ends.py").args(&["fine"]);
-    home.launch(&job).wait(secs(60)).exited(0);
-    home.run(&home.runs()[0]).assert_closed("succeeded");
+    let job = Job::at_gate("tells", &home, &repo, "light.py").args(&["tells"]);
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    let chunks = |count: usize| {
+        let chunk = format!("attempt-1/logs/master-1/agent-{:06}.log.gz", count - 1);
+        run.folder().join(chunk).is_file().then_some(())
+    };
+    launch.until("a few uploads of the agent's log", secs(90), || chunks(4));
+    home.tell("gotells");
+    launch.wait(secs(60)).exited(0);
+    run.assert_closed("succeeded");
+    let told = run.output(&["--stream", "agent"]);
+    assert!(told.len() < 1 << 20, "{} bytes of logs", told.len());
 }
 
 #[test]
