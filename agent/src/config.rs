@@ -91,7 +91,7 @@ pub struct Toolchain {
     pub java: PathBuf,
     /// The base Python, with pyspark, numpy, pandas and pyarrow.
     pub python: PathBuf,
-    /// AppCDS archive that fits this Spark and JDK; `None` where it cannot be used.
+    /// Folder of the AppCDS archives that fit this Spark and JDK; `None` where they cannot be used.
     pub cds_archive: Option<PathBuf>,
 }
 

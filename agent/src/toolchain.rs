@@ -141,7 +141,10 @@ fn recall(note: &Path) -> Option<Toolchain> {
         && modified_secs(&found.java)? == record.java_modified_secs
         && found.spark_home.join("jars").is_dir()
         && found.python.exists()
-        && found.cds_archive.as_ref().is_none_or(|archive| archive.is_file());
+        && found
+            .cds_archive
+            .as_ref()
+            .is_none_or(|archives| archives.is_dir());
     same.then_some(record.toolchain)
 }
 

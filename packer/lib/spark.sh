@@ -33,11 +33,11 @@ install_spark() {
     home=$(toolchain spark_home "$1")
     if [[ ! -f $home/jars/hadoop-aws-$HADOOP_VERSION.jar ]]; then
         add_s3a "$home"
-        # The archive of classes is good for one class path only: it is made again.
-        rm -f "$TOOLCHAIN"/classes-*.jsa "$FOUND"
+        # An archive of classes is good for one class path only: they are made again.
+        rm -rf "$TOOLCHAIN"/classes-* "$FOUND"
         run_toolchain "$1"
     fi
-    [[ -n $(toolchain cds_archive "$1") ]] || die "there is no archive of Spark's classes; the lines above say why"
+    [[ -n $(toolchain cds_archive "$1") ]] || die "there are no archives of Spark's classes; the lines above say why"
     ln -sfn "$home" /opt/spark
     write_site "$1"
 }

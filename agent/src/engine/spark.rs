@@ -12,6 +12,7 @@ use super::{Context, Job, Role, Status, facts, private, runners};
 use crate::prepare::PrepareError;
 use crate::supervise::Child;
 
+pub(crate) mod classes;
 pub mod conf;
 mod daemon;
 mod hold;
@@ -21,8 +22,7 @@ mod modules;
 mod poll;
 pub mod progress;
 
-pub use jvm::Classes;
-pub(crate) use jvm::class_path;
+pub use classes::Classes;
 
 /// Workers register here; every node has an address of its own.
 pub const MASTER_PORT: u16 = 7077;

@@ -12,9 +12,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::super::orders::{decommissioned, told};
 use super::super::{Context, Role, Status, private};
+use super::classes::Classes;
 use super::conf;
 use super::poll::Page;
-use super::{Classes, MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT, hold, jvm, listens, paths};
+use super::{MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT, hold, jvm, listens, paths};
 use crate::supervise::{Child, Exit, Spec, Stream};
 
 /// A daemon that dies more often than this is given up.
@@ -32,7 +33,9 @@ const JVM_START: Duration = Duration::from_secs(4);
 
 pub(super) struct Daemon {
     context: Context,
+    /// Without what comes before its main class.
     spec: Spec,
+    classes: Classes,
     page: Page,
     /// `host:port` of the master, on workers.
     master: Option<String>,
@@ -71,8 +74,9 @@ impl Daemon {
             ),
         };
         let ui = SocketAddr::new(context.address, port);
-        let mut args = jvm::daemon_args(context, classes, name);
-        args.extend([class, "--host", &context.address.to_string()].map(OsString::from));
+        let mut args = [class, "--host", &context.address.to_string()]
+            .map(OsString::from)
+            .to_vec();
         args.extend([
             "--webui-port".into(),
             port.to_string().into(),
@@ -106,6 +110,7 @@ impl Daemon {
         Ok(Self {
             context: context.clone(),
             spec,
+            classes: classes.clone(),
             page: Page::new(&status.ui)?,
             master_page: master_page.transpose()?,
             master,
@@ -176,16 +181,24 @@ impl Daemon {
     /// their ports, and a new Worker there would take that for its registration.
     fn next(&self) -> (Spec, Option<u16>) {
         let mut spec = self.spec.clone();
-        if self.master.is_none() {
-            return (spec, None);
-        }
         // Without one Spark chooses, and the Worker is not held back.
-        let port = free_port(self.context.address).ok();
+        let port = self
+            .master
+            .as_ref()
+            .and_then(|_| free_port(self.context.address).ok());
         if let Some(port) = port {
             let last = spec.args.len().saturating_sub(1);
             spec.args
                 .splice(last..last, ["--port".into(), port.to_string().into()]);
         }
+        let spark_home = &self.context.toolchain.spark_home;
+        // It may have died of what is missing in a class path of its own.
+        let source = if self.status.restarts == 0 {
+            self.classes.of_daemon(&spec.name, spark_home)
+        } else {
+            self.classes.all(&spec.name, spark_home)
+        };
+        spec.args.splice(0..0, jvm::daemon_args(&self.context, source));
         (spec, port)
     }
 

@@ -8,7 +8,8 @@ use tokio::task::spawn_blocking;
 
 use super::super::facts::{Submission, submission};
 use super::super::{Context, Job, private};
-use super::{Classes, MASTER_PORT, conf, jvm, modules, paths};
+use super::classes::Classes;
+use super::{MASTER_PORT, conf, jvm, modules, paths};
 use crate::prepare::PrepareError;
 use crate::supervise::{Child, Line, Spec, Stream};
 
@@ -27,7 +28,7 @@ pub(super) async fn submit(context: &Context, classes: &Classes, job: &Job) -> R
     let value = |key: &str| properties.get(key).cloned().unwrap_or_default();
     let mut args = jvm::driver_args(
         context,
-        classes,
+        classes.all("driver", &context.toolchain.spark_home),
         &value("spark.driver.memory"),
         &value("spark.driver.extraJavaOptions"),
     );

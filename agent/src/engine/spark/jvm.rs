@@ -1,12 +1,11 @@
 //! The command lines and environments of Spark's JVMs.
 
 use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::super::{Context, env};
+use super::classes::Source;
 use super::paths;
-use crate::config::Toolchain;
 
 /// What Spark asks of the module system (`JavaModuleOptions` in Spark's launcher); for executors Spark adds it itself.
 const MODULE_OPTIONS: [&str; 19] = [
@@ -43,81 +42,24 @@ const DAEMON_OPTIONS: [&str; 4] = [
 /// everything else. Executors, where a long job spends its time, keep the JVM's own thresholds.
 const DRIVER_OPTION: &str = "-XX:CompileThresholdScaling=5";
 
-/// How JVMs get their classes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Classes {
-    /// From jars.
-    Jars,
-    /// From an AppCDS archive where it fits, else silently from jars.
-    Archive(PathBuf),
-    /// From jars, and the names of what was loaded go to files in this folder, one per process.
-    Record(PathBuf),
-}
-
-impl Classes {
-    /// The archive, when there is one.
-    #[must_use]
-    pub fn archived(toolchain: &Toolchain) -> Self {
-        toolchain.cds_archive.clone().map_or(Self::Jars, Self::Archive)
-    }
-
-    /// Options for a JVM of this kind (`what` names the file of a record).
-    pub(super) fn options(&self, what: &str) -> Vec<String> {
-        match self {
-            Self::Jars => Vec::new(),
-            Self::Archive(path) => vec![
-                format!("-XX:SharedArchiveFile={}", path.display()),
-                "-Xshare:auto".into(),
-                "-Xlog:disable".into(),
-                "-Xlog:all=error:stderr".into(),
-            ],
-            Self::Record(folder) => {
-                vec![
-                    "-Xshare:off".into(),
-                    format!("-XX:DumpLoadedClassList={}/{what}-%p.classes", folder.display()),
-                ]
-            }
-        }
-    }
-}
-
-/// The class path, in the order that Spark's launcher gives to executors: an archive fits one order only.
-pub(crate) fn class_path(spark_home: &Path) -> String {
-    let jars = spark_home.join("jars");
-    let names = fs::read_dir(&jars)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
-    let slf4j = names.filter(|name| name.starts_with("slf4j-api-")).min();
-    let slf4j = slf4j
-        .map(|name| format!("{}:", jars.join(name).display()))
-        .unwrap_or_default();
-    format!(
-        "{}:{slf4j}{}/*",
-        spark_home.join("conf").display(),
-        jars.display()
-    )
-}
-
 /// Arguments of `java` up to the main class, for Master and Worker.
-pub(super) fn daemon_args(context: &Context, classes: &Classes, what: &str) -> Vec<OsString> {
+pub(super) fn daemon_args(context: &Context, source: Source) -> Vec<OsString> {
     let mut args: Vec<String> = DAEMON_OPTIONS.map(String::from).to_vec();
-    args.extend(classes.options(what));
+    args.extend(source.options);
     args.extend(MODULE_OPTIONS.map(String::from));
     args.extend([logging_option(context), temporary_option(context)]);
-    args.extend(["-cp".into(), class_path(&context.toolchain.spark_home)]);
+    args.extend(["-cp".into(), source.class_path]);
     args.into_iter().map(OsString::from).collect()
 }
 
 /// The same for the driver.
-pub(super) fn driver_args(context: &Context, classes: &Classes, heap: &str, options: &str) -> Vec<OsString> {
+pub(super) fn driver_args(context: &Context, source: Source, heap: &str, options: &str) -> Vec<OsString> {
     let mut args = vec![format!("-Xmx{heap}"), DRIVER_OPTION.into()];
-    args.extend(classes.options("driver"));
+    args.extend(source.options);
     args.extend(MODULE_OPTIONS.map(String::from));
     args.extend([logging_option(context), temporary_option(context)]);
     args.extend(options.split_ascii_whitespace().map(String::from));
-    args.extend(["-cp".into(), class_path(&context.toolchain.spark_home)]);
+    args.extend(["-cp".into(), source.class_path]);
     args.into_iter().map(OsString::from).collect()
 }
 

@@ -1,0 +1,117 @@
+//! Where Spark's JVMs get their classes from.
+//!
+//! Spark has some 280 JARs, the image a few more with tens of thousands of classes each, and every one of them is opened when
+//! something is looked for that is in none: the JDK does that itself at each start (`java.time.zone.ZoneRulesProvider` asks
+//! `ServiceLoader`). Nearly all that Master and Worker load comes from thirty of them, so these two have a class path of
+//! their own. A daemon that did not live with it is started again with all JARs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::config::Toolchain;
+
+/// Of everything, in the folder of archives.
+pub(crate) const ALL: &str = "all.jsa";
+/// Of what Master and Worker load.
+pub(crate) const DAEMONS: &str = "daemons.jsa";
+/// The JARs of their class path, a name on each line.
+pub(crate) const DAEMONS_JARS: &str = "daemons.jars";
+
+/// How JVMs get their classes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Classes {
+    /// From jars.
+    Jars,
+    /// From the AppCDS archives in this folder where they fit, else silently from jars.
+    Archive(PathBuf),
+    /// From jars, and the names of what was loaded go to files in this folder, one per process.
+    Record(PathBuf),
+}
+
+/// Options of a JVM, and its class path.
+pub(super) struct Source {
+    pub(super) options: Vec<String>,
+    pub(super) class_path: String,
+}
+
+impl Classes {
+    /// The archives, where there are any.
+    #[must_use]
+    pub fn archived(toolchain: &Toolchain) -> Self {
+        toolchain.cds_archive.clone().map_or(Self::Jars, Self::Archive)
+    }
+
+    /// For a JVM of this kind (`what` names the file of a record), with all JARs.
+    pub(super) fn all(&self, what: &str, spark_home: &Path) -> Source {
+        Source {
+            options: self.options(what),
+            class_path: class_path(spark_home),
+        }
+    }
+
+    /// For a Master or Worker, as far as it is known what they need.
+    pub(super) fn of_daemon(&self, what: &str, spark_home: &Path) -> Source {
+        let own = || match self {
+            Self::Archive(folder) => {
+                let jars = fs::read_to_string(folder.join(DAEMONS_JARS)).ok()?;
+                Some(Source {
+                    options: archive(&folder.join(DAEMONS)),
+                    class_path: path_of(spark_home, jars.lines()),
+                })
+            }
+            Self::Jars | Self::Record(_) => None,
+        };
+        own().unwrap_or_else(|| self.all(what, spark_home))
+    }
+
+    /// For a JVM with all JARs.
+    pub(super) fn options(&self, what: &str) -> Vec<String> {
+        match self {
+            Self::Jars => Vec::new(),
+            Self::Archive(folder) => archive(&folder.join(ALL)),
+            Self::Record(folder) => {
+                vec![
+                    "-Xshare:off".into(),
+                    format!("-XX:DumpLoadedClassList={}/{what}-%p.classes", folder.display()),
+                ]
+            }
+        }
+    }
+}
+
+fn archive(path: &Path) -> Vec<String> {
+    vec![
+        format!("-XX:SharedArchiveFile={}", path.display()),
+        "-Xshare:auto".into(),
+        "-Xlog:disable".into(),
+        "-Xlog:all=error:stderr".into(),
+    ]
+}
+
+/// The class path with all JARs, in the order that Spark's launcher gives to executors: an archive fits one order only.
+pub(crate) fn class_path(spark_home: &Path) -> String {
+    let slf4j = jars(spark_home)
+        .into_iter()
+        .find(|name| name.starts_with("slf4j-api-"));
+    path_of(spark_home, slf4j.as_deref().into_iter().chain(["*"]))
+}
+
+/// The class path with these JARs.
+pub(crate) fn path_of<'a>(spark_home: &Path, jars: impl Iterator<Item = &'a str>) -> String {
+    let jars = jars.map(|name| spark_home.join("jars").join(name));
+    let all = std::iter::once(spark_home.join("conf")).chain(jars);
+    let all: Vec<String> = all.map(|path| path.display().to_string()).collect();
+    all.join(":")
+}
+
+/// Names of Spark's JARs, sorted.
+pub(crate) fn jars(spark_home: &Path) -> Vec<String> {
+    let entries = fs::read_dir(spark_home.join("jars"));
+    let names = entries.into_iter().flatten().flatten();
+    let mut names: Vec<String> = names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".jar"))
+        .collect();
+    names.sort_unstable();
+    names
+}
