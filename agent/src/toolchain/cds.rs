@@ -34,7 +34,7 @@ const DAEMON_LISTS: [&str; 2] = ["spark-master-", "spark-worker-"];
 
 /// A JAR with more files than this is left out of a class path that does not need it: to open it takes the longer the more
 /// it has.
-const LARGE_ENTRIES: usize = 200;
+const LARGE_ENTRIES: usize = 100;
 
 /// The folder of the archives, made now when it is not there; `None` when it cannot be made.
 pub(super) async fn archive(

@@ -79,10 +79,14 @@ impl Classes {
     }
 }
 
+/// Since 17 a JVM puts an archive somewhere else each time, which means to rewrite nearly every page of it: with the address
+/// that it was made for, pages are only read, and shared by all JVMs of a node.
 fn archive(path: &Path) -> Vec<String> {
     vec![
         format!("-XX:SharedArchiveFile={}", path.display()),
         "-Xshare:auto".into(),
+        "-XX:+UnlockDiagnosticVMOptions".into(),
+        "-XX:ArchiveRelocationMode=0".into(),
         "-Xlog:disable".into(),
         "-Xlog:all=error:stderr".into(),
     ]

@@ -30,9 +30,11 @@ const MODULE_OPTIONS: [&str; 19] = [
     "-Dderby.connection.requireAuthentication=false",
 ];
 
-/// Daemons do little and must start fast: the first compiler and the simplest collector. Not for drivers and executors.
-const DAEMON_OPTIONS: [&str; 4] = [
+/// Daemons do little and must start fast: the first compiler, for what is called twice as often as it wants by itself, and
+/// the simplest collector. Not for drivers and executors.
+const DAEMON_OPTIONS: [&str; 5] = [
     "-XX:TieredStopAtLevel=1",
+    "-XX:CompileThresholdScaling=2",
     "-XX:+UseSerialGC",
     "-Xms48m",
     "-Xmx384m",
