@@ -77,8 +77,9 @@ impl Keeper {
         }
     }
 
-    /// Waits until nothing is left of what it and its clones have started and nobody holds any more. To drop a [`Child`]
-    /// says that it shall end; it writes to its files until it has.
+    /// Waits until nothing is left of what it and its clones have started; for that every [`Child`] has to be dropped. To
+    /// drop one says that it shall end, but it writes to its files until it has. What resists SIGKILL is given up after half
+    /// a minute.
     pub async fn all_gone(&self) {
         self.running.close();
         self.running.wait().await;

@@ -19,17 +19,15 @@ def waits(spark, secs):
 
 kind, workers = sys.argv[1], int(sys.argv[2])
 spark = cluster.session(workers)
-# The first task on each executor starts Python there.
-cluster.on_each(spark, workers, lambda: None)
 match kind:
     case "even":
-        waits(spark, [1.0] * 48).count()
+        waits(spark, [2.0] * 48).count()
     case "skewed":
-        waits(spark, [12.0] + [1.0] * 36).count()
+        waits(spark, [20.0] + [2.0] * 36).count()
     case "staged":
-        waits(spark, [0.5] * 40).groupByKey(8).map(lambda _: time.sleep(2)).count()
+        waits(spark, [1.0] * 40).groupByKey(8).map(lambda _: time.sleep(4)).count()
         time.sleep(8)
-        waits(spark, [1.5] * 12).count()
+        waits(spark, [3.0] * 12).count()
     case other:
         sys.exit(f"waits.py does not know {other}")
 spark.stop()

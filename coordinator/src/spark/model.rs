@@ -139,7 +139,7 @@ impl Cluster {
         let ended = tasks.iter().map(|(span, _)| span.ended_ms).max().unwrap_or(0);
         let starts: Vec<u64> = tasks.iter().filter_map(|(_, start)| *start).collect();
         let started = (starts.len(), cores);
-        let start_ms = median(starts);
+        let start_ms = start(starts);
         let durations_ms: Vec<u64> = tasks
             .iter()
             .map(|(span, start)| span.took_ms() - start.unwrap_or(0).min(start_ms))
@@ -201,6 +201,17 @@ fn gap(spans: &[Span], cores: u32) -> u64 {
         ends.push(Reverse(span.ended_ms));
     }
     median(gaps)
+}
+
+/// What at least half of the cores lost at their start. One alone may as well have had a long task.
+fn start(mut starts: Vec<u64>) -> u64 {
+    starts.sort_unstable();
+    let half = starts.len().saturating_sub(1) / 2;
+    starts
+        .get(half)
+        .copied()
+        .filter(|_| starts.len() > 1)
+        .unwrap_or(0)
 }
 
 fn median(mut values: Vec<u64>) -> u64 {
@@ -330,6 +341,29 @@ mod tests {
         let scaling = all.scaling(4).unwrap();
         let at = |cores| scaling.at(cores).unwrap();
         assert_eq!((at(1), at(2), at(4), at(8), at(16)), (19.0, 11.0, 7.0, 5.0, 4.0));
+    }
+
+    #[test]
+    fn one_long_task_at_the_beginning_is_no_start() {
+        for cores in [1, 2] {
+            let mut all = Spans::default();
+            let mut add = |executor: u32, began_ms: i64, ended_ms: i64| {
+                all.add(Span {
+                    stage: 0,
+                    executor: Some(executor),
+                    began_ms,
+                    ended_ms,
+                });
+            };
+            add(0, 0, 9000);
+            // The others follow it, or run beside it.
+            let from = if cores == 1 { 9000 } else { 0 };
+            for n in 0..9 {
+                add(cores - 1, from + n * 1000, from + (n + 1) * 1000);
+            }
+            let scaling = all.scaling(cores).unwrap();
+            assert_eq!((scaling.at(1), scaling.at(2)), (Some(18.0), Some(9.0)), "{cores}");
+        }
     }
 
     #[test]
