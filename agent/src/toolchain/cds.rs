@@ -34,7 +34,7 @@ const DAEMON_LISTS: [&str; 2] = ["spark-master-", "spark-worker-"];
 
 /// A JAR with more files than this is left out of a class path that does not need it: to open it takes the longer the more
 /// it has.
-const LARGE_ENTRIES: usize = 100;
+const LARGE_ENTRIES: usize = 500;
 
 /// The folder of the archives, made now when it is not there; `None` when it cannot be made.
 pub(super) async fn archive(
@@ -200,7 +200,10 @@ async fn train([master, worker]: &[Engine; 2], toolchain: &Toolchain, folder: &P
     }
     for daemon in [master, worker] {
         let page = daemon.status().borrow().ui.clone();
-        look(&page).await.map_err(|error| error.to_string())?;
+        // With a parameter, since other classes see to those.
+        look(&format!("{page}/?look=1"))
+            .await
+            .map_err(|error| error.to_string())?;
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ impl Patience {
 #[must_use]
 pub fn local(patience: Patience) -> Timing {
     Timing {
-        sync: Duration::from_millis(500),
+        sync: Duration::from_millis(200),
         sync_fast: Duration::from_millis(100),
         // Nothing parts the processes of one machine: who is silent for so long is lost.
         silent_after: Duration::from_secs(8),

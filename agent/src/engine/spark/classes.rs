@@ -3,7 +3,7 @@
 //! Spark has some 280 JARs, the image a few more with tens of thousands of classes each, and every one of them is opened when
 //! something is looked for that is in none: the JDK does that itself at each start (`java.time.zone.ZoneRulesProvider` asks
 //! `ServiceLoader`). Nearly all that Master and Worker load comes from thirty of them, so these two have a class path of
-//! their own. A daemon that did not live with it is started again with all JARs.
+//! their own, without the large ones that they do not use. A daemon that did not live with it is started again with all JARs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
