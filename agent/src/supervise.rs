@@ -218,8 +218,8 @@ fn command(spec: &Spec, socket: std::os::unix::net::UnixStream) -> Command {
     command
 }
 
-/// Waits for the keeper's first word.
-async fn started(reports: &mut BufReader<OwnedReadHalf>, spec: &Spec) -> io::Result<u32> {
+/// Waits for the keeper's first word. From then on nothing holds the program's environment here.
+async fn started(reports: &mut BufReader<OwnedReadHalf>, spec: Spec) -> io::Result<u32> {
     let mut line = String::new();
     reports.read_line(&mut line).await?;
     match line.trim_end().split_once(' ') {
@@ -252,7 +252,7 @@ struct Watch {
 
 impl Watch {
     async fn run(mut self, spec: Spec, begun: oneshot::Sender<io::Result<u32>>) {
-        let pid = timeout(START_MAX, started(&mut self.reports, &spec)).await;
+        let pid = timeout(START_MAX, started(&mut self.reports, spec)).await;
         let pid = pid.map_err(io::Error::from).flatten();
         let failed = pid.is_err();
         // Whoever does not wait for this any more has dropped the orders too.

@@ -70,17 +70,13 @@ pub(super) async fn archive(
 
 /// Of what an archive depends on: the JVM, and each JAR by name, size and time.
 fn fingerprint(toolchain: &Toolchain, java_version: &str) -> String {
-    let jars = std::fs::read_dir(toolchain.spark_home.join("jars"))
+    let folder = toolchain.spark_home.join("jars");
+    let jars: BTreeSet<String> = jars(&toolchain.spark_home)
         .into_iter()
-        .flatten()
-        .flatten();
-    let jars: BTreeSet<String> = jars
-        .map(|jar| {
-            format!(
-                "{:?} {:?}",
-                jar.file_name(),
-                jar.metadata().map(|meta| (meta.len(), meta.modified().ok())).ok()
-            )
+        .map(|name| {
+            let meta = folder.join(&name).metadata();
+            let known = meta.map(|meta| (meta.len(), meta.modified().ok())).ok();
+            format!("{name:?} {known:?}")
         })
         .collect();
     let hash = Sha256::digest(format!("{java_version}\n{}\n{jars:?}", toolchain.java.display()));

@@ -119,3 +119,22 @@ pub(crate) fn jars(spark_home: &Path) -> Vec<String> {
     names.sort_unstable();
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_has_its_own_jars_where_they_are_known_and_all_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (spark, classes) = (Path::new("/spark"), Classes::Archive(folder.path().into()));
+        let all = classes.of_daemon("spark-master", spark);
+        assert_eq!(all.class_path, "/spark/conf:/spark/jars/*");
+        assert!(all.options.iter().any(|option| option.ends_with("/all.jsa")));
+        fs::write(folder.path().join(DAEMONS_JARS), "a.jar\nb.jar").unwrap();
+        let own = classes.of_daemon("spark-master", spark);
+        assert_eq!(own.class_path, "/spark/conf:/spark/jars/a.jar:/spark/jars/b.jar");
+        assert!(own.options.iter().any(|option| option.ends_with("/daemons.jsa")));
+        assert_eq!(classes.all("spark-master", spark).class_path, all.class_path);
+    }
+}

@@ -12,10 +12,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::super::orders::{decommissioned, told};
 use super::super::{Context, Role, Status, private};
-use super::classes::Classes;
 use super::conf;
 use super::poll::Page;
-use super::{MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT, hold, jvm, listens, paths};
+use super::{Classes, MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT, hold, jvm, listens, paths};
 use crate::supervise::{Child, Exit, Spec, Stream};
 
 /// A daemon that dies more often than this is given up.

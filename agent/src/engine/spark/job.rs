@@ -8,8 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::super::facts::{Submission, submission};
 use super::super::{Context, Job, private};
-use super::classes::Classes;
-use super::{MASTER_PORT, conf, jvm, modules, paths};
+use super::{Classes, MASTER_PORT, conf, jvm, modules, paths};
 use crate::prepare::PrepareError;
 use crate::supervise::{Child, Line, Spec, Stream};
 
