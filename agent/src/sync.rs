@@ -23,7 +23,7 @@ use crate::upload;
 use crate::written::Written;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-const INTERVAL_MIN: Duration = Duration::from_millis(100);
+const INTERVAL_MIN: Duration = Duration::from_millis(50);
 const INTERVAL_MAX: Duration = Duration::from_secs(30);
 const RETRY: Policy = Policy {
     base: Duration::from_millis(200),
@@ -135,7 +135,8 @@ impl Sync {
             self.renew().await;
             seq += 1;
             let asked = Instant::now();
-            let told = match self.exchange(seq).await {
+            let Report { attempt, report, .. } = self.sources.now();
+            let told = match self.exchange(seq, attempt, report.clone()).await {
                 Ok(reply) => self.take(asked, reply).await,
                 Err(status) => Err(status),
             };
@@ -148,7 +149,7 @@ impl Sync {
                 }
                 Err(status) => self.trouble(&status, &mut waits).await,
             };
-            self.pause(wait).await;
+            self.pause(wait, &report).await;
         }
     }
 
@@ -167,13 +168,12 @@ impl Sync {
         }
     }
 
-    async fn exchange(&mut self, seq: u64) -> Result<SyncReply, Status> {
+    async fn exchange(&mut self, seq: u64, attempt: u32, report: NodeReport) -> Result<SyncReply, Status> {
         let session = self
             .session
             .borrow()
             .clone()
             .ok_or_else(|| Status::unauthenticated("not enrolled"))?;
-        let Report { attempt, report, .. } = self.sources.now();
         let message = SyncRequest {
             run_id: session.run.to_string(),
             node_id: session.node.to_string(),
@@ -226,12 +226,21 @@ impl Sync {
         wait
     }
 
-    /// Until the next report is due, or the phase has changed, or the machine's end is announced.
-    async fn pause(&mut self, wait: Duration) {
+    /// Until the next report is due, or others wait for what has changed since this one: the phase, the engine (workers for
+    /// its address, the job for its workers), the machine's announced end.
+    async fn pause(&mut self, wait: Duration, told: &NodeReport) {
         let due = Instant::now() + wait;
-        let phase = self.sources.node.borrow().report.phase;
         let node = &mut self.sources.node;
-        let news = async { node.wait_for(|next| next.report.phase != phase).await.is_ok() };
+        let phase = async {
+            node.wait_for(|next| next.report.phase != told.phase)
+                .await
+                .is_ok()
+        };
+        let facts = &mut self.sources.facts;
+        let engine = async {
+            let changed = |next: &Facts| told.engine.as_ref() != Some(&next.engine);
+            facts.wait_for(changed).await.is_ok()
+        };
         let notice = &mut self.sources.notice;
         let noticed = async {
             if notice.changed().await.is_err() {
@@ -240,7 +249,8 @@ impl Sync {
         };
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
-            changed = news => if !changed { tokio::time::sleep_until(due).await },
+            changed = phase => if !changed { tokio::time::sleep_until(due).await },
+            changed = engine => if !changed { tokio::time::sleep_until(due).await },
             () = noticed => {}
             () = self.events.closed() => {}
         }

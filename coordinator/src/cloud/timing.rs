@@ -31,7 +31,7 @@ impl Patience {
 pub fn local(patience: Patience) -> Timing {
     Timing {
         sync: Duration::from_millis(200),
-        sync_fast: Duration::from_millis(100),
+        sync_fast: Duration::from_millis(50),
         // Nothing parts the processes of one machine: who is silent for so long is lost.
         silent_after: Duration::from_secs(8),
         lost_after: Duration::from_secs(8),

@@ -15,6 +15,7 @@ use super::super::{Context, Role, Status, private};
 use super::conf;
 use super::poll::Page;
 use super::{Classes, MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT, hold, jvm, listens, paths};
+use crate::proctree::Snapshot;
 use crate::supervise::{Child, Exit, Spec, Stream};
 
 /// A daemon that dies more often than this is given up.
@@ -85,6 +86,9 @@ impl Daemon {
         args.extend(role_args(context, role));
         let mut env = jvm::environment(context);
         env.push(("SPARK_HOME".into(), context.toolchain.spark_home.clone().into()));
+        // They would ask Hadoop for it, all of whose user groups take longer than anything else of a start, for access lists
+        // that are off. Executors have the driver's.
+        env.push(("SPARK_USER".into(), name.into()));
         let spec = Spec {
             name: name.into(),
             stream: Stream::Engine,
@@ -147,7 +151,7 @@ impl Daemon {
             report.send_replace(self.status.clone());
             let how = match end {
                 End::Told(grace) => {
-                    child.stop(grace).await;
+                    leave(&child, grace).await;
                     return;
                 }
                 End::Lost => {
@@ -251,6 +255,17 @@ impl Daemon {
                 !self.status.ready || (self.master.is_none() && began.elapsed() < Duration::from_secs(60));
             sleep(if forming { POLL_FORMING } else { POLL }).await;
         }
+    }
+}
+
+/// A daemon takes a third of a second to go by itself, and only a Worker has anything to end: its executors.
+async fn leave(child: &Child, grace: Duration) {
+    let has_executors =
+        i32::try_from(child.pid()).is_ok_and(|pid| !Snapshot::take().children(pid).is_empty());
+    if has_executors {
+        child.stop(grace).await;
+    } else {
+        child.kill().await;
     }
 }
 
