@@ -91,9 +91,9 @@ impl Fleet {
             .send()
             .await;
         match made.map_err(|error| failed(format!("make the group {name}"), error)) {
-            Ok(_) => self.suspend_balance(&name).await,
-            Err(error) if error.kind() == Kind::Exists => Ok(()),
-            Err(error) => Err(error),
+            Err(error) if error.kind() != Kind::Exists => Err(error),
+            // Also of a group that is there: whoever made it may have died before this.
+            _ => self.suspend_balance(&name).await,
         }
     }
 

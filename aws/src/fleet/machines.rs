@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::{Fleet, Instance, State};
 use crate::clock::Clock;
-use crate::error::{AwsError, failed, gone};
+use crate::error::{AwsError, Kind, failed, gone};
 use crate::tags::{self, Group};
 
 /// Most machines in one answer (Amazon EC2 API reference, DescribeInstances).
@@ -128,11 +128,20 @@ impl Fleet {
     /// # Errors
     /// AWS refuses or does not answer.
     pub async fn terminate(&self, ids: Vec<String>) -> Result<(), AwsError> {
-        for some in ids.chunks(PAGE.unsigned_abs() as usize) {
+        let mut batches: Vec<&[String]> = ids.chunks(PAGE.unsigned_abs() as usize).collect();
+        while let Some(batch) = batches.pop() {
             let asked = self.account.ec2.terminate_instances();
-            let ended = asked.set_instance_ids(Some(some.to_vec())).send().await;
-            let ended = ended.map_err(|error| failed(format!("end {} machines", some.len()), error));
-            gone(ended)?;
+            let ended = asked.set_instance_ids(Some(batch.to_vec())).send().await;
+            match ended.map_err(|error| failed(format!("end {} machines", batch.len()), error)) {
+                // EC2 ends none of those that it is asked for together with one that it does not know, or not yet.
+                Err(error) if error.kind() == Kind::NotFound && batch.len() > 1 => {
+                    let (some, others) = batch.split_at(batch.len() / 2);
+                    batches.extend([some, others]);
+                }
+                ended => {
+                    gone(ended)?;
+                }
+            }
         }
         Ok(())
     }

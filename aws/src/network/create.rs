@@ -82,6 +82,8 @@ pub async fn create(
         }
     };
     parts.vpc = Some(vpc.clone());
+    // Also of one that is there: whoever made it may have died before this.
+    name_machines(account, &vpc).await?;
     if parts.store.as_ref() != Some(&request.store) {
         name_store(account, &vpc, &request.store).await?;
     }
@@ -151,16 +153,21 @@ async fn make_vpc(account: &Account, request: &Request) -> Result<String, AwsErr
         .send()
         .await;
     let made = made.map_err(|error| failed(format!("make a VPC of {}", request.cidr()), error))?;
-    let vpc = made.vpc.and_then(|vpc| vpc.vpc_id).ok_or_else(|| lacks("VPC"))?;
+    made.vpc.and_then(|vpc| vpc.vpc_id).ok_or_else(|| lacks("VPC"))
+}
+
+/// Machines that have a public address have a public name too.
+async fn name_machines(account: &Account, vpc: &str) -> Result<(), AwsError> {
     let names = account
         .ec2
         .modify_vpc_attribute()
-        .vpc_id(&vpc)
+        .vpc_id(vpc)
         .enable_dns_hostnames(AttributeBooleanValue::builder().value(true).build())
         .send()
         .await;
-    names.map_err(|error| failed(format!("give machines of {vpc} names"), error))?;
-    Ok(vpc)
+    names
+        .map(|_| ())
+        .map_err(|error| failed(format!("give machines of {vpc} names"), error))
 }
 
 async fn ensure_gateway(

@@ -1,9 +1,9 @@
 //! What is left over on AWS: found by tags alone, ended on positive evidence only.
 //!
-//! A run is left over when its end has passed by more than anything may take, and nobody moves its lease on any more. A
-//! record that says that the run is closed is evidence too. That something is not found is none.
+//! A run is left over when its end has passed by more than anything may take, and nobody moves its lease on any more. That
+//! something is not found is no evidence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +16,9 @@ use super::verdict::verdict;
 
 /// Between the two looks that must agree.
 const AGAIN: Duration = Duration::from_secs(10);
+/// Between two looks at what was told to end, and how many there are: machines take a minute or two.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOKS: u32 = 60;
 
 /// The things of one run in one region.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -66,23 +69,38 @@ pub async fn look(account: &Account) -> Result<Vec<LeftFleet>, AwsError> {
     Ok(found)
 }
 
-/// Ends what two looks found left over. Returns what was ended.
+/// Ends what two looks found left over, and looks until none of it is there. Returns what was seen to be gone: what AWS
+/// takes longer for is found again.
 ///
 /// # Errors
 /// AWS refuses or does not answer; the rest is found again.
 pub async fn end(account: &Account, found: &[LeftFleet]) -> Result<Vec<RunId>, AwsError> {
-    let left = |one: &&LeftFleet| one.verdict == Verdict::LeftOver;
-    if !found.iter().any(|one| left(&one)) {
+    let left_over = |found: &[LeftFleet]| -> BTreeSet<RunId> {
+        let left = found.iter().filter(|one| one.verdict == Verdict::LeftOver);
+        left.map(|one| one.run.clone()).collect()
+    };
+    let first = left_over(found);
+    if first.is_empty() {
         return Ok(Vec::new());
     }
     tokio::time::sleep(AGAIN).await;
-    let again = look(account).await?;
-    let mut ended = Vec::new();
-    for one in again.iter().filter(left) {
-        if found.iter().filter(left).any(|first| first.run == one.run) {
-            clear(account, &one.run).await?;
-            ended.push(one.run.clone());
+    let again = left_over(&look(account).await?);
+    let ending: BTreeSet<RunId> = first.intersection(&again).cloned().collect();
+    let mut there = ending.clone();
+    for _ in 0..LOOKS {
+        for run in &there {
+            clear(account, run).await?;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        let seen: BTreeSet<RunId> = everything(account)
+            .await?
+            .into_iter()
+            .map(|lost| lost.run)
+            .collect();
+        there = there.intersection(&seen).cloned().collect();
+        if there.is_empty() {
+            break;
         }
     }
-    Ok(ended)
+    Ok(ending.difference(&there).cloned().collect())
 }

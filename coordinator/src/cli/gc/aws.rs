@@ -37,7 +37,12 @@ pub(super) async fn run(flags: &Flags) -> Result<u8, Failure> {
     out::line(&match (left, flags.yes) {
         (0, _) => "nothing is left over".to_owned(),
         (n, false) => format!("{n} left over; `coordinator gc --on aws --yes` ends them"),
-        (_, true) => format!("{} ended", ended.len()),
+        (n, true) if ended.len() < n => format!(
+            "{} ended, {} still there: look again",
+            ended.len(),
+            n - ended.len()
+        ),
+        (n, true) => format!("{n} ended, observed"),
     })?;
     Ok(0)
 }
