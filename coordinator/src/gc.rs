@@ -150,11 +150,18 @@ async fn candidates(
     Ok(runs)
 }
 
+/// One that cannot be read says as little as none, and keeps nobody from looking at the others.
 async fn record(store: &Store, run: &RunId) -> anyhow::Result<Option<(RunRecord, String)>> {
     let Some(object) = store.get(&layout::record(run)).await? else {
         return Ok(None);
     };
-    Ok(Some((serde_json::from_slice(&object.bytes)?, object.etag)))
+    match serde_json::from_slice(&object.bytes) {
+        Ok(record) => Ok(Some((record, object.etag))),
+        Err(error) => {
+            tracing::error!(%run, %error, "the record of this run cannot be read");
+            Ok(None)
+        }
+    }
 }
 
 /// Folder of the run, if a node left something in its results folder there.

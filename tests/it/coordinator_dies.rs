@@ -191,6 +191,10 @@ fn the_next_launch_names_what_is_left_over() {
     wait::until("the nodes of the dead command to end", GONE, || {
         procs::of(&run.id).is_empty().then_some(())
     });
-    home.verb(&["gc", "--yes"]).exited(0);
+    // The record of another run, which nobody can read, changes nothing for this one.
+    let broken = run.folder().with_file_name("broken-22222222");
+    std::fs::create_dir(&broken).unwrap();
+    std::fs::write(broken.join("run.json"), "{").unwrap();
+    home.verb(&["gc", "--yes"]).exited(0).said("broken-22222222");
     run.assert_closed("infra-failed");
 }

@@ -19,6 +19,8 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// Between two looks at what was told to end, and how many there are: machines take a minute or two.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOOKS: u32 = 60;
+/// So many looks in a row that do not find it: a list may lack for half a minute what is there.
+const ABSENT: u32 = 7;
 
 /// The things of one run in one region.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -86,9 +88,9 @@ pub async fn end(account: &Account, found: &[LeftFleet]) -> Result<Vec<RunId>, A
     tokio::time::sleep(AGAIN).await;
     let again = left_over(&look(account).await?);
     let ending: BTreeSet<RunId> = first.intersection(&again).cloned().collect();
-    let mut there = ending.clone();
+    let mut there: BTreeMap<RunId, u32> = ending.iter().map(|run| (run.clone(), 0)).collect();
     for _ in 0..LOOKS {
-        for run in &there {
+        for run in there.keys() {
             clear(account, run).await?;
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -97,10 +99,16 @@ pub async fn end(account: &Account, found: &[LeftFleet]) -> Result<Vec<RunId>, A
             .into_iter()
             .map(|lost| lost.run)
             .collect();
-        there = there.intersection(&seen).cloned().collect();
+        there.retain(|run, absent| {
+            *absent = if seen.contains(run) { 0 } else { *absent + 1 };
+            *absent < ABSENT
+        });
         if there.is_empty() {
             break;
         }
     }
-    Ok(ending.difference(&there).cloned().collect())
+    Ok(ending
+        .into_iter()
+        .filter(|run| !there.contains_key(run))
+        .collect())
 }

@@ -672,7 +672,10 @@ impl Run {
                 "held for {} s for a look; cancel the run to release it",
                 hold.as_secs()
             ));
-            return self.enter(now, Stage::Held { until: now + hold }, effects);
+            // A coordinator that took it over begins to save once more, but not to hold it.
+            let began = self.marks.last().map_or(now, |mark| mark.at);
+            let until = (now + hold).min(began + self.spec.timing.salvage + hold);
+            return self.enter(now, Stage::Held { until }, effects);
         }
         self.enter(now, Stage::Releasing { gone: false }, effects);
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::light::{LIMIT, Light};
 
 /// How long a run may go on beyond its deadline to finish an upload.
-const OVERTIME: SignedDuration = SignedDuration::from_mins(10);
+const OVERTIME: SignedDuration = SignedDuration::from_mins(3);
 
 /// faults.md 48: a worker's machine dies; the one that takes its place joins the run that works.
 #[test]

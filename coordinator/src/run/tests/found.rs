@@ -302,8 +302,8 @@ fn a_commit_that_was_written_as_the_run_was_given_up_is_its_outcome() {
     );
 }
 
-#[test]
-fn a_run_that_is_held_for_a_look_is_held_as_long_as_somebody_asks() {
+/// A run whose job failed, held for a minute.
+fn held() -> World {
     let mut world = World::of(Spec {
         hold: secs(60),
         ..spec()
@@ -323,6 +323,31 @@ fn a_run_that_is_held_for_a_look_is_held_as_long_as_somebody_asks() {
         "{:?}",
         world.run.stage
     );
+    world
+}
+
+#[test]
+fn a_run_that_is_held_is_not_held_longer_because_coordinators_die() {
+    let mut world = held();
+    let last = world.now + secs(60) + world.run.spec.timing.salvage;
+    for _ in 0..5 {
+        world.now += secs(50);
+        world.restart();
+        let nodes: Vec<NodeId> = world.run.nodes.keys().cloned().collect();
+        for node in nodes {
+            world.say(&node, NodePhase::Collected);
+        }
+        world.apply(Event::Tick);
+        if let Stage::Held { until } = world.run.stage {
+            assert!(until <= last, "held until {until:?}, not {last:?}");
+        }
+    }
+    assert_eq!(world.run.phase(), PhaseName::Releasing);
+}
+
+#[test]
+fn a_run_that_is_held_for_a_look_is_held_as_long_as_somebody_asks() {
+    let mut world = held();
     let until = world.now + secs(600);
     world.apply(Event::Extended(until));
     assert_eq!(world.run.stage, Stage::Held { until });
