@@ -18,6 +18,12 @@ const CLOSED: [&str; 4] = [
 /// Why metadata cannot be closed.
 #[derive(Debug, thiserror::Error)]
 pub enum GuardError {
+    /// The program is not there.
+    #[error(
+        "there is no nft on this machine: without it jobs, which run as a user of their own, reach the machine's instance metadata; \
+         install nftables, as the image does"
+    )]
+    Missing,
     /// The program is there and cannot be run.
     #[error("run nft")]
     Run(#[source] io::Error),
@@ -26,11 +32,11 @@ pub enum GuardError {
     Refused(String),
 }
 
-/// Closes the metadata, and `also`, to the user of this number. False where there is no `nft` to do it with.
+/// Closes the metadata, and `also`, to the user of this number.
 ///
 /// # Errors
-/// The rules are not in place, though they could be.
-pub fn close(uid: u32, also: Option<IpAddr>) -> Result<bool, GuardError> {
+/// The rules are not in place: nothing of a job may run.
+pub fn close(uid: u32, also: Option<IpAddr>) -> Result<(), GuardError> {
     let spawned = Command::new("nft")
         .args(["-f", "-"])
         .stdin(Stdio::piped())
@@ -39,7 +45,7 @@ pub fn close(uid: u32, also: Option<IpAddr>) -> Result<bool, GuardError> {
         .spawn();
     let mut nft = match spawned {
         Ok(nft) => nft,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(GuardError::Missing),
         Err(error) => return Err(GuardError::Run(error)),
     };
     if let Some(mut input) = nft.stdin.take() {
@@ -48,7 +54,7 @@ pub fn close(uid: u32, also: Option<IpAddr>) -> Result<bool, GuardError> {
     }
     let done = nft.wait_with_output().map_err(GuardError::Run)?;
     if done.status.success() {
-        return Ok(true);
+        return Ok(());
     }
     let said = String::from_utf8_lossy(&done.stderr);
     Err(GuardError::Refused(

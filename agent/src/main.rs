@@ -224,16 +224,12 @@ fn serve_team(start: control::Start) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where jobs run as another user and there is a way to do it.
-#[expect(clippy::print_stderr, reason = "there are no logs yet")]
+/// Where jobs run as another user.
 fn close_metadata(config: &NodeConfig, imds: &Imds) -> anyhow::Result<()> {
-    let Some(user) = &config.job_user else {
-        return Ok(());
-    };
-    if getuid().is_root() && !guard::close(user.uid, imds.address())? {
-        eprintln!("there is no nft on this machine: jobs can reach its instance metadata");
+    match &config.job_user {
+        Some(user) if getuid().is_root() => Ok(guard::close(user.uid, imds.address())?),
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 fn one_thread() -> anyhow::Result<Runtime> {

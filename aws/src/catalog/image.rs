@@ -51,8 +51,8 @@ fn image(described: &Described) -> Option<Image> {
     })
 }
 
-/// The image of this id; without one, the newest of this account that was baked for this architecture and has this
-/// release of Spark, if one is asked for.
+/// The image of this id; without one, the newest of this account that was baked for this architecture. Either has this
+/// release of Spark, if one is asked for, or does not say what it has.
 ///
 /// # Errors
 /// There is none, or AWS refuses or does not answer.
@@ -79,19 +79,30 @@ pub async fn find_image(
     let mut found = answer.images.unwrap_or_default();
     // ISO 8601 in UTC: the order of the texts is that of the times.
     found.sort_by(|a, b| b.creation_date().cmp(&a.creation_date()));
+    let found = found.iter().filter_map(image);
     let has = |image: &Image| spark.is_none_or(|spark| image.spark.iter().any(|one| one == spark));
-    let fits = |image: &Image| id.is_some() || image.spark.is_empty() || has(image);
-    found.iter().filter_map(image).find(fits).ok_or_else(|| {
-        let what = match id {
-            Some(id) => format!("there is no image {id} in {}", account.region()),
-            None => format!(
-                "no image in {} was baked for {architecture}{}: bake one (packer/README.md), or name one",
-                account.region(),
-                spark
-                    .map(|spark| format!(" with Spark {spark}"))
-                    .unwrap_or_default()
-            ),
-        };
-        AwsError::new(Kind::NotFound, "find the image", what)
-    })
+    let (mut fitting, others): (Vec<Image>, Vec<Image>) =
+        found.partition(|image| image.spark.is_empty() || has(image));
+    if !fitting.is_empty() {
+        return Ok(fitting.swap_remove(0));
+    }
+    let (region, spark) = (account.region(), spark.unwrap_or_default());
+    let what = match (id, others.first()) {
+        (Some(id), Some(other)) => format!(
+            "the image {id} has Spark {}, the job wants {spark}: name another image, or another `spark.version`",
+            other.spark.join(", ")
+        ),
+        (Some(id), None) => format!("there is no image {id} in {region}"),
+        (None, Some(other)) => format!(
+            "the images in {region} for {architecture} have Spark {}, not {spark}: bake one (packer/README.md), name one, or \
+             name another `spark.version`",
+            other.spark.join(", ")
+        ),
+        (None, None) => {
+            format!(
+                "no image in {region} was baked for {architecture}: bake one (packer/README.md), or name one"
+            )
+        }
+    };
+    Err(AwsError::new(Kind::NotFound, "find the image", what))
 }

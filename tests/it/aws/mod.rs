@@ -11,6 +11,7 @@ mod deadline;
 mod doctor;
 mod enrol;
 mod examples;
+mod image;
 mod lags;
 mod leases;
 mod leftovers;

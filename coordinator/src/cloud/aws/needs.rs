@@ -133,7 +133,9 @@ impl AwsSite {
     /// The image that machines of this architecture boot from.
     pub(super) async fn image(&self, job: &Job, architecture: &str) -> Result<Image, CloudError> {
         let named = self.image.as_deref();
-        let image = find_image(&self.account, named, architecture, Some(&job.spark.version)).await;
+        let of_spark = job.engine.definition().hook.is_some();
+        let spark = of_spark.then_some(job.spark.version.as_str());
+        let image = find_image(&self.account, named, architecture, spark).await;
         let image = image.map_err(cloud_error)?;
         if image.architecture.is_empty() || image.architecture == architecture {
             return Ok(image);
