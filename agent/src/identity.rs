@@ -50,13 +50,12 @@ pub enum EnrolError {
     #[error("draw this node's key")]
     Key(#[from] rcgen::Error),
     /// The coordinator said no, or nothing, for too long.
-    #[error("enrol at {url}")]
+    #[error("enrol at {url}: {}", .status.message())]
     Refused {
         /// Where.
         url: String,
-        /// The last answer.
-        #[source]
-        source: Box<Status>,
+        /// The last answer. No source: as one it would say the same again, for programmers.
+        status: Box<Status>,
     },
     /// The coordinator's answer makes no sense.
     #[error("the coordinator's answer cannot be used")]
@@ -283,7 +282,7 @@ impl Door {
     fn refused(&self, status: Status) -> EnrolError {
         EnrolError::Refused {
             url: self.way.as_ref().map_or(ON_MASTER, |way| &way.url).to_owned(),
-            source: Box::new(status),
+            status: Box::new(status),
         }
     }
 

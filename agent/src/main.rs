@@ -18,6 +18,7 @@ use mayfly_agent::node::Why;
 use mayfly_agent::run::Start;
 use mayfly_agent::supervise::become_subreaper;
 use mayfly_agent::toolchain::{self, Request, Step};
+use mayfly_kit::error::chain;
 use mayfly_kit::imds::Imds;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
@@ -149,15 +150,21 @@ fn runtime() -> anyhow::Result<Runtime> {
 
 fn live(start: Start) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
-    let why = runtime.block_on(mayfly_agent::run::run(start))?;
+    let ended = runtime.block_on(mayfly_agent::run::run(start));
     // A thread that still reads a file must not hold the machine up.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(match why {
-        Why::Told => ExitCode::SUCCESS,
-        Why::LeaseExpired => ExitCode::from(3),
-        Why::DeadlinePassed => ExitCode::from(4),
-        Why::Signal => ExitCode::from(130),
-    })
+    match ended {
+        Ok(Why::Told) => Ok(ExitCode::SUCCESS),
+        Ok(Why::LeaseExpired) => Ok(ExitCode::from(3)),
+        Ok(Why::DeadlinePassed) => Ok(ExitCode::from(4)),
+        Ok(Why::Signal) => Ok(ExitCode::from(130)),
+        // One line among those before it.
+        Err(error) if tracing::dispatcher::has_been_set() => {
+            tracing::error!(error = %chain(&*error), "this node cannot take part");
+            Ok(ExitCode::FAILURE)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn boot_machine(boot: &Booting) -> anyhow::Result<ExitCode> {

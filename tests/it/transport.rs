@@ -1,10 +1,13 @@
 //! Who may connect to a coordinator over TLS, and what is refused: real programs, real sockets.
 
+mod carry;
 mod certificates;
 mod crowd;
 mod handshakes;
 mod launch;
 mod liar;
+mod pinned;
 mod ports;
 mod renewal;
+mod rig;
 mod socket;

@@ -3,8 +3,10 @@
 mod bytes;
 mod claims;
 mod floods;
+mod limits;
 mod node;
 mod person;
+mod tokens;
 
 use tonic::transport::Channel;
 use tonic::{Code, Status};

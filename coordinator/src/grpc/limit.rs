@@ -70,3 +70,84 @@ where
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+    use tonic::Code;
+
+    use super::*;
+
+    const NEVER: Duration = Duration::from_secs(1_000_000);
+
+    /// Answers each call after so long.
+    #[derive(Clone)]
+    struct Slow(Duration);
+
+    impl Service<http::Request<Body>> for Slow {
+        type Response = http::Response<Body>;
+        type Error = Infallible;
+        type Future = BoxFuture<http::Response<Body>, Infallible>;
+
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _request: http::Request<Body>) -> Self::Future {
+            let answered = sleep(self.0);
+            Box::pin(async move {
+                answered.await;
+                Ok(Status::ok("").into_http())
+            })
+        }
+    }
+
+    /// What comes of a call that would be answered after so long, and when, in seconds of paused time.
+    async fn call(path: &str, answered: Duration) -> (Code, u64) {
+        let began = Instant::now();
+        let uri = format!("http://localhost{path}");
+        let request = http::Request::post(uri).body(Body::empty()).unwrap();
+        let response = Limited::new(Slow(answered)).call(request).await.unwrap();
+        let status = Status::from_header_map(response.headers()).expect("an answer of gRPC");
+        (status.code(), began.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_takes_too_long_is_ended() {
+        for path in [
+            "/mayfly.v1.AgentService/Enroll",
+            "/mayfly.v1.AgentService/Sync",
+            "/mayfly.v1.AgentService/Carry",
+            "/mayfly.v1.RunService/PutCode",
+            "/mayfly.v1.RunService/Get",
+            "/mayfly.v1.RunService/List",
+            "/mayfly.v1.RunService/Cancel",
+            "/mayfly.v1.RunService/Session",
+            "/mayfly.v1.RunService/TunnelStore",
+            "/mayfly.v1.RunService/Later",
+        ] {
+            let ended = call(path, NEVER).await;
+            assert_eq!(ended, (Code::DeadlineExceeded, 10), "{path}");
+            let in_time = call(path, Duration::from_secs(9)).await;
+            assert_eq!(in_time, (Code::Ok, 9), "{path}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_launch_may_take_as_long_as_its_cloud_but_not_for_ever() {
+        for name in ["Examine", "Launch", "Plan"] {
+            let path = format!("/mayfly.v1.RunService/{name}");
+            let ended = call(&path, NEVER).await;
+            assert_eq!(ended, (Code::DeadlineExceeded, 120), "{path}");
+            let in_time = call(&path, Duration::from_secs(119)).await;
+            assert_eq!(in_time, (Code::Ok, 119), "{path}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_are_taken_for_as_long_as_the_job_is() {
+        let day = Duration::from_secs(24 * 3600);
+        let answered = call("/mayfly.v1.AgentService/PushLogs", day).await;
+        assert_eq!(answered, (Code::Ok, day.as_secs()));
+    }
+}

@@ -1,12 +1,8 @@
 //! Certificates that end while somebody is connected: of nodes and of the listener. The real server in this process,
-//! with a cloud that has no machines, since real lives are hours.
+//! since real lives are hours.
 
-use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use jiff::Timestamp;
 use mayfly_agent::attempt::Facts;
 use mayfly_agent::identity::{Door, Session};
 use mayfly_agent::metrics::Metrics;
@@ -15,23 +11,10 @@ use mayfly_agent::notice::Notice;
 use mayfly_agent::sync::{Report, Sources, Sync};
 use mayfly_agent::upload;
 use mayfly_agent::written::Written;
-use mayfly_configs::Job;
-use mayfly_coordinator::authority::Authority;
-use mayfly_coordinator::cloud::{Cloud, CloudError, Clouds, Offered, Order, Pace, Plan, Sight, local};
-use mayfly_coordinator::embedded::{self, OpenStore};
-use mayfly_coordinator::grpc;
-use mayfly_coordinator::home::Home;
-use mayfly_coordinator::notify::Notify;
-use mayfly_coordinator::run::{Role, Wanted};
-use mayfly_coordinator::server::{Launch, Parts, Placement, Security, Server};
-use mayfly_coordinator::tokens::Tokens;
-use mayfly_coordinator::transport::{Gate, Limits, ServerTls, Source, Wished};
+use mayfly_coordinator::run::Role;
 use mayfly_kit::admin::Admin;
 use mayfly_proto::v1::{LogBatch, NodePhase, NodeReport, Usage};
-use mayfly_proto::{NodeId, RunId};
-use serde_json::json;
-use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -39,169 +22,18 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::version::TLS13;
 use tonic::{Code, Status};
 
+use super::rig::{LOOK, Lives, Rig};
 use super::socket;
 
-const LOOK: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(30);
 /// Longest that a heartbeat may be without an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A certificate lasts half of such a short life from its issue, and is renewed at two thirds of that.
 const NODE_LIFE: Duration = Duration::from_secs(20);
-const LISTENER_LIFE: Duration = Duration::from_secs(6);
-
-/// A cloud whose machines are never there.
-struct Nowhere;
-
-#[async_trait]
-impl Cloud for Nowhere {
-    async fn plan(&self, job: &Job) -> Result<Plan, CloudError> {
-        Ok(Plan::as_ordered(job))
-    }
-
-    async fn arm(&self, _order: &Order) -> Result<(), CloudError> {
-        Ok(())
-    }
-
-    async fn keep(&self, _run: &RunId, _wanted: Wanted, _until: Timestamp) -> Result<(), CloudError> {
-        Ok(())
-    }
-
-    async fn end(&self, _run: &RunId, _node: &NodeId) -> Result<(), CloudError> {
-        Ok(())
-    }
-
-    async fn observe(&self, _run: &RunId) -> Result<Sight, CloudError> {
-        Ok(Sight::default())
-    }
-
-    async fn forget(&self, _run: &RunId) {}
-
-    fn pace(&self) -> Pace {
-        Pace {
-            keeping: LOOK,
-            releasing: LOOK,
-        }
-    }
-
-    async fn release(&self, _run: &RunId) -> Result<(), CloudError> {
-        Ok(())
-    }
-}
-
-struct Rig {
-    dir: TempDir,
-    server: Arc<Server>,
-    run: RunId,
-    url: String,
-    fingerprint: String,
-    _store: OpenStore,
-    _stop: watch::Sender<bool>,
-    _tasks: JoinSet<()>,
-}
-
-impl Rig {
-    async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::open(dir.path()).unwrap();
-        let store = embedded::open_store(home.path()).await.unwrap();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let authority = Arc::new(Authority::kept(&home).unwrap());
-        let source = Source::Own {
-            names: vec![address.ip().to_string()],
-            life: LISTENER_LIFE,
-        };
-        let tls = Arc::new(ServerTls::new(Arc::clone(&authority), source).unwrap());
-        let fingerprint = tls.fingerprint();
-        let url = format!("https://{address}");
-        let server = Server::new(Parts {
-            clouds: Clouds::one(Offered {
-                name: "nowhere",
-                cloud: Arc::new(Nowhere),
-                timing: local::timing(local::Patience::COMMAND),
-            }),
-            store: store.store.clone(),
-            shelf: None,
-            tokens: Tokens::kept(&home).unwrap(),
-            home,
-            url: url.clone(),
-            security: Some(Security {
-                authority,
-                node_life: NODE_LIFE,
-                fingerprint,
-            }),
-            runs_max: 1,
-            placement: Placement::Here,
-            nodes_in_consul: None,
-            notify: Notify::default(),
-        });
-        let (stop, stopping) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        let gate = Gate::tls(
-            listener,
-            Arc::clone(&tls),
-            Limits::of_this_process(Wished::default()),
-        );
-        let serving = Arc::clone(&server);
-        tasks.spawn(async move {
-            grpc::serve(serving, gate, axum::Router::new(), stopping)
-                .await
-                .unwrap();
-        });
-        tasks.spawn(async move { tls.keep_current().await });
-        let (run, _) = server.launch(launch()).await.unwrap();
-        Self {
-            dir,
-            server,
-            run,
-            url,
-            fingerprint: fingerprint.to_string(),
-            _store: store,
-            _stop: stop,
-            _tasks: tasks,
-        }
-    }
-
-    /// The agent's own door, with what its `node.json` would say.
-    fn door(&self) -> Door {
-        let joining = self.server.tokens().joining(&self.run);
-        let config = json!({
-            "run": self.run,
-            "role": "worker",
-            "machine_id": "worker-1",
-            "coordinator": self.url,
-            "fingerprint": self.fingerprint,
-            "join_token": joining.token(Role::Worker, Timestamp::now()),
-            "address": "127.0.0.1",
-            "cores": 1,
-            "memory_bytes": 1 << 30,
-            "folder": self.dir.path(),
-            "shared": self.dir.path(),
-            "store": { "endpoint": null, "bucket": "b", "prefix": "", "region": "r", "access": { "keys": { "access_key": "", "secret_key": "" } } },
-            "toolchain": {
-                "spark_home": "/", "spark_version": "4.0.5", "scala_version": "2.13", "java": "/", "python": "/",
-                "cds_archive": null,
-            },
-        });
-        Door::new(&serde_json::from_value(config).unwrap(), false).unwrap()
-    }
-}
-
-fn launch() -> Launch {
-    let text = "idle:\n  code: {entry: main.py}\n  workers: {count: 1}\n";
-    let job = mayfly_configs::parse_job("idle.yml", text, &|_| None, None, &[])
-        .unwrap()
-        .job;
-    Launch {
-        request_id: "renewal".into(),
-        job_json: serde_json::to_string(&job).unwrap(),
-        job,
-        commit: "0".repeat(40),
-        bundle_key: Some("none".into()),
-        owner: "test".into(),
-        cloud: String::new(),
-    }
-}
+const LIVES: Lives = Lives {
+    node: NODE_LIFE,
+    listener: Duration::from_secs(6),
+};
 
 /// A line of the agent's own, which costs nothing and shows whether a session is taken.
 async fn say(session: &Session) -> Result<(), Status> {
@@ -264,8 +96,8 @@ async fn answered(events: &mut mpsc::Receiver<Event>) {
 #[test]
 fn a_node_renews_its_certificate_before_it_ends() {
     Runtime::new().unwrap().block_on(async {
-        let rig = Rig::start().await;
-        let mut door = rig.door();
+        let rig = Rig::start(LIVES).await;
+        let mut door = rig.door(&rig.run, Role::Worker, "worker-1");
         let first = door.enrol().await.unwrap().session;
         let (session, newest) = watch::channel(Some(first.clone()));
         let (sender, mut events) = mpsc::channel(16);
@@ -294,7 +126,7 @@ fn a_node_renews_its_certificate_before_it_ends() {
 #[test]
 fn the_listener_renews_its_certificate_and_drops_nobody() {
     Runtime::new().unwrap().block_on(async {
-        let rig = Rig::start().await;
+        let rig = Rig::start(LIVES).await;
         let address = rig.url.trim_start_matches("https://").to_owned();
         let client = socket::client(rig.dir.path(), &[&TLS13], None);
         let connect = async || {

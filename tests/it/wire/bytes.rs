@@ -16,18 +16,18 @@ use tokio::time::timeout;
 use super::Serve;
 
 const ENROLL: &str = "/mayfly.v1.AgentService/Enroll";
-const PUSH: &str = "/mayfly.v1.AgentService/PushLogs";
+pub(super) const PUSH: &str = "/mayfly.v1.AgentService/PushLogs";
 const LAUNCH: &str = "/mayfly.v1.RunService/Launch";
-const LIST: &str = "/mayfly.v1.RunService/List";
+pub(super) const LIST: &str = "/mayfly.v1.RunService/List";
 /// Longest that any of this may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
 const OK: i32 = 0;
 const INVALID_ARGUMENT: i32 = 3;
 const OUT_OF_RANGE: i32 = 11;
-const UNIMPLEMENTED: i32 = 12;
+pub(super) const UNIMPLEMENTED: i32 = 12;
 const INTERNAL: i32 = 13;
-const UNAUTHENTICATED: i32 = 16;
+pub(super) const UNAUTHENTICATED: i32 = 16;
 
 #[test]
 fn bytes_that_are_no_protocol() {
@@ -85,20 +85,20 @@ async fn greets_with(addr: SocketAddr, what: &str, bytes: &[u8]) {
     assert!(reply.len() < 10_000, "{what}: {} bytes came back", reply.len());
 }
 
-struct Connection {
+pub(super) struct Connection {
     send: SendRequest<Bytes>,
     _task: JoinSet<()>,
 }
 
 #[derive(Debug)]
-struct Answer {
+pub(super) struct Answer {
     http: u16,
-    grpc: Option<i32>,
-    message: String,
+    pub(super) grpc: Option<i32>,
+    pub(super) message: String,
 }
 
 impl Connection {
-    async fn open(addr: SocketAddr) -> Self {
+    pub(super) async fn open(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).await.unwrap();
         let (send, connection) = h2::client::handshake(stream).await.unwrap();
         let mut task = JoinSet::new();
@@ -107,7 +107,7 @@ impl Connection {
         Self { send, _task: task }
     }
 
-    async fn begin(
+    pub(super) async fn begin(
         &mut self,
         path: &str,
         headers: &[(&str, &str)],
@@ -128,7 +128,7 @@ impl Connection {
     }
 }
 
-async fn call(
+pub(super) async fn call(
     addr: SocketAddr,
     path: &str,
     headers: &[(&str, &str)],
@@ -168,7 +168,7 @@ fn claimed(flag: u8, length: u32, message: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
+pub(super) fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
     claimed(flag, u32::try_from(message.len()).unwrap(), message)
 }
 
