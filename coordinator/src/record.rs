@@ -235,6 +235,9 @@ pub struct RunRecord {
     /// How the job's process ended, while its results are being collected.
     #[serde(default)]
     pub job_ended: Option<JobEnd>,
+    /// Until when it is held for a look, while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
     /// Set once the outcome is known; before `closed` machines may still be there.
     pub ended: Option<Ended>,
 }

@@ -321,6 +321,21 @@ impl Run {
         }
     }
 
+    /// Until when it is held for a look, from its start, if it is.
+    #[must_use]
+    pub fn held_until(&self) -> Option<Duration> {
+        match self.stage {
+            Stage::Held { until } => Some(until),
+            Stage::Accepted
+            | Stage::Arming
+            | Stage::Forming { .. }
+            | Stage::Working { .. }
+            | Stage::Collecting { .. }
+            | Stage::Releasing { .. }
+            | Stage::Closed => None,
+        }
+    }
+
     /// The phase of now, as people know it.
     #[must_use]
     pub fn phase(&self) -> PhaseName {

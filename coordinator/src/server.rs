@@ -391,6 +391,7 @@ impl Server {
             }],
             nodes: Vec::new(),
             job_ended: None,
+            held_until: None,
             ended: None,
         })
     }

@@ -198,8 +198,9 @@ fn inputs_are_there_before_the_job() {
     fs::write(folder.join("deep/b.txt"), "b\n").unwrap();
     let one = home.scratch("one.txt");
     fs::write(&one, "c\n").unwrap();
-    home.verb(&["data", "put", one.to_str().unwrap(), "things/one.txt"])
-        .exited(0);
+    for name in ["things/one.txt", "things/one.txt.part"] {
+        home.verb(&["data", "put", one.to_str().unwrap(), name]).exited(0);
+    }
     let inputs = json!([
         { "from": "./given", "to": "given" },
         { "from": "data/things/one.txt", "to": "put" },
@@ -210,7 +211,7 @@ fn inputs_are_there_before_the_job() {
     assert_eq!(text(&run, "all.txt"), "a\nb\nc\n");
     assert_eq!(
         text(&run, "names.txt"),
-        "./again/things/one.txt\n./given/a.txt\n./given/deep/b.txt\n./put\n"
+        "./again/things/one.txt\n./again/things/one.txt.part\n./given/a.txt\n./given/deep/b.txt\n./put\n"
     );
 }
 

@@ -97,7 +97,17 @@ impl LocalCloud {
 #[async_trait]
 impl Cloud for LocalCloud {
     async fn plan(&self, job: &Job) -> Result<Plan, CloudError> {
-        Ok(Plan::as_ordered(job))
+        let (here, wanted) = (&self.site.toolchain["spark_version"], job.spark.version.as_str());
+        // What was installed when this coordinator started: a command's own is its job's.
+        match here.as_str() {
+            Some(here) if here != wanted && job.engine.definition().hook.is_some() => {
+                Err(CloudError::Permanent(format!(
+                    "the nodes of this coordinator have Spark {here}, the job wants {wanted}: set `spark.version` to {here}, or \
+                     launch it without the coordinator"
+                )))
+            }
+            Some(_) | None => Ok(Plan::as_ordered(job)),
+        }
     }
 
     async fn arm(&self, order: &Order) -> Result<(), CloudError> {

@@ -15,6 +15,7 @@ pub(super) fn record_of(run: &Run, before: &RunRecord) -> RunRecord {
         deadline: at(run.spec.deadline),
         ended: run.ended.clone(),
         job_ended: run.job_end().cloned(),
+        held_until: run.held_until().map(at),
         phases: run
             .marks
             .iter()
@@ -61,6 +62,7 @@ pub(crate) fn past_of(record: &RunRecord, commit: Option<Commit>) -> Past {
             .collect(),
         ended: record.ended.clone(),
         job: record.job_ended.clone(),
+        held_until: record.held_until.map(since),
         commit,
         nodes: record
             .nodes

@@ -18,6 +18,8 @@ pub struct Past {
     pub ended: Option<Ended>,
     /// How the job's process ended, while its results were being collected.
     pub job: Option<JobEnd>,
+    /// Until when it was held for a look, from its start.
+    pub held_until: Option<Duration>,
     /// What the store holds as the run's commit.
     pub commit: Option<Commit>,
     /// Every node that had enrolled.
@@ -33,7 +35,10 @@ impl Run {
     #[must_use]
     pub fn adopt(spec: Spec, past: Past, now: Duration) -> (Self, Vec<Effect>) {
         let phase = past.marks.last().map_or(PhaseName::Accepted, |mark| mark.phase);
-        let stage = stage(phase, past.job, past.ended.is_some(), now);
+        let stage = match past.held_until {
+            Some(until) if phase == PhaseName::Collecting => Stage::Held { until },
+            Some(_) | None => stage(phase, past.job, past.ended.is_some(), now),
+        };
         let mut run = Self {
             attempt: past.attempt,
             stage,

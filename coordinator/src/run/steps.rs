@@ -672,10 +672,7 @@ impl Run {
                 "held for {} s for a look; cancel the run to release it",
                 hold.as_secs()
             ));
-            // A coordinator that took it over begins to save once more, but not to hold it.
-            let began = self.marks.last().map_or(now, |mark| mark.at);
-            let until = (now + hold).min(began + self.spec.timing.salvage + hold);
-            return self.enter(now, Stage::Held { until }, effects);
+            return self.enter(now, Stage::Held { until: now + hold }, effects);
         }
         self.enter(now, Stage::Releasing { gone: false }, effects);
     }

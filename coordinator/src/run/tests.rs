@@ -168,6 +168,7 @@ impl World {
             marks: saved.marks.clone(),
             ended: saved.ended.clone(),
             job: saved.job_end().cloned(),
+            held_until: saved.held_until(),
             commit: self.commit.clone(),
             nodes: saved.nodes.into_values().collect(),
         };

@@ -35,6 +35,7 @@ pub(crate) fn facts(outcome: Outcome, reason: &str, exit_code: Option<i32>, outp
             phases: Vec::new(),
             nodes: Vec::new(),
             job_ended: None,
+            held_until: None,
             ended: None,
         },
         outcome,

@@ -1,7 +1,8 @@
 //! Reading: whole small objects, and large ones into files.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
@@ -136,9 +137,7 @@ impl Store {
         let Some((body, etag, size)) = self.open_object(at, None).await? else {
             return Ok(None);
         };
-        let mut name = path.as_os_str().to_owned();
-        name.push(".part");
-        let part = std::path::PathBuf::from(name);
+        let part = unfinished(path);
         let version = Version {
             at,
             etag: &etag,
@@ -196,6 +195,16 @@ impl Store {
             Err(e) => Err(at.sdk(e)),
         }
     }
+}
+
+/// Beside `path`, under a name that no other object is read into: a hash of this one and of a number of its own.
+fn unfinished(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut hash = Sha256::new();
+    hash.update(path.as_os_str().as_encoded_bytes());
+    hash.update(std::process::id().to_le_bytes());
+    hash.update(NEXT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    path.with_file_name(format!(".{:x}.part", hash.finalize()))
 }
 
 fn length(header: Option<i64>) -> u64 {

@@ -175,6 +175,7 @@ fn record_of(run: &RunId, job: mayfly_configs::Job) -> RunRecord {
         }],
         nodes: Vec::new(),
         job_ended: None,
+        held_until: None,
         ended: None,
     }
 }

@@ -65,6 +65,7 @@ async fn one(common: &Common, folder: &Path, input: &Input) -> Result<(), Prepar
             format!("{}/", input.key)
         };
         let found = store.list(&prefix).map_err(&failed);
+        let found = found.try_filter(|entry| std::future::ready(!marks_folder(entry)));
         let fetched = found
             .map(|entry| {
                 let (store, target, key) = (&store, &target, &input.key);
@@ -131,6 +132,11 @@ fn piece(entry: Entry, prefix: &str, target: &Path) -> Result<Piece, PrepareErro
     })
 }
 
+/// Consoles mark a folder with an empty object of its name: there is nothing in it to stage.
+fn marks_folder(entry: &Entry) -> bool {
+    entry.size == 0 && entry.key.ends_with('/')
+}
+
 /// A path that stays below the folder.
 fn below(folder: &Path, name: &str) -> Option<PathBuf> {
     let path = Path::new(name);
@@ -178,6 +184,19 @@ async fn make(common: &Common, folder: &Path) -> Result<(), PrepareError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_a_console_made_is_no_file() {
+        let marks = |key: &str, size| {
+            marks_folder(&Entry {
+                key: key.into(),
+                size,
+                etag: String::new(),
+            })
+        };
+        assert!(marks("in/deep/", 0));
+        assert!(!marks("in/deep", 0) && !marks("in/deep/", 1));
+    }
 
     #[test]
     fn no_object_becomes_a_file_elsewhere() {

@@ -327,21 +327,18 @@ fn held() -> World {
 }
 
 #[test]
-fn a_run_that_is_held_is_not_held_longer_because_coordinators_die() {
+fn a_run_that_is_held_is_held_as_long_whoever_holds_it() {
     let mut world = held();
-    let last = world.now + secs(60) + world.run.spec.timing.salvage;
-    for _ in 0..5 {
-        world.now += secs(50);
+    for wait in [30, 300] {
+        let until = world.run.held_until().unwrap();
+        world.now += secs(wait);
         world.restart();
-        let nodes: Vec<NodeId> = world.run.nodes.keys().cloned().collect();
-        for node in nodes {
-            world.say(&node, NodePhase::Collected);
-        }
-        world.apply(Event::Tick);
-        if let Stage::Held { until } = world.run.stage {
-            assert!(until <= last, "held until {until:?}, not {last:?}");
-        }
+        assert_eq!(world.run.stage, Stage::Held { until });
+        // Longer than it was to be at first.
+        world.apply(Event::Extended(world.now + secs(500)));
     }
+    world.now += secs(501);
+    world.restart();
     assert_eq!(world.run.phase(), PhaseName::Releasing);
 }
 
