@@ -53,7 +53,7 @@ impl Output {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a batch of the job's output.
+    /// Takes a batch of the job's output. Where the numbers of its lines tell that some did not come, it says so.
     pub fn push(&self, batch: LogBatch) {
         let mut ring = self.ring();
         let taken = ring
@@ -61,14 +61,18 @@ impl Output {
             .entry((batch.node_id.clone(), batch.attempt))
             .or_default();
         let known = usize::try_from(taken.saturating_sub(batch.first_line)).unwrap_or(usize::MAX);
-        let fresh: Vec<String> = batch.lines.into_iter().skip(known).collect();
+        let mut fresh: VecDeque<String> = batch.lines.into_iter().skip(known).collect();
         // The number of a line is the node's word: it may be as large as a number gets.
         let end = batch
             .first_line
             .saturating_add((known.saturating_add(fresh.len())) as u64);
+        let missing = batch.first_line.saturating_sub(*taken);
         *taken = (*taken).max(end);
         if fresh.is_empty() {
             return;
+        }
+        if missing > 0 {
+            fresh.push_front(format!("[{missing} lines not shown here; the store has them]"));
         }
         for text in fresh {
             ring.lines.push_back(Line {
@@ -159,7 +163,18 @@ mod tests {
         output.push(batch(u64::MAX, &["a", "b"]));
         output.push(batch(0, &["c"]));
         output.push(batch(u64::MAX - 1, &["d"]));
-        assert_eq!(output.read(0).unwrap().lines, ["a", "b"]);
+        let shown = output.read(0).unwrap().lines;
+        assert_eq!(shown[1..], ["a", "b"]);
+    }
+
+    #[test]
+    fn lines_that_did_not_come_are_told_and_the_next_ones_are_shown() {
+        let output = Output::default();
+        output.push(batch(0, &["a"]));
+        output.push(batch(8, &["i"]));
+        output.push(batch(9, &["j"]));
+        let note = "[7 lines not shown here; the store has them]";
+        assert_eq!(output.read(0).unwrap().lines, ["a", note, "i", "j"]);
     }
 
     #[test]

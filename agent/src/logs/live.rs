@@ -1,7 +1,5 @@
-//! Lines for whoever watches now. May lose some, and says so; the store has them all.
+//! Lines for whoever watches now. May lose some: their numbers tell. The store has them all.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mayfly_kit::backoff::{Backoff, Policy, jitter};
@@ -44,27 +42,18 @@ enum Ended {
 /// Takes lines and never waits.
 pub struct Queue {
     lines: mpsc::Sender<Shown>,
-    dropped: Arc<AtomicU64>,
 }
 
 /// The other end of a [`Queue`].
 pub struct Pusher {
     lines: mpsc::Receiver<Shown>,
-    dropped: Arc<AtomicU64>,
 }
 
 /// A queue and the end that sends it on.
 #[must_use]
 pub fn queue() -> (Queue, Pusher) {
     let (sender, lines) = mpsc::channel(QUEUE);
-    let dropped = Arc::new(AtomicU64::new(0));
-    (
-        Queue {
-            lines: sender,
-            dropped: Arc::clone(&dropped),
-        },
-        Pusher { lines, dropped },
-    )
+    (Queue { lines: sender }, Pusher { lines })
 }
 
 impl Queue {
@@ -75,9 +64,8 @@ impl Queue {
             number,
             text: text.to_owned(),
         };
-        if self.lines.try_send(line).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        // Where there is no room the line is not shown.
+        let _full = self.lines.try_send(line);
     }
 }
 
@@ -117,7 +105,7 @@ impl Pusher {
         let pushing = client.push_logs(session.request(ReceiverStream::new(stream)));
         tokio::pin!(pushing);
         loop {
-            for batch in self.batches(&session, lines) {
+            for batch in in_batches(&session, lines) {
                 tokio::select! {
                     // The coordinator ended the stream, or cannot be reached.
                     _ = &mut pushing => return Ended::Lost,
@@ -140,34 +128,28 @@ impl Pusher {
             return ended;
         }
     }
+}
 
-    /// Messages of consecutive lines of one stream.
-    fn batches(&self, session: &Session, lines: &mut Vec<Shown>) -> Vec<LogBatch> {
-        let mut batches: Vec<LogBatch> = Vec::new();
-        let dropped = self.dropped.swap(0, Ordering::Relaxed);
-        for line in lines.drain(..) {
-            let follows = batches.last().is_some_and(|b| {
-                b.stream == line.stream.as_str()
-                    && b.attempt == line.attempt.number()
-                    && b.first_line + b.lines.len() as u64 == line.number
-            });
-            match batches.last_mut() {
-                Some(batch) if follows => batch.lines.push(line.text),
-                Some(_) | None => batches.push(LogBatch {
-                    run_id: session.run.to_string(),
-                    node_id: session.node.to_string(),
-                    attempt: line.attempt.number(),
-                    first_line: line.number,
-                    stream: line.stream.as_str().to_owned(),
-                    lines: vec![line.text],
-                }),
-            }
+/// Messages of consecutive lines of one stream.
+fn in_batches(session: &Session, lines: &mut Vec<Shown>) -> Vec<LogBatch> {
+    let mut batches: Vec<LogBatch> = Vec::new();
+    for line in lines.drain(..) {
+        let follows = batches.last().is_some_and(|b| {
+            b.stream == line.stream.as_str()
+                && b.attempt == line.attempt.number()
+                && b.first_line + b.lines.len() as u64 == line.number
+        });
+        match batches.last_mut() {
+            Some(batch) if follows => batch.lines.push(line.text),
+            Some(_) | None => batches.push(LogBatch {
+                run_id: session.run.to_string(),
+                node_id: session.node.to_string(),
+                attempt: line.attempt.number(),
+                first_line: line.number,
+                stream: line.stream.as_str().to_owned(),
+                lines: vec![line.text],
+            }),
         }
-        if let Some(last) = batches.last_mut().filter(|_| dropped > 0) {
-            // The numbers tell where they are missing; this tells people.
-            let note = format!("[{dropped} lines not shown here; the store has them]");
-            last.lines.push(note);
-        }
-        batches
     }
+    batches
 }

@@ -1,12 +1,14 @@
-//! The receipt: what it certainly holds as tables, and what newer programs wrote into it as it is.
+//! The receipt: why it failed, what to do better, what it took; what newer programs wrote into it is shown as it is.
 
 use maud::{Markup, html};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::list::time;
 use super::yaml;
 use crate::cli::plain;
-use crate::cli::view::units;
+use crate::cli::view::{account, units};
+use crate::record::{Account, UNKNOWN, Why};
 
 /// What the page shows elsewhere.
 const ELSEWHERE: [&str; 12] = [
@@ -24,10 +26,7 @@ const ELSEWHERE: [&str; 12] = [
     "cost_micros",
 ];
 /// What has a place of its own here.
-const HERE: [&str; 6] = ["advice", "waste", "release", "results", "logs", "results_folder"];
-
-/// Units that names end with.
-const UNITS: [&str; 3] = ["_secs", "_micros", "_bytes"];
+const HERE: [&str; 6] = ["account", "why", "release", "results", "logs", "results_folder"];
 
 /// The section of the page.
 pub(super) fn section(receipt: &Value) -> Markup {
@@ -40,20 +39,22 @@ pub(super) fn section(receipt: &Value) -> Markup {
         })
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
+    let account: Option<Account> = typed(map, "account");
+    let why: Option<Why> = typed(map, "why");
     html! {
         section.card.receipt {
             h2 { "Receipt" }
-            @if let Some(advice) = map.get("advice").filter(|advice| !is_empty(advice)) {
-                div.advice { h3 { "Advice" } (told(advice)) }
-            }
+            @if let Some(why) = &why { (of_cause(why)) }
+            @if let Some(account) = &account { (advice(account)) }
             div.halves {
                 (times(map))
                 div {
-                    @if let Some(waste) = map.get("waste").filter(|waste| !is_empty(waste)) { h3 { "Waste" } (told(waste)) }
+                    @if let Some(account) = &account { (took(account)) }
                     (places(map))
                     (proof(map))
                 }
             }
+            @if let Some(account) = &account { (groups(account)) }
             @if !more.is_empty() {
                 details { summary { "More of it" } pre.lines tabindex="0" { (plain::lines(&yaml::of(&Value::Object(more)))) } }
             }
@@ -61,61 +62,61 @@ pub(super) fn section(receipt: &Value) -> Markup {
     }
 }
 
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        Value::String(text) => text.is_empty(),
-        Value::Bool(_) | Value::Number(_) => false,
-    }
+/// `None` where a program of another version wrote something else.
+fn typed<T: DeserializeOwned>(map: &Map<String, Value>, key: &str) -> Option<T> {
+    T::deserialize(map.get(key)?).ok()
 }
 
-/// Sentences as a list; anything else as it is.
-fn told(value: &Value) -> Markup {
-    let sentence = |item: &Value| match item {
-        Value::String(text) => Some(text.clone()),
-        Value::Object(map) => {
-            let texts: Vec<&str> = map.values().filter_map(Value::as_str).collect();
-            (!texts.is_empty()).then(|| texts.join(" — "))
+/// The cause, what it follows from and what to change.
+fn of_cause(why: &Why) -> Markup {
+    html! {
+        div.why {
+            h3 { "Why" }
+            @if why.cause == UNKNOWN { p { "The cause is not known. This is what there is:" } } @else { p { b { (plain::line(&why.sentence)) } } }
+            @if let Some(place) = &why.place { p { "at " code { (plain::line(place)) } } }
+            @if !why.change.is_empty() { ul { @for change in &why.change { li { (plain::line(change)) } } } }
+            @for evidence in &why.evidence {
+                p.note { (plain::line(&evidence.source)) }
+                pre.lines tabindex="0" { @for line in &evidence.lines { (plain::line(line)) "\n" } }
+            }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
-    };
-    if let Value::Array(items) = value
-        && let Some(lines) = items.iter().map(sentence).collect::<Option<Vec<_>>>()
-    {
-        return html! { ul { @for line in lines { li { (plain::line(&line)) } } } };
-    }
-    match value.as_object().filter(|map| map.values().all(is_one)) {
-        Some(map) => html! {
-            dl.places { @for (key, value) in map { dt { (words(key)) } dd { (amount(key, value)) } } }
-        },
-        None => html! { pre.lines { (plain::lines(&yaml::of(value))) } },
     }
 }
 
-fn is_one(value: &Value) -> bool {
-    !value.is_object() && !value.is_array()
+fn advice(account: &Account) -> Markup {
+    if account.advice.is_empty() {
+        return html! {};
+    }
+    html! {
+        div.advice {
+            h3 { "Advice" }
+            ul {
+                @for advice in &account.advice {
+                    li { (plain::line(&advice.text)) " " span.note { (plain::line(&advice.arithmetic)) } }
+                }
+            }
+        }
+    }
 }
 
-/// A name without its unit, in words.
-fn words(key: &str) -> String {
-    let bare = UNITS
-        .iter()
-        .find_map(|unit| key.strip_suffix(unit))
-        .unwrap_or(key);
-    plain::line(&bare.replace('_', " "))
+fn took(account: &Account) -> Markup {
+    html! {
+        dl.places {
+            dt { "waste" } dd { (account::waste(account)) }
+            @if let Some(spark) = account.spark.as_ref().filter(|spark| spark.tasks > 0) {
+                dt { "spark" } dd { (plain::line(&account::numbers(spark))) }
+            }
+        }
+    }
 }
 
-/// A value in the unit that its name ends with.
-fn amount(key: &str, value: &Value) -> String {
-    let whole = value.as_u64().unwrap_or_default();
-    match (value.as_f64(), UNITS.iter().find(|unit| key.ends_with(**unit))) {
-        (Some(secs), Some(&"_secs")) => units::secs(secs),
-        (Some(_), Some(&"_micros")) => units::dollars(whole),
-        (Some(_), Some(&"_bytes")) => units::bytes(whole),
-        (Some(_), _) => value.to_string(),
-        (None, _) => plain::line(value.as_str().unwrap_or(&value.to_string())),
+fn groups(account: &Account) -> Markup {
+    let (head, rows) = account::of_groups(account);
+    html! {
+        table {
+            thead { tr { @for (at, name) in head.iter().enumerate() { th class=[(at > 0).then_some("num")] { (name) } } } }
+            tbody { @for row in rows { tr { @for (at, cell) in row.iter().enumerate() { td class=[(at > 0).then_some("num")] { (cell) } } } } }
+        }
     }
 }
 
@@ -179,18 +180,39 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::view::samples;
+    use crate::record::{Evidence, Outcome};
 
     #[test]
-    fn what_a_newer_program_wrote_is_shown() {
+    fn what_it_came_to_is_shown_and_what_a_newer_program_wrote_as_well() {
+        let why = Why {
+            schema: 1,
+            run: "log-reg-abcdefgh".parse().unwrap(),
+            outcome: Outcome::JobFailed,
+            cause: "executor-memory".into(),
+            sentence: "An executor ran out of <memory>.".into(),
+            place: Some("main.py:12 in count".into()),
+            evidence: vec![Evidence {
+                source: "job output".into(),
+                lines: vec!["java.lang.OutOfMemoryError".into()],
+            }],
+            change: vec!["Give workers 4 GiB.".into()],
+        };
         let receipt = json!({
             "schema": 1, "phases": [{"phase": "working", "attempt": 1, "secs": 61.5}], "total_secs": 70.0,
-            "advice": ["2 workers would do <b>"], "waste": {"idle_secs": 3}, "spark": {"tasks": 12},
+            "account": samples::account(), "why": why, "novelty": {"tasks": 12},
             "release": {"machines_started": 3, "machines_gone": 2, "observed": "2026-01-01T00:00:00Z"},
         });
         let text = section(&receipt).into_string();
         for part in [
-            "2 workers would do &lt;b&gt;",
-            "<dt>idle</dt><dd>3.0 s</dd>",
+            "An executor ran out of &lt;memory&gt;.",
+            "main.py:12 in count",
+            "java.lang.OutOfMemoryError",
+            "Give workers 4 GiB.",
+            "1 worker would have taken about 28 s instead of 24 s",
+            "before the first task 18.3 s (25 %)",
+            "executors 31 % busy",
+            "<td>workers</td>",
             "tasks: 12",
             "61.5 s",
             "1 may be left",

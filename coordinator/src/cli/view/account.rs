@@ -12,6 +12,14 @@ const NAMES: usize = 9;
 /// The groups, as a table.
 #[must_use]
 pub(crate) fn groups(account: &Account, paint: Paint) -> Vec<String> {
+    let (head, rows) = of_groups(account);
+    let sides = [Side::Left].into_iter().chain(std::iter::repeat(Side::Right));
+    table::render(&head, &rows, sides, paint)
+}
+
+/// The head of that table and its rows.
+#[must_use]
+pub(crate) fn of_groups(account: &Account) -> (Vec<&'static str>, Vec<Vec<String>>) {
     let paid = account.groups.iter().any(|group| group.cost_micros > 0);
     let network = account
         .groups
@@ -33,8 +41,7 @@ pub(crate) fn groups(account: &Account, paint: Paint) -> Vec<String> {
         head.push("cost");
     }
     let rows = account.groups.iter().map(|group| row(group, network, paid));
-    let sides = [Side::Left].into_iter().chain(std::iter::repeat(Side::Right));
-    table::render(&head, &rows.collect::<Vec<_>>(), sides, paint)
+    (head, rows.collect())
 }
 
 fn row(group: &Group, network: bool, paid: bool) -> Vec<String> {
@@ -102,7 +109,9 @@ pub(crate) fn lines(account: &Account, width: usize, paint: Paint) -> Vec<String
     lines
 }
 
-fn waste(account: &Account) -> String {
+/// What was paid for and brought nothing, in a line.
+#[must_use]
+pub(crate) fn waste(account: &Account) -> String {
     let waste = &account.waste;
     let part = |name: &str, part: &Part| {
         let paid = if part.cost_micros > 0 {
@@ -135,7 +144,9 @@ fn waste(account: &Account) -> String {
     }
 }
 
-fn numbers(spark: &Summary) -> String {
+/// Spark's own numbers, in a line.
+#[must_use]
+pub(crate) fn numbers(spark: &Summary) -> String {
     let failed = if spark.tasks_failed > 0 {
         format!(" ({} failed)", spark.tasks_failed)
     } else {
