@@ -1,4 +1,4 @@
-//! The receipt: why it failed, what to do better, what it took; what newer programs wrote into it is shown as it is.
+//! The receipt: why the run failed, what to do better, what it took; what newer programs wrote into it is shown as it is.
 
 use maud::{Markup, html};
 use serde::de::DeserializeOwned;
@@ -40,11 +40,9 @@ pub(super) fn section(receipt: &Value) -> Markup {
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let account: Option<Account> = typed(map, "account");
-    let why: Option<Why> = typed(map, "why");
     html! {
         section.card.receipt {
             h2 { "Receipt" }
-            @if let Some(why) = &why { (of_cause(why)) }
             @if let Some(account) = &account { (advice(account)) }
             div.halves {
                 (times(map))
@@ -67,20 +65,22 @@ fn typed<T: DeserializeOwned>(map: &Map<String, Value>, key: &str) -> Option<T> 
     T::deserialize(map.get(key)?).ok()
 }
 
-/// The cause, what it follows from and what to change.
-fn of_cause(why: &Why) -> Markup {
-    html! {
-        div.why {
-            h3 { "Why" }
-            @if why.cause == UNKNOWN { p { "The cause is not known. This is what there is:" } } @else { p { b { (plain::line(&why.sentence)) } } }
-            @if let Some(place) = &why.place { p { "at " code { (plain::line(place)) } } }
-            @if !why.change.is_empty() { ul { @for change in &why.change { li { (plain::line(change)) } } } }
-            @for evidence in &why.evidence {
-                p.note { (plain::line(&evidence.source)) }
-                pre.lines tabindex="0" { @for line in &evidence.lines { (plain::line(line)) "\n" } }
+/// The cause, what to change and what it follows from; `None` where it is not known.
+pub(super) fn cause(receipt: &Value) -> Option<Markup> {
+    let why: Why = typed(receipt.as_object()?, "why")?;
+    (why.cause != UNKNOWN).then(|| {
+        html! {
+            div.cause {
+                h2 { "Why" }
+                p { b { (plain::line(&why.sentence)) } }
+                @if !why.change.is_empty() { ul { @for change in &why.change { li { (plain::line(change)) } } } }
+                @for evidence in &why.evidence {
+                    p.note { (plain::line(&evidence.source)) }
+                    pre.lines tabindex="0" { @for line in &evidence.lines { (plain::line(line)) "\n" } }
+                }
             }
         }
-    }
+    })
 }
 
 fn advice(account: &Account) -> Markup {
@@ -200,13 +200,17 @@ mod tests {
         };
         let receipt = json!({
             "schema": 1, "phases": [{"phase": "working", "attempt": 1, "secs": 61.5}], "total_secs": 70.0,
-            "account": samples::account(), "why": why, "novelty": {"tasks": 12},
+            "account": samples::account(), "why": why.clone(), "novelty": {"tasks": 12},
             "release": {"machines_started": 3, "machines_gone": 2, "observed": "2026-01-01T00:00:00Z"},
         });
-        let text = section(&receipt).into_string();
+        let unknown = Why {
+            cause: UNKNOWN.into(),
+            ..why
+        };
+        assert!(cause(&json!({ "why": unknown })).is_none());
+        let text = cause(&receipt).unwrap().into_string() + &section(&receipt).into_string();
         for part in [
             "An executor ran out of &lt;memory&gt;.",
-            "main.py:12 in count",
             "java.lang.OutOfMemoryError",
             "Give workers 4 GiB.",
             "1 worker would have taken about 28 s instead of 24 s",

@@ -53,7 +53,7 @@ pub(super) fn page(whole: &Whole<'_>) -> Markup {
             }
             @if shown.live { (actions(whole)) }
             (place(timeline, "timeline", "line"))
-            (place(cause, "cause", ""))
+            @match whole.receipt.and_then(receipt::cause) { Some(cause) => { (cause) }, None => { (place(cause, "cause", "")) } }
             div.columns {
                 div.left { (log(whole)) (of_results(whole)) }
                 div.right {

@@ -163,13 +163,26 @@ fn class(case: &Case<'_>) -> Option<Found> {
         "NoSuchMethodError: ",
     ]
     .iter()
-    .find_map(|part| line.split_once(part).map(|(_, name)| name.trim()));
+    .find_map(|part| line.split_once(part).map(|(_, name)| name.trim()))
+    // Hadoop words it so.
+    .map(|name| name.strip_prefix("Class ").unwrap_or(name))
+    .map(|name| name.strip_suffix(" not found").unwrap_or(name));
     let place = case.driver_place();
+    let change = if name.is_some_and(|name| name.ends_with(".S3AFileSystem")) {
+        "to read s3a:// paths, name Hadoop's package for them with spark: {conf: {spark.jars.packages: \
+         org.apache.hadoop:hadoop-aws:VERSION}}, the version being that of this Spark's Hadoop (3.4.1 for Spark 4.0)"
+    } else {
+        "name the package that has it with spark: {conf: {spark.jars.packages: group:name:version}}, for the Scala version of this Spark"
+    };
     Some(
-        Found::new(format!("the Java class {} is not there{}", name.unwrap_or("that is called"), Case::shown(place.as_ref())))
-            .at(place)
-            .because(case.output_with(&marks))
-            .change("name the package that has it with spark: {conf: {spark.jars.packages: group:name:version}}, for the Scala version of this Spark")
+        Found::new(format!(
+            "the Java class {} is not there{}",
+            name.unwrap_or("that is called"),
+            Case::shown(place.as_ref())
+        ))
+        .at(place)
+        .because(case.output_with(&marks))
+        .change(change),
     )
 }
 
