@@ -209,7 +209,11 @@ async fn taken(up: mpsc::Sender<CarryUp>, mut down: Streaming<CarryDown>) {
 
 type Gone = mpsc::error::SendError<CarryUp>;
 
-async fn answer(
+/// Asks the engine's page, and sends what it answers.
+///
+/// # Errors
+/// Nobody takes the answer any more.
+pub async fn answer(
     up: &mpsc::Sender<CarryUp>,
     ui: Option<&Url>,
     client: &reqwest::Client,

@@ -286,7 +286,11 @@ impl Door {
         }
     }
 
-    fn enrolled(&mut self, reply: EnrollReply) -> Result<Enrolled, EnrolError> {
+    /// What the coordinator's answer makes of this process.
+    ///
+    /// # Errors
+    /// It makes no sense, or lacks what every node needs.
+    pub fn enrolled(&mut self, reply: EnrollReply) -> Result<Enrolled, EnrolError> {
         let node: NodeId = reply.node_id.parse().map_err(EnrolError::Answer)?;
         let mut authorization: MetadataValue<Ascii> = format!("Bearer {}", reply.session_token)
             .parse()

@@ -1,6 +1,6 @@
 //! The coordinator and Consul: a server registers itself there, and commands find it there.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub struct Sides {
 pub struct Place {
     /// Where agents and people reach it: an address, or a name of the machine.
     pub url: String,
-    /// Where its admin pages are.
+    /// Where its admin pages listen.
     pub admin: SocketAddr,
 }
 
@@ -74,7 +74,8 @@ async fn keep(mut presence: Presence, place: Place, server: Arc<Server>, mut sto
     presence.turn(None, Health::Critical, "").await;
 }
 
-/// What is registered: an address, and the name that the certificate has where the URL has one.
+/// What is registered: an address, and the name that the certificate has where the URL has one. Its health is what it says
+/// of itself: its pages may listen where no other machine reaches them, on loopback unless the settings say otherwise.
 async fn located(place: &Place) -> Option<Service> {
     let url = Url::parse(&place.url).ok()?;
     let scheme = url.scheme().to_owned();
@@ -93,9 +94,17 @@ async fn located(place: &Place) -> Option<Service> {
         name: format!("coordinator-{ip}-{port}"),
         address: SocketAddr::new(ip, port),
         tags,
-        admin: place.admin,
+        ready: None,
+        admin_port: answers(place.admin.ip(), ip).then(|| place.admin.port()),
         ui_port: None,
     })
+}
+
+/// Whether what listens at one address is reached at the other.
+fn answers(listening: IpAddr, at: IpAddr) -> bool {
+    listening == at
+        || listening == Ipv6Addr::UNSPECIFIED
+        || (listening == Ipv4Addr::UNSPECIFIED && at.is_ipv4())
 }
 
 async fn resolved(name: &str, port: u16) -> Option<IpAddr> {
@@ -171,12 +180,16 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    async fn tags(url: &str) -> Option<(SocketAddr, Vec<String>)> {
+    async fn registered(url: &str, admin: &str) -> Option<Service> {
         let place = Place {
             url: url.into(),
-            admin: "127.0.0.1:9000".parse().unwrap(),
+            admin: admin.parse().unwrap(),
         };
-        let service = located(&place).await?;
+        located(&place).await
+    }
+
+    async fn tags(url: &str) -> Option<(SocketAddr, Vec<String>)> {
+        let service = registered(url, "127.0.0.1:9000").await?;
         let tags = service
             .tags
             .into_iter()
@@ -197,6 +210,21 @@ mod tests {
             "[fd00::1]:7070".parse().unwrap()
         );
         assert!(tags("https://no-such-name.invalid:7070").await.is_none());
+    }
+
+    #[tokio::test]
+    async fn pages_are_named_where_they_answer_at_the_servers_address() {
+        let port = async |url: &str, admin: &str| registered(url, admin).await.unwrap().admin_port;
+        let url = "https://10.0.0.1:7070";
+        assert_eq!(port(url, "127.0.0.1:7071").await, None);
+        assert_eq!(port(url, "10.0.0.2:7071").await, None);
+        for admin in ["10.0.0.1:7071", "0.0.0.0:7071", "[::]:7071"] {
+            assert_eq!(port(url, admin).await, Some(7071), "{admin}");
+        }
+        assert_eq!(port("http://127.0.0.1:7070", "127.0.0.1:7071").await, Some(7071));
+        assert_eq!(port("https://[fd00::1]:7070", "0.0.0.0:7071").await, None);
+        // Nor does its health depend on them.
+        assert_eq!(registered(url, "0.0.0.0:7071").await.unwrap().ready, None);
     }
 
     #[test]

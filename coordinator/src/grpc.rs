@@ -131,6 +131,7 @@ fn status(error: ServerError) -> Status {
         ServerError::Closed(_)
         | ServerError::Ending(_)
         | ServerError::Foreign(_)
+        | ServerError::Elsewhere { .. }
         | ServerError::Impossible(_) => Code::FailedPrecondition,
         ServerError::Home(_) | ServerError::Io { .. } | ServerError::Package(_) => Code::Internal,
         ServerError::Full(_) => Code::ResourceExhausted,

@@ -158,6 +158,14 @@ pub enum ServerError {
     /// Another coordinator owns the run.
     #[error("run {0} is driven by another coordinator")]
     Foreign(RunId),
+    /// Another coordinator owns the run, as its record says.
+    #[error("run {run} is driven by another coordinator: {by}")]
+    Elsewhere {
+        /// The run.
+        run: RunId,
+        /// Who drives it.
+        by: String,
+    },
     /// What its coordinator begins with.
     #[error("the run cannot be handed to a coordinator on its own master")]
     Package(#[from] PackageError),

@@ -1,18 +1,3 @@
-//! Names and fingerprints that come as text.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use mayfly_coordinator::authority::NodeName;
-use mayfly_kit::tls::Fingerprint;
-use mayfly_proto::{NodeId, RunId};
-
-fuzz_target!(|text: &str| {
-    let _ = text.parse::<Fingerprint>();
-    let _ = text.parse::<NodeId>();
-    if let Ok(run) = text.parse::<RunId>() {
-        assert_eq!(run.to_string(), text);
-    }
-    if let Ok(name) = text.parse::<NodeName>() {
-        assert_eq!(name.to_string(), text);
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| mayfly_fuzz_targets::run("ids", input));

@@ -1,16 +1,3 @@
-//! What a person asks to be launched, and the code that comes before it.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use mayfly_coordinator::grpc::decode;
-use mayfly_proto::v1;
-use prost::Message as _;
-
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(request) = v1::LaunchRequest::decode(bytes) {
-        let _ = decode::launch(request);
-    }
-    if let Ok(request) = v1::PutCodeRequest::decode(bytes) {
-        let _ = decode::piece(request);
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| mayfly_fuzz_targets::run("launch", input));

@@ -1,20 +1,3 @@
-//! Lines of the job's output, as a node pushes them.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use mayfly_coordinator::logs::Output;
-use mayfly_proto::v1;
-use prost::Message as _;
-
-fuzz_target!(|bytes: &[u8]| {
-    let output = Output::default();
-    // Several batches, one behind the other, each with its length before it.
-    let mut rest = bytes;
-    while let Ok(batch) = v1::LogBatch::decode_length_delimited(&mut rest) {
-        output.push(batch);
-        if rest.is_empty() {
-            break;
-        }
-    }
-    let _ = output.read(0);
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| mayfly_fuzz_targets::run("logs", input));

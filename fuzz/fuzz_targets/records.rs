@@ -1,15 +1,3 @@
-//! What the store holds of a run, as anybody who may write there may have left it.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use mayfly_coordinator::record::{Receipt, RunRecord};
-use mayfly_kit::records::{Commit, Manifest};
-
-fuzz_target!(|bytes: &[u8]| {
-    let _ = serde_json::from_slice::<Commit>(bytes);
-    let _ = serde_json::from_slice::<Manifest>(bytes);
-    let _ = serde_json::from_slice::<Receipt>(bytes);
-    if let Ok(record) = serde_json::from_slice::<RunRecord>(bytes) {
-        let _ = record.is_closed();
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| mayfly_fuzz_targets::run("records", input));

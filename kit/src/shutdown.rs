@@ -17,6 +17,16 @@ pub struct Signals {
     level: watch::Sender<Level>,
 }
 
+/// Sets the count back, for whoever has asked what was meant and heard that it was nothing.
+pub struct Pardon(watch::Sender<Level>);
+
+impl Pardon {
+    /// The next signal is the first one.
+    pub fn forget(&self) {
+        self.0.send_replace(0);
+    }
+}
+
 impl Signals {
     /// Takes over the signals of this process and returns the level they have reached. Counting happens in
     /// [`Signals::count`], which the caller runs in a task of its own.
@@ -32,6 +42,12 @@ impl Signals {
             level,
         };
         Ok((signals, reached))
+    }
+
+    /// What sets the count back, until it is at [`LEVEL_MAX`].
+    #[must_use]
+    pub fn pardon(&self) -> Pardon {
+        Pardon(self.level.clone())
     }
 
     /// Counts until [`LEVEL_MAX`].
@@ -59,7 +75,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn signals_count_up_to_three() {
+    async fn signals_count_up_to_three_and_begin_anew_when_they_are_forgiven() {
         let (signals, mut level) = Signals::listen().unwrap();
         let me = std::process::id().to_string();
         let kill = async |name: &str| {
@@ -69,7 +85,11 @@ mod tests {
                 .await;
             assert!(kill.unwrap().success());
         };
+        let pardon = signals.pardon();
         let sending = async {
+            kill("-INT").await;
+            reached(&mut level, 1).await;
+            pardon.forget();
             for (n, name) in [(1, "-HUP"), (2, "-TERM")] {
                 kill(name).await;
                 reached(&mut level, n).await;

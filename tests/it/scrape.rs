@@ -2,6 +2,7 @@
 
 mod consul;
 mod page;
+mod uploads;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

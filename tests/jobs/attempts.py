@@ -1,6 +1,8 @@
-"""Writes on the driver and on every executor. Its first attempt then waits for ever; the next one ends."""
+"""Writes on the driver and on every executor. Its first attempt then waits for ever; the next one ends, with the exit
+code that it is given."""
 
 import os
+import sys
 from pathlib import Path
 
 import cluster
@@ -22,3 +24,4 @@ gate.say(f"attempt-{attempt}", os.environ["MAYFLY_NODE"])
 if attempt == 1:
     gate.wait("never")
 spark.stop()
+sys.exit(int(sys.argv[1]) if len(sys.argv) > 1 else 0)

@@ -225,7 +225,19 @@ impl Consul {
         said
     }
 
-    /// The same, for JSON.
+    /// The status of its answer to somebody with this token.
+    ///
+    /// # Panics
+    /// There is no answer.
+    #[must_use]
+    pub fn status_as(&self, token: &str, method: &str, path: &str, body: &str) -> u16 {
+        let answer = self.try_http_as(token, method, path, body);
+        answer
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+            .0
+    }
+
+    /// The same as [`Consul::http`], for JSON.
     ///
     /// # Panics
     /// The answer is none.

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mayfly_proto::RunId;
 use tempfile::TempDir;
 
-use crate::{Ended, Job, Launch, Run, light, procs, programs, wait};
+use crate::{Ended, Job, Launch, Run, light, procs, programs, terminal, wait};
 
 /// Longest that a verb which runs nothing may take.
 const VERB_LIMIT: Duration = Duration::from_secs(60);
@@ -127,8 +127,19 @@ impl Home {
     /// Starts a command.
     #[must_use]
     pub fn start(&self, command: &mut Command) -> Launch {
+        Launch::start(command, self.next_output())
+    }
+
+    /// Starts a command at a terminal, at which the test presses keys; what it shows there is its standard output.
+    #[must_use]
+    pub fn start_at_terminal(&self, command: &Command) -> Launch {
+        let mut typed = terminal::typed(command);
+        Launch::start_with(&mut typed, Stdio::piped(), self.next_output())
+    }
+
+    fn next_output(&self) -> PathBuf {
         let number = self.commands.fetch_add(1, Ordering::SeqCst);
-        Launch::start(command, self.scratch(&format!("command-{number}")))
+        self.scratch(&format!("command-{number}"))
     }
 
     /// Runs a verb to its end.

@@ -1,6 +1,7 @@
 //! A command of the coordinator.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -71,12 +72,14 @@ impl Ended {
 impl Launch {
     /// Starts a command whose output goes to files of this name.
     pub(crate) fn start(command: &mut Command, output: PathBuf) -> Self {
+        Self::start_with(command, Stdio::null(), output)
+    }
+
+    /// The same, with this as its standard input.
+    pub(crate) fn start_with(command: &mut Command, stdin: Stdio, output: PathBuf) -> Self {
         let (stdout, stderr) = (output.with_extension("out"), output.with_extension("err"));
         let to = |path: &PathBuf| File::create(path).unwrap();
-        command
-            .stdin(Stdio::null())
-            .stdout(to(&stdout))
-            .stderr(to(&stderr));
+        command.stdin(stdin).stdout(to(&stdout)).stderr(to(&stderr));
         let name = format!("{:?}", command.get_args().collect::<Vec<_>>());
         let child = command
             .spawn()
@@ -87,6 +90,16 @@ impl Launch {
             stdout,
             stderr,
         }
+    }
+
+    /// Presses keys, of a command that was started at a terminal.
+    ///
+    /// # Panics
+    /// There is none, or it has ended.
+    pub fn press(&mut self, keys: &str) {
+        let terminal = self.child.stdin.as_mut().expect("a terminal");
+        terminal.write_all(keys.as_bytes()).unwrap();
+        terminal.flush().unwrap();
     }
 
     /// What it has printed so far.

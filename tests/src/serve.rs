@@ -1,8 +1,11 @@
 //! `coordinator serve`, which a test may kill and start again.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use mayfly_kit::tls::{Dialer, Trust};
+use mayfly_proto::v1;
+use mayfly_proto::v1::run_service_client::RunServiceClient;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -22,6 +25,7 @@ pub struct Serve {
     /// Its admin pages: others in each life.
     pub admin: String,
     flags: Vec<String>,
+    spawned: Instant,
 }
 
 impl Serve {
@@ -39,6 +43,7 @@ impl Serve {
     pub fn start_with(home: &Home, flags: &[&str]) -> Self {
         let mut args = vec!["serve", "--json"];
         args.extend(flags);
+        let spawned = Instant::now();
         let mut command = home.start(&mut home.command(&args));
         let stdout = command.stdout_file();
         let told: Value = command.until("the coordinator's address", secs(120), || {
@@ -52,7 +57,42 @@ impl Serve {
             fingerprint: told["fingerprint"].as_str().map(str::to_owned),
             admin: text("admin"),
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            spawned,
         }
+    }
+
+    /// Asks it for the runs that it drives.
+    ///
+    /// # Panics
+    /// It does not answer.
+    #[must_use]
+    pub fn runs(&self) -> Vec<v1::RunView> {
+        // The test may have a runtime of its own, which must not be blocked in.
+        let answer = std::thread::scope(|scope| scope.spawn(|| self.list()).join());
+        answer.expect("the coordinator answers").unwrap()
+    }
+
+    fn list(&self) -> anyhow::Result<Vec<v1::RunView>> {
+        let pin = self.fingerprint.as_deref().map(str::parse).transpose()?;
+        let mut request = tonic::Request::new(v1::ListRequest {});
+        let bearer = format!("Bearer {}", self.token).parse()?;
+        request.metadata_mut().insert("authorization", bearer);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let dialer = Dialer::new(&self.url, pin.map(Trust::Pinned))?;
+            let channel = dialer.connect(|endpoint| endpoint).await;
+            let channel = channel.map_err(|error| anyhow::anyhow!(error))?;
+            let reply = RunServiceClient::new(channel).list(request).await?;
+            Ok(reply.into_inner().runs)
+        })
+    }
+
+    /// How long ago this life of it was spawned.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.spawned.elapsed()
     }
 
     /// A command of somebody who uses it, with a home of their own.
@@ -100,9 +140,9 @@ impl Serve {
 
     /// Lets it live for so long: a moment of the test's choice, not a wait for anything.
     pub fn live_for(&mut self, time: Duration) {
-        let end = std::time::Instant::now() + time;
+        let end = Instant::now() + time;
         self.command.until("the moment", time + secs(1), || {
-            (std::time::Instant::now() >= end).then_some(())
+            (Instant::now() >= end).then_some(())
         });
     }
 
@@ -138,8 +178,8 @@ impl Serve {
 
 /// Lets time pass with nobody there: what is tested is that nothing happens in it.
 pub fn nobody_for(time: Duration) {
-    let end = std::time::Instant::now() + time;
+    let end = Instant::now() + time;
     wait::until("the time to pass", time + secs(1), || {
-        (std::time::Instant::now() >= end).then_some(())
+        (Instant::now() >= end).then_some(())
     });
 }

@@ -7,20 +7,29 @@ use crate::programs;
 /// The command, on a terminal at which somebody answers its question.
 #[must_use]
 pub fn answered(command: &Command, question: &str, answer: &str) -> Command {
-    let mut asked = Command::new("python3");
-    asked
+    seated(command, &[question, answer])
+}
+
+/// The command, on a terminal at which what comes on its standard input is typed.
+pub(crate) fn typed(command: &Command) -> Command {
+    seated(command, &["--typed"])
+}
+
+fn seated(command: &Command, how: &[&str]) -> Command {
+    let mut seated = Command::new("python3");
+    seated
         .arg(programs::repository().join("tests/terminal.py"))
-        .args([question, answer])
+        .args(how)
         .arg(command.get_program())
         .args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => asked.env(name, value),
-            None => asked.env_remove(name),
+            Some(value) => seated.env(name, value),
+            None => seated.env_remove(name),
         };
     }
     if let Some(folder) = command.get_current_dir() {
-        asked.current_dir(folder);
+        seated.current_dir(folder);
     }
-    asked
+    seated
 }

@@ -112,7 +112,8 @@ impl Announce {
                 ("engine", self.definition.name.clone()),
                 ("attempt", attempt.to_string()),
             ],
-            admin: SocketAddr::new(self.config.address, ADMIN_PORT),
+            ready: Some(SocketAddr::new(self.config.address, ADMIN_PORT)),
+            admin_port: Some(ADMIN_PORT),
             ui_port: self.definition.ui_port(is_master),
         })
     }

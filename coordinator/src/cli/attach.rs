@@ -44,7 +44,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
         reached.client,
         &reached.run,
         &mut screen,
-        &mut signals.level,
+        &mut signals,
         Manner::Guest,
         None,
     )

@@ -6,14 +6,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mayfly_kit::shutdown::{LEVEL_MAX, Level};
 use mayfly_proto::v1::run_event::Event;
-use mayfly_proto::v1::{CancelLevel, CancelRequest, EndSessionRequest, Phase, RunEvent, WatchRequest};
-use tokio::sync::{oneshot, watch};
+use mayfly_proto::v1::{
+    CancelLevel, CancelRequest, EndSessionRequest, Phase, RunEvent, RunView, WatchRequest,
+};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 
 use crate::cli::client::{self, Client};
 use crate::cli::connect::Way;
 use crate::cli::failure::Failure;
+use crate::cli::signals::Counting;
 use crate::cli::view::units::{dollars, dollars_of_cents};
 use crate::cli::view::{Paint, Screen, json, receipt};
 use crate::cli::{out, runs};
@@ -49,7 +52,7 @@ pub(crate) async fn to_the_end(
     client: Client,
     run: &str,
     screen: &mut Screen,
-    level: &mut watch::Receiver<Level>,
+    signals: &mut Counting,
     manner: Manner,
     session: Option<&mut Way>,
 ) -> Result<Followed, Failure> {
@@ -62,10 +65,7 @@ pub(crate) async fn to_the_end(
         lost_at: None,
         manner,
         session,
-        deadline_ms: 0,
-        cloud: String::new(),
-        hourly_micros: 0,
-        budget_cents: 0,
+        terms: None,
     };
     let mut answers = Answers::none();
     let mut ticks = tokio::time::interval(follower.screen.tick_period());
@@ -86,9 +86,9 @@ pub(crate) async fn to_the_end(
                 },
                 _ = ticks.tick() => follower.screen.tick(),
                 url = opened(&mut follower.session) => follower.screen.session(&url)?,
-                changed = level.changed(), if counting => {
+                changed = signals.level.changed(), if counting => {
                     counting = changed.is_ok();
-                    let level = *level.borrow_and_update();
+                    let level = *signals.level.borrow_and_update();
                     if level == 1 && manner == Manner::Guest && Answers::possible() {
                         follower.screen.pause();
                         follower.screen.note(QUESTION)?;
@@ -105,7 +105,11 @@ pub(crate) async fn to_the_end(
                             follower.screen.note(&follower.farewell())?;
                             return Ok(Followed::Detached);
                         }
-                        _ => follower.screen.note("going on")?,
+                        _ => {
+                            // The next one asks again, however late it comes.
+                            signals.forget();
+                            follower.screen.note("going on")?;
+                        }
                     }
                 }
             }
@@ -173,6 +177,13 @@ struct Follower<'a> {
     manner: Manner,
     /// The way to the session that the run is, whose end the first interruption is.
     session: Option<&'a mut Way>,
+    /// Of the last view; `None` before the first one.
+    terms: Option<Terms>,
+}
+
+/// How long a run may go on, and at what price.
+#[derive(Debug, Clone)]
+struct Terms {
     deadline_ms: i64,
     cloud: String,
     hourly_micros: u64,
@@ -202,10 +213,7 @@ impl Follower<'_> {
                 if view.phase() == Phase::Closed && !view.receipt_json.is_empty() {
                     self.receipt = Some(runs::parse("the receipt", view.receipt_json.as_bytes())?);
                 }
-                self.deadline_ms = view.deadline_ms;
-                self.cloud.clone_from(&view.cloud);
-                self.hourly_micros = view.hourly_micros;
-                self.budget_cents = view.budget_cents;
+                self.terms = Some(Terms::of(&view));
                 self.screen.view(view)
             }
             Some(Event::Log(batch)) => {
@@ -287,25 +295,8 @@ impl Follower<'_> {
         Ok(is_told)
     }
 
-    /// What becomes of a run that is left: until when, at what price, and how it is ended.
     fn farewell(&self) -> String {
-        let run = self.run;
-        let until = Timestamp::from_millisecond(self.deadline_ms).map_or_else(
-            |_| "its deadline".to_owned(),
-            |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-        );
-        let price = match self.cloud.as_str() {
-            "local" => "on the coordinator's own machine, at no price of its own".to_owned(),
-            _ => format!(
-                "at {} an hour by now, {} at most",
-                dollars(self.hourly_micros),
-                dollars_of_cents(self.budget_cents)
-            ),
-        };
-        format!(
-            "{run} goes on without this command, until {until} at the latest, {price}; `coordinator attach {run}` \
-             comes back to it, `coordinator cancel {run}` ends it"
-        )
+        farewell(self.run, self.terms.as_ref())
     }
 
     fn left_behind(&self) -> Failure {
@@ -325,6 +316,47 @@ impl Follower<'_> {
             message,
         }
     }
+}
+
+impl Terms {
+    fn of(view: &RunView) -> Self {
+        Self {
+            deadline_ms: view.deadline_ms,
+            cloud: view.cloud.clone(),
+            hourly_micros: view.hourly_micros,
+            budget_cents: view.budget_cents,
+        }
+    }
+
+    fn until(&self) -> String {
+        Timestamp::from_millisecond(self.deadline_ms).map_or_else(
+            |_| "its deadline".to_owned(),
+            |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        )
+    }
+
+    fn price(&self) -> String {
+        match self.cloud.as_str() {
+            "local" => "on the coordinator's own machine, at no price of its own".to_owned(),
+            _ => format!(
+                "at {} an hour by now, {} at most",
+                dollars(self.hourly_micros),
+                dollars_of_cents(self.budget_cents)
+            ),
+        }
+    }
+}
+
+/// What becomes of a run that is left: until when, at what price, and how it is ended.
+fn farewell(run: &str, terms: Option<&Terms>) -> String {
+    let until = terms.map_or_else(
+        || "its deadline at the latest".to_owned(),
+        |terms| format!("{} at the latest, {}", terms.until(), terms.price()),
+    );
+    format!(
+        "{run} goes on without this command, until {until}; `coordinator attach {run}` comes back to it, `coordinator \
+         cancel {run}` ends it"
+    )
 }
 
 /// Shows the receipt of a run that was followed to its end. Returns the exit code.
@@ -351,4 +383,43 @@ fn show(the: &Receipt, as_json: bool, paint: Paint) -> Result<(), Failure> {
         .iter()
         .for_each(|line| out::note(line));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(cloud: &str) -> String {
+        let view = RunView {
+            // 2026-01-01 01:00:00 UTC.
+            deadline_ms: 1_767_229_200_000,
+            cloud: cloud.to_owned(),
+            hourly_micros: 206_400,
+            budget_cents: 2_550,
+            ..RunView::default()
+        };
+        farewell("flights-abcdefgh", Some(&Terms::of(&view)))
+    }
+
+    #[test]
+    fn who_leaves_is_told_until_when_at_what_price_and_how_it_is_ended() {
+        assert_eq!(
+            told("aws"),
+            "flights-abcdefgh goes on without this command, until 2026-01-01 01:00:00 UTC at the latest, at $0.2064 an \
+             hour by now, $25.50 at most; `coordinator attach flights-abcdefgh` comes back to it, `coordinator cancel \
+             flights-abcdefgh` ends it"
+        );
+        let here = told("local");
+        assert!(here.contains("at the latest, on the coordinator's own machine, at no price of its own;"));
+        assert!(!here.contains('$'), "{here}");
+    }
+
+    #[test]
+    fn who_leaves_before_anything_is_known_is_told_no_made_up_time_or_price() {
+        assert_eq!(
+            farewell("a-abcdefgh", None),
+            "a-abcdefgh goes on without this command, until its deadline at the latest; `coordinator attach a-abcdefgh` \
+             comes back to it, `coordinator cancel a-abcdefgh` ends it"
+        );
+    }
 }

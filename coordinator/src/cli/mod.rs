@@ -59,7 +59,7 @@ mod storage;
 mod store;
 mod validate;
 /// What people see.
-pub(crate) mod view;
+pub mod view;
 mod why;
 
 use std::io::IsTerminal as _;

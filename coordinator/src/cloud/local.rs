@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -56,11 +57,11 @@ struct Group {
     released: bool,
 }
 
-/// The machines of all runs that this process keeps.
+/// The machines of all runs that this process keeps. No run waits for another one's.
 pub struct LocalCloud {
     home: Home,
     site: Site,
-    groups: Mutex<HashMap<RunId, Group>>,
+    groups: Mutex<HashMap<RunId, Arc<Mutex<Group>>>>,
 }
 
 impl LocalCloud {
@@ -72,6 +73,10 @@ impl LocalCloud {
             site,
             groups: Mutex::new(HashMap::new()),
         }
+    }
+
+    async fn group(&self, run: &RunId) -> Option<Arc<Mutex<Group>>> {
+        self.groups.lock().await.get(run).cloned()
     }
 
     async fn start(&self, run: &RunId, group: &mut Group, role: Role, number: u32) -> Result<(), CloudError> {
@@ -118,8 +123,7 @@ impl Cloud for LocalCloud {
                 what: format!("make {}", folder.display()),
                 source,
             })?;
-        let mut groups = self.groups.lock().await;
-        if groups.contains_key(&order.run) {
+        if self.group(&order.run).await.is_some() {
             return Ok(());
         }
         let run = order.run.clone();
@@ -133,20 +137,26 @@ impl Cloud for LocalCloud {
             })?,
             released: false,
         };
-        groups.insert(order.run.clone(), group);
+        let mut groups = self.groups.lock().await;
+        let group = || Arc::new(Mutex::new(group));
+        groups.entry(order.run.clone()).or_insert_with(group);
         Ok(())
     }
 
     /// Its nodes have leases of their own, so that nobody needs to know `until`.
     async fn keep(&self, run: &RunId, wanted: Wanted, _until: Timestamp) -> Result<(), CloudError> {
-        let mut groups = self.groups.lock().await;
-        let Some(group) = groups.get_mut(run).filter(|group| !group.released) else {
+        let Some(group) = self.group(run).await else {
             return Ok(());
         };
-        let machines = group.observe();
+        let mut group = group.lock().await;
+        if group.released {
+            return Ok(());
+        }
+        // By the look before what is wanted was read: a node that has left since then, as it was told, is not replaced.
+        let machines: Vec<Machine> = group.machines.iter().map(LocalMachine::seen).collect();
         for action in plan(wanted, &machines) {
             match action {
-                Action::Start { role, number } => self.start(run, group, role, number).await?,
+                Action::Start { role, number } => self.start(run, &mut group, role, number).await?,
                 Action::GiveUp { role } => {
                     let role = match role {
                         Role::Master => "masters",
@@ -164,21 +174,22 @@ impl Cloud for LocalCloud {
     }
 
     async fn end(&self, run: &RunId, node: &NodeId) -> Result<(), CloudError> {
-        let mut groups = self.groups.lock().await;
-        let machines = groups.get_mut(run).map(|group| group.machines.as_mut_slice());
-        let machine = machines
-            .unwrap_or_default()
-            .iter_mut()
-            .find(|machine| machine.is_of(node));
-        // What it had started is ended by its keepers, or else by the release.
-        machine.into_iter().for_each(LocalMachine::kill);
+        if let Some(group) = self.group(run).await {
+            let mut group = group.lock().await;
+            let machine = group.machines.iter_mut().find(|machine| machine.is_of(node));
+            // What it had started is ended by its keepers, or else by the release.
+            machine.into_iter().for_each(LocalMachine::kill);
+        }
         Ok(())
     }
 
     async fn observe(&self, run: &RunId) -> Result<Sight, CloudError> {
-        let mut groups = self.groups.lock().await;
+        let machines = match self.group(run).await {
+            Some(group) => group.lock().await.observe(),
+            None => Vec::new(),
+        };
         Ok(Sight {
-            machines: groups.get_mut(run).map(Group::observe).unwrap_or_default(),
+            machines,
             ..Sight::default()
         })
     }
@@ -199,10 +210,10 @@ impl Cloud for LocalCloud {
     }
 
     async fn release(&self, run: &RunId) -> Result<(), CloudError> {
-        let mut groups = self.groups.lock().await;
-        let Some(group) = groups.get_mut(run) else {
+        let Some(group) = self.group(run).await else {
             return Ok(());
         };
+        let mut group = group.lock().await;
         if !group.released {
             group.released = true;
             crash::before(Point::MachinesLeave);

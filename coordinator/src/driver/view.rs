@@ -16,7 +16,7 @@ use crate::run::{Node, NodePhase, Role, Run, Stage};
 
 /// Time alone changes the view so often, and no more: each change goes to everybody who watches.
 const STEP_MS: i64 = 500;
-/// Cost is shown in steps of a hundredth of a cent, for the same reason.
+/// Cost is shown in steps of a hundredth of a cent, for the same reason; that of a closed run is what its receipt says.
 const COST_STEP: u64 = 100;
 
 pub(super) fn of(
@@ -64,7 +64,7 @@ pub(super) fn of(
         },
         notices: run.notices.clone(),
         cloud: record.cloud.clone(),
-        cost_micros: budget::spent(machines, Timestamp::now()) / COST_STEP * COST_STEP,
+        cost_micros: cost_micros(run, machines),
         hourly_micros: budget::hourly(machines),
         budget_cents: record.job.limits.cost_cents,
         usual: usual
@@ -74,6 +74,14 @@ pub(super) fn of(
                 secs: *secs,
             })
             .collect(),
+    }
+}
+
+fn cost_micros(run: &Run, machines: &[Machine]) -> u64 {
+    let spent = budget::spent(machines, Timestamp::now());
+    match run.stage {
+        Stage::Closed => spent,
+        _ => spent / COST_STEP * COST_STEP,
     }
 }
 

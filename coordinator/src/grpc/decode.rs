@@ -1,11 +1,13 @@
 //! From the wire to checked values, where the types themselves cannot do it.
 
-use mayfly_proto::{NodeId, PROTOCOL_VERSION, READS_ENGINES, v1};
+use std::time::Duration;
+
+use mayfly_proto::{NodeId, PROTOCOL_VERSION, READS_ENGINES, RunId, v1};
 use tonic::Status;
 
-use super::bad_id;
+use super::{bad_id, run_id};
 use crate::incoming::{BUNDLE_MAX, IncomingError, Piece};
-use crate::run::Role;
+use crate::run::{Cancel, Role};
 use crate::server::Launch;
 
 /// The engine of agents that know no others.
@@ -176,68 +178,52 @@ pub fn launch(request: v1::LaunchRequest) -> Result<Launch, Status> {
     })
 }
 
+/// Which run is to be watched, and from which line of its output on: any number, the output knows where it begins.
+///
+/// # Errors
+/// It is no run.
+pub fn watch(request: &v1::WatchRequest) -> Result<(RunId, u64), Status> {
+    Ok((run_id(&request.run_id)?, request.from_line))
+}
+
+/// Which run is to be cancelled, and how. A level that a newer caller knows is the one that saves most.
+///
+/// # Errors
+/// It is no run.
+pub fn cancel(request: &v1::CancelRequest) -> Result<(RunId, Cancel), Status> {
+    let level = match request.level() {
+        v1::CancelLevel::Graceful | v1::CancelLevel::Unspecified => Cancel::Graceful,
+        v1::CancelLevel::Fast => Cancel::Fast,
+    };
+    Ok((run_id(&request.run_id)?, level))
+}
+
+/// Which run is to end how long from now; whether that is too long the server knows.
+///
+/// # Errors
+/// It is no run.
+pub fn extension(request: &v1::ExtendRequest) -> Result<(RunId, Duration), Status> {
+    let from_now = Duration::from_secs(request.deadline_secs);
+    Ok((run_id(&request.run_id)?, from_now))
+}
+
+/// Whose session a connection is to, as its first message says.
+///
+/// # Errors
+/// There is none, or it names no run.
+pub fn session(first: Option<v1::SessionBytes>) -> Result<RunId, Status> {
+    run_id(&first.unwrap_or_default().run_id)
+}
+
 #[cfg(test)]
 mod tests {
-    use mayfly_proto::RunId;
     use proptest::prelude::*;
-    use prost::Message as _;
 
     use super::*;
     use crate::authority::NodeName;
-    use crate::run::Report;
     use crate::tokens::Tokens;
 
-    /// Bytes that are likelier than random ones to get through the first decoder: fields of a message, badly filled.
-    fn almost_a_message() -> impl Strategy<Value = Vec<u8>> {
-        let field = (
-            1u32..20,
-            0u32..6,
-            any::<u64>(),
-            proptest::collection::vec(any::<u8>(), 0..40),
-        );
-        let field = field.prop_map(|(number, wire, value, bytes)| {
-            let mut out = Vec::new();
-            prost::encoding::encode_varint(u64::from(number << 3 | wire), &mut out);
-            match wire {
-                0 => prost::encoding::encode_varint(value, &mut out),
-                1 => out.extend(value.to_le_bytes()),
-                2 => {
-                    prost::encoding::encode_varint(bytes.len() as u64, &mut out);
-                    out.extend(bytes);
-                }
-                5 => out.extend(&value.to_le_bytes()[..4]),
-                _ => {}
-            }
-            out
-        });
-        prop_oneof![
-            proptest::collection::vec(any::<u8>(), 0..300),
-            proptest::collection::vec(field, 0..12).prop_map(|fields| fields.concat()),
-        ]
-    }
-
     proptest! {
-        #[test]
-        fn no_bytes_make_a_decoder_panic(bytes in almost_a_message()) {
-            if let Ok(request) = v1::SyncRequest::decode(&bytes[..]) {
-                let _ = request.report.map(Report::try_from);
-            }
-            if let Ok(report) = v1::NodeReport::decode(&bytes[..]) {
-                let _ = Report::try_from(report);
-            }
-            if let Ok(request) = v1::EnrollRequest::decode(&bytes[..]) {
-                let _ = enrolment(&request);
-                let _ = role(request.role).map(|role| node_id(&request.machine_id, role));
-            }
-            if let Ok(request) = v1::LaunchRequest::decode(&bytes[..]) {
-                let _ = launch(request);
-            }
-            if let Ok(request) = v1::PutCodeRequest::decode(&bytes[..]) {
-                let _ = piece(request);
-            }
-            let _ = v1::LogBatch::decode(&bytes[..]);
-        }
-
         #[test]
         fn no_text_makes_a_parser_panic(text in ".{0,200}") {
             let _ = text.parse::<RunId>();

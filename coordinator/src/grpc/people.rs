@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use mayfly_kit::tunnel;
-use mayfly_proto::v1;
 use mayfly_proto::v1::run_service_server::RunService;
+use mayfly_proto::{RunId, v1};
 use tokio::sync::watch;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{address, bearer, chain, check_token, decode, peer, run_id, status};
 use crate::driver::Handle;
 use crate::incoming::IncomingError;
-use crate::run::Cancel;
 use crate::server::{CarryError, Entry, Server};
 use crate::shelf::Shelf;
 use crate::transport::{Refusal, Refusals};
@@ -53,8 +52,8 @@ impl People {
     }
 
     /// A run whose job is a session.
-    async fn session_of(&self, run: &str) -> Result<Arc<Entry>, Status> {
-        let entry = self.server.run(&run_id(run)?).await.map_err(status)?;
+    async fn session_of(&self, run: &RunId) -> Result<Arc<Entry>, Status> {
+        let entry = self.server.run(run).await.map_err(status)?;
         if entry.spec.session_idle().is_some() {
             return Ok(entry);
         }
@@ -63,9 +62,8 @@ impl People {
         ))
     }
 
-    async fn handle(&self, run: &str) -> Result<Handle, Status> {
-        let run = run_id(run)?;
-        Ok(self.server.run(&run).await.map_err(status)?.handle.clone())
+    async fn handle(&self, run: &RunId) -> Result<Handle, Status> {
+        Ok(self.server.run(run).await.map_err(status)?.handle.clone())
     }
 }
 
@@ -204,7 +202,7 @@ impl RunService for People {
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::RunView>, Status> {
         self.check(&request)?;
-        let handle = self.handle(&request.get_ref().run_id).await?;
+        let handle = self.handle(&run_id(&request.get_ref().run_id)?).await?;
         Ok(Response::new(handle.view.borrow().clone()))
     }
 
@@ -218,13 +216,13 @@ impl RunService for People {
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         self.check(&request)?;
-        let request = request.into_inner();
-        let mut handle = self.handle(&request.run_id).await?;
+        let (run, next_line) = decode::watch(request.get_ref())?;
+        let mut handle = self.handle(&run).await?;
         handle.view.mark_changed();
         let watcher = Watcher {
             end: handle.output.end(),
             handle,
-            next_line: request.from_line,
+            next_line,
             ready: VecDeque::new(),
             done: false,
             stop: self.stop.clone(),
@@ -238,12 +236,7 @@ impl RunService for People {
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::RunView>, Status> {
         self.check(&request)?;
-        let request = request.into_inner();
-        let level = match request.level() {
-            v1::CancelLevel::Graceful | v1::CancelLevel::Unspecified => Cancel::Graceful,
-            v1::CancelLevel::Fast => Cancel::Fast,
-        };
-        let run = run_id(&request.run_id)?;
+        let (run, level) = decode::cancel(request.get_ref())?;
         Ok(Response::new(
             self.server.cancel(&run, level).await.map_err(status)?,
         ))
@@ -251,9 +244,7 @@ impl RunService for People {
 
     async fn extend(&self, request: Request<v1::ExtendRequest>) -> Result<Response<v1::RunView>, Status> {
         self.check(&request)?;
-        let request = request.into_inner();
-        let run = run_id(&request.run_id)?;
-        let from_now = Duration::from_secs(request.deadline_secs);
+        let (run, from_now) = decode::extension(request.get_ref())?;
         let view = self.server.extend(&run, from_now).await.map_err(status)?;
         Ok(Response::new(view))
     }
@@ -266,8 +257,7 @@ impl RunService for People {
         let mut from_client = request.into_inner();
         let first = tokio::time::timeout(FIRST_WORD, from_client.message()).await;
         let first = first.map_err(|_| Status::deadline_exceeded("no word came in time"))??;
-        let named = first.unwrap_or_default().run_id;
-        let entry = self.session_of(&named).await?;
+        let entry = self.session_of(&decode::session(first)?).await?;
         let (to, from) = entry.carriers.connect().await.map_err(no_session)?;
         let mut stop = self.stop.clone();
         let there = async move {
@@ -298,7 +288,7 @@ impl RunService for People {
         request: Request<v1::EndSessionRequest>,
     ) -> Result<Response<v1::EndSessionReply>, Status> {
         self.check(&request)?;
-        let entry = self.session_of(&request.get_ref().run_id).await?;
+        let entry = self.session_of(&run_id(&request.get_ref().run_id)?).await?;
         entry.carriers.end_session().await.map_err(no_session)?;
         Ok(Response::new(v1::EndSessionReply {}))
     }

@@ -41,15 +41,26 @@ impl Server {
         Ok(adopted)
     }
 
-    pub(super) async fn adopt_one(self: &Arc<Self>, run: &RunId, lock: RunLock) -> Result<bool, ServerError> {
-        let Some((record, etag)) = self.open_record(run).await? else {
+    async fn adopt_one(self: &Arc<Self>, run: &RunId, lock: RunLock) -> Result<bool, ServerError> {
+        let Some(open) = self.open_record(run).await? else {
             return Ok(false);
         };
+        self.go_on(run, open, lock).await?;
+        Ok(true)
+    }
+
+    /// Drives a run on whose record [`Server::open_record`] gave.
+    pub(super) async fn go_on(
+        self: &Arc<Self>,
+        run: &RunId,
+        (record, etag): (RunRecord, String),
+        lock: RunLock,
+    ) -> Result<(), ServerError> {
         let launch = self.request_of(run, &record);
         self.write_control(run)?;
         let ready = self.taking_over(&launch, record, etag).await?;
         self.drive(&launch, ready(lock)).await;
-        Ok(true)
+        Ok(())
     }
 
     /// Whether a run of which something is left has been closed.
@@ -141,7 +152,7 @@ impl Server {
     }
 
     /// The record of a run that is not closed and whose machines are this coordinator's to reach.
-    async fn open_record(&self, run: &RunId) -> Result<Option<(RunRecord, String)>, ServerError> {
+    pub(super) async fn open_record(&self, run: &RunId) -> Result<Option<(RunRecord, String)>, ServerError> {
         let Some((record, etag)) = self.record_of(run).await? else {
             return Ok(None);
         };

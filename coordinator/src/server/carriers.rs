@@ -67,11 +67,11 @@ pub enum CarryError {
 }
 
 /// Its answer begins with this.
-pub(crate) struct Answered<B> {
+pub struct Answered<B> {
     /// Status and headers.
-    pub(crate) head: CarryHead,
+    pub head: CarryHead,
     /// What follows.
-    pub(crate) body: B,
+    pub body: B,
 }
 
 impl Default for Carriers {
@@ -91,7 +91,7 @@ impl Carriers {
     }
 
     /// Takes a stream that waits; `None` when there are enough.
-    pub(crate) fn offer(&self, up: Streaming<CarryUp>) -> Option<Down> {
+    pub fn offer(&self, up: Streaming<CarryUp>) -> Option<Down> {
         let (down, receiver) = mpsc::channel(1);
         let mut waiting = self.waiting();
         waiting.retain(|carrier| !carrier.down.is_closed());
@@ -119,7 +119,7 @@ impl Carriers {
     ///
     /// # Errors
     /// Nobody answers, or the node says that it cannot.
-    pub(crate) async fn ask(
+    pub async fn ask(
         &self,
         request: &CarryDown,
     ) -> Result<Answered<impl Stream<Item = Result<Bytes, CarryError>> + Send + use<>>, CarryError> {
@@ -134,7 +134,7 @@ impl Carriers {
     ///
     /// # Errors
     /// Nobody answers, or there is no session yet, or no more.
-    pub(crate) async fn connect(&self) -> Result<(ToSession, FromSession), CarryError> {
+    pub async fn connect(&self) -> Result<(ToSession, FromSession), CarryError> {
         let wanted = CarryDown {
             session: true,
             ..CarryDown::default()
@@ -182,11 +182,11 @@ impl Carriers {
 pub(crate) type FromSession = Pin<Box<dyn Stream<Item = Result<Bytes, CarryError>> + Send>>;
 
 /// The way to a session; it ends when this is dropped.
-pub(crate) struct ToSession(mpsc::Sender<Result<CarryDown, Status>>);
+pub struct ToSession(mpsc::Sender<Result<CarryDown, Status>>);
 
 impl ToSession {
     /// Sends a piece; false when nobody takes it any more.
-    pub(crate) async fn send(&self, data: Vec<u8>) -> bool {
+    pub async fn send(&self, data: Vec<u8>) -> bool {
         let piece = CarryDown {
             data,
             ..CarryDown::default()

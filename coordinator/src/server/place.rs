@@ -42,6 +42,18 @@ pub struct Placing {
     pub place: Place,
 }
 
+/// Who drives a run, for people.
+fn driver_of(record: &RunRecord) -> String {
+    match &record.control {
+        Some(network) => format!("the server of the network {network}"),
+        None if record.on_master => "the one on its own master".to_owned(),
+        None => format!(
+            "{}; where nobody answers there any more, `coordinator gc` in that one's folder ends the run",
+            record.coordinator
+        ),
+    }
+}
+
 impl Server {
     /// What the record says of the coordinator's address: nothing, as long as it is not where it shall be.
     pub(super) fn own_url(&self) -> String {
@@ -111,13 +123,35 @@ impl Server {
     }
 
     /// The same request again: the run is there. One whose coordinator lives elsewhere is followed; one that nobody drives,
-    /// since its launch died or lost the store's answer, is taken over.
+    /// since its launch died or lost the store's answer, is taken over; one that another coordinator drives is that one's.
     pub(super) async fn found(self: &Arc<Self>, run: &RunId, lock: RunLock) -> Result<(), ServerError> {
         if matches!(self.parts.placement, Placement::OnMaster(_)) {
             return self.follow(run, lock).await;
         }
-        self.adopt_one(run, lock).await?;
-        Ok(())
+        match self.open_record(run).await? {
+            Some(open) => self.go_on(run, open, lock).await,
+            None => self.not_ours(run, lock).await,
+        }
+    }
+
+    /// The run of a request is over, or another coordinator drives it: then nobody is told that this one does. What was kept
+    /// of the request is of no use here.
+    async fn not_ours(&self, run: &RunId, _held: RunLock) -> Result<(), ServerError> {
+        let Some((record, _)) = self.record_of(run).await? else {
+            return Err(ServerError::Foreign(run.clone()));
+        };
+        if record.is_closed() {
+            super::clear_folder(&self.parts.store, &self.parts.home, run).await;
+            return Ok(());
+        }
+        // In a folder of this home there may be nodes.
+        if record.folder.as_deref() != Some(self.parts.home.run(run).as_path()) {
+            super::clear_folder(&self.parts.store, &self.parts.home, run).await;
+        }
+        Err(ServerError::Elsewhere {
+            run: run.clone(),
+            by: driver_of(&record),
+        })
     }
 
     /// Follows a run that another command launched, here or elsewhere.

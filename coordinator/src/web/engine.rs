@@ -149,6 +149,8 @@ fn located(seat: &Seat, ui: &str, to: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const UI: &str = "http://127.9.9.9:8080";
@@ -243,5 +245,23 @@ mod tests {
             request(&seat(), "/runs/a-abcdefgh/spark", None, &headers).path,
             "/"
         );
+    }
+
+    proptest! {
+        /// Whatever a node says of an answer, no more of it gets through, and nobody is led away from the run's pages.
+        #[test]
+        fn any_head_is_refused_or_made_harmless(
+            status in prop_oneof![200u32..600, any::<u32>()],
+            to in prop_oneof!["[ -~]{0,30}", "(http://127.9.9.9:8080|//)?[a-z./@:#?%]{0,20}", ".{0,20}"],
+            name in prop_oneof!["[ -~]{0,12}", Just("etag".to_owned()), Just("set-cookie".to_owned())],
+        ) {
+            let headers = vec![header("location", &to), header(&name, &to)];
+            if let Ok(answer) = answer(&seat(), UI, &CarryHead { status, headers }, Body::empty()) {
+                let to = answer.headers()[LOCATION].to_str().unwrap();
+                let below = to.strip_prefix(&seat().prefix);
+                prop_assert!(below.is_some_and(|below| below.is_empty() || below.starts_with('/')), "{}", to);
+                prop_assert!(answer.headers().len() <= 4 && !answer.headers().contains_key("set-cookie"));
+            }
+        }
     }
 }

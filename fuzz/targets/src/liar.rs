@@ -6,13 +6,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+
+/// What may be answered, beside a body.
+pub(crate) const STATUS: [&str; 6] = [
+    "200 OK",
+    "404 Not Found",
+    "403 Forbidden",
+    "429 Too Many Requests",
+    "500 Internal Server Error",
+    "301 Moved",
+];
 
 /// Stands between the answers of one input, on a line of its own.
 const BETWEEN: &[u8] = b"\n%%\n";
 
 /// The parts of an input; all that is missing is empty.
-#[must_use]
-pub fn parts<const N: usize>(mut input: &[u8]) -> [Vec<u8>; N] {
+pub(crate) fn parts<const N: usize>(mut input: &[u8]) -> [Vec<u8>; N] {
     std::array::from_fn(|_| {
         let at = input.windows(BETWEEN.len()).position(|window| window == BETWEEN);
         let (part, rest) = at.map_or((input, &[][..]), |at| {
@@ -24,19 +34,18 @@ pub fn parts<const N: usize>(mut input: &[u8]) -> [Vec<u8>; N] {
 }
 
 /// What is answered: a status, headers (whole lines) and a body.
-pub struct Answer {
+pub(crate) struct Answer {
     /// As `200 OK`.
-    pub status: &'static str,
+    pub(crate) status: &'static str,
     /// Each with its line end.
-    pub headers: String,
+    pub(crate) headers: String,
     /// Any bytes.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
     /// 200, with this body.
-    #[must_use]
-    pub fn of(body: &[u8]) -> Self {
+    pub(crate) fn of(body: &[u8]) -> Self {
         Self {
             status: "200 OK",
             headers: String::new(),
@@ -48,7 +57,7 @@ impl Answer {
 type Says = Box<dyn Fn(&str) -> Answer + Send>;
 
 /// The server. It lives as long as the process.
-pub struct Liar {
+pub(crate) struct Liar {
     runtime: Runtime,
     address: String,
     says: Arc<Mutex<Says>>,
@@ -56,11 +65,7 @@ pub struct Liar {
 
 impl Liar {
     /// Starts it.
-    ///
-    /// # Panics
-    /// There is no port, or no thread.
-    #[must_use]
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -72,8 +77,10 @@ impl Liar {
         let says: Arc<Mutex<Says>> = Arc::new(Mutex::new(Box::new(|_| Answer::of(b""))));
         let shared = says.clone();
         runtime.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, shared.clone()));
+                while connections.try_join_next().is_some() {}
+                connections.spawn(serve(stream, shared.clone()));
             }
         });
         Self {
@@ -84,13 +91,12 @@ impl Liar {
     }
 
     /// `host:port`.
-    #[must_use]
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// Runs `work` while every path is answered by `says`.
-    pub fn during<T>(
+    pub(crate) fn during<T>(
         &self,
         says: impl Fn(&str) -> Answer + Send + 'static,
         work: impl Future<Output = T>,

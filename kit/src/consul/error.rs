@@ -48,6 +48,11 @@ pub enum ConsulFault {
     RateLimited,
     /// The servers have no leader now.
     NoLeader,
+    /// Its servers know no way to the datacenter of the settings.
+    NoDatacenter {
+        /// The datacenter.
+        name: String,
+    },
     /// The answer sends us elsewhere, where we do not go.
     Redirect {
         /// HTTP status.
@@ -91,6 +96,12 @@ impl fmt::Display for ConsulFault {
             Self::NoLeader => {
                 f.write_str("its servers have no leader: see `consul operator raft list-peers`")
             }
+            Self::NoDatacenter { name } => {
+                write!(
+                    f,
+                    "it knows no way to the datacenter {name:?}: is that its name? See `consul members -wan`"
+                )
+            }
             Self::Redirect { status } => {
                 write!(
                     f,
@@ -125,6 +136,7 @@ impl ConsulError {
             | ConsulFault::Broken
             | ConsulFault::RateLimited
             | ConsulFault::NoLeader
+            | ConsulFault::NoDatacenter { .. }
             | ConsulFault::Redirect { .. }
             | ConsulFault::NotConsul { .. } => false,
             ConsulFault::Refused { status, .. } => (400..500).contains(status),
@@ -137,6 +149,7 @@ pub(super) struct At<'a> {
     pub(super) doing: String,
     pub(super) rule: String,
     pub(super) address: &'a str,
+    pub(super) datacenter: Option<&'a str>,
 }
 
 impl At<'_> {
@@ -177,6 +190,9 @@ impl At<'_> {
             },
             429 => ConsulFault::RateLimited,
             500.. if said.contains("No cluster leader") => ConsulFault::NoLeader,
+            500.. if said.contains("No path to datacenter") => ConsulFault::NoDatacenter {
+                name: self.datacenter.unwrap_or_default().to_owned(),
+            },
             _ => ConsulFault::Refused { status, said },
         })
     }
@@ -192,10 +208,12 @@ mod tests {
             doing: "register mayfly-master".into(),
             rule: r#"service "mayfly-master" { policy = "write" }"#.into(),
             address: "http://127.0.0.1:8500",
+            datacenter: Some("eu-1"),
         };
         let told = |status, body: &str| at.status(status, body.as_bytes()).to_string();
         assert!(told(403, "Permission denied").contains(r#"service "mayfly-master" { policy = "write" }"#));
         assert!(told(500, "No cluster leader").contains("no leader"));
+        assert!(told(500, "No path to datacenter").contains("\"eu-1\""));
         assert!(told(429, "").contains("429"));
         assert!(told(301, "").contains("not followed"));
         let forged = told(500, &format!("a\nforged line {}", "x".repeat(10_000)));

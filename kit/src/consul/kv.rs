@@ -191,6 +191,7 @@ impl Consul {
             doing,
             rule,
             address: self.address(),
+            datacenter: self.wire.datacenter(),
         }
     }
 }

@@ -46,8 +46,10 @@ pub struct Service {
     pub address: SocketAddr,
     /// Tags `name=value`.
     pub tags: Vec<(&'static str, String)>,
-    /// Where its admin pages are; Consul asks `/ready` there, and the port is in the service's metadata as `admin_port`.
-    pub admin: SocketAddr,
+    /// Where Consul asks its page `/ready`; nowhere when what it says of itself is all that counts.
+    pub ready: Option<SocketAddr>,
+    /// Port of its admin pages, as `admin_port` in the metadata; none when they are not at its address.
+    pub admin_port: Option<u16>,
     /// Port of its page for people, as `ui_port` in the metadata.
     pub ui_port: Option<u16>,
 }
@@ -70,7 +72,7 @@ impl Health {
     }
 }
 
-/// A service with its two checks.
+/// A service with its checks.
 pub(super) struct RawService<'a> {
     pub(super) name: &'a str,
     pub(super) id: &'a str,
@@ -78,8 +80,7 @@ pub(super) struct RawService<'a> {
     pub(super) port: u16,
     pub(super) tags: Vec<String>,
     pub(super) meta: Vec<(&'static str, String)>,
-    pub(super) ttl_check: RawCheck,
-    pub(super) http_check: RawCheck,
+    pub(super) checks: Vec<RawCheck>,
 }
 
 /// A check: fed by us when it has a `ttl`, or made by Consul at the URL `http`.
@@ -104,9 +105,31 @@ impl Service {
     }
 
     fn ports(&self) -> Vec<(&'static str, String)> {
-        let admin = ("admin_port", self.admin.port().to_string());
-        let ui = self.ui_port.map(|port| ("ui_port", port.to_string()));
-        std::iter::once(admin).chain(ui).collect()
+        let all = [("admin_port", self.admin_port), ("ui_port", self.ui_port)];
+        all.into_iter()
+            .filter_map(|(name, port)| Some((name, port?.to_string())))
+            .collect()
+    }
+
+    fn checks(&self, id: &str) -> Vec<RawCheck> {
+        let alive = RawCheck {
+            id: ttl_check(id),
+            name: "what it says of itself",
+            ttl: Some(TTL),
+            deregister_after: Some(DEREGISTER_AFTER),
+            // Who registers is alive.
+            status: Some(Health::Passing.as_str()),
+            ..RawCheck::default()
+        };
+        let ready = self.ready.map(|at| RawCheck {
+            id: format!("{id}:ready"),
+            name: "its page /ready",
+            http: Some(format!("http://{at}/ready")),
+            interval: Some(HTTP_INTERVAL),
+            timeout: Some(HTTP_TIMEOUT),
+            ..RawCheck::default()
+        });
+        std::iter::once(alive).chain(ready).collect()
     }
 }
 
@@ -123,8 +146,8 @@ impl Consul {
         format!("{}-{}", self.prefix, service.name)
     }
 
-    /// Registers a service, or changes what is registered under its id. It has two checks: one that is fed through
-    /// [`Consul::report`], and one for which Consul asks the admin pages.
+    /// Registers a service, or changes what is registered under its id. It has a check that is fed through
+    /// [`Consul::report`], and where it is `ready` somewhere one for which Consul asks there.
     ///
     /// # Errors
     /// Consul cannot be asked, or refuses.
@@ -141,23 +164,7 @@ impl Consul {
             port: service.address.port(),
             tags,
             meta: service.ports(),
-            ttl_check: RawCheck {
-                id: ttl_check(&id),
-                name: "what it says of itself",
-                ttl: Some(TTL),
-                deregister_after: Some(DEREGISTER_AFTER),
-                // Who registers is alive.
-                status: Some(Health::Passing.as_str()),
-                ..RawCheck::default()
-            },
-            http_check: RawCheck {
-                id: format!("{id}:ready"),
-                name: "its page /ready",
-                http: Some(format!("http://{}/ready", service.admin)),
-                interval: Some(HTTP_INTERVAL),
-                timeout: Some(HTTP_TIMEOUT),
-                ..RawCheck::default()
-            },
+            checks: service.checks(&id),
         };
         self.wire.register(&at, raw).await
     }

@@ -164,6 +164,10 @@ impl Wire {
         &self.base
     }
 
+    pub(super) fn datacenter(&self) -> Option<&str> {
+        self.datacenter.as_deref()
+    }
+
     pub(super) async fn read_key(&self, at: &At<'_>, key: &str) -> Result<Option<RawPair>, ConsulError> {
         let endpoint = ReadKeyRequest {
             key: key.into(),
@@ -274,10 +278,12 @@ impl Wire {
             port: Some(service.port.into()),
             tags: Some(service.tags),
             meta: Some(meta.collect()),
-            checks: Some(vec![check(service.ttl_check), check(service.http_check)]),
+            checks: Some(service.checks.into_iter().map(check).collect()),
             ..RegisterServiceRequest::default()
         };
-        let answer = self.exchange(at, endpoint, Ask::of_agent()).await?;
+        // A check of an earlier life of this service that is not made any more would fail for ever.
+        let ask = Ask::of_agent().with("replace-existing-checks", "true");
+        let answer = self.exchange(at, endpoint, ask).await?;
         answer.ok_or_else(|| at.not_consul("404"))?.empty(at)
     }
 

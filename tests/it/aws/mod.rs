@@ -14,6 +14,7 @@ mod examples;
 mod image;
 mod lags;
 mod leases;
+mod left;
 mod leftovers;
 mod light;
 mod metadata;

@@ -17,8 +17,12 @@ fn policy(name: &str) -> PathBuf {
 }
 
 fn client(cluster: &Cluster, policy_name: &str) -> Consul {
+    with_token(cluster, &cluster.token_of(&policy(policy_name)))
+}
+
+fn with_token(cluster: &Cluster, token: &str) -> Consul {
     let settings = ConsulSettings {
-        token: Some(cluster.token_of(&policy(policy_name))),
+        token: Some(token.into()),
         ..ConsulSettings::at(cluster.servers[0].url())
     };
     Consul::open(&settings).unwrap()
@@ -30,7 +34,8 @@ fn service(kind: Kind) -> Service {
         name: "a-abcdefgh-x-1".into(),
         address: "127.99.0.1:7077".parse().unwrap(),
         tags: vec![("run", "a-abcdefgh".into())],
-        admin: "127.99.0.1:9464".parse().unwrap(),
+        ready: Some("127.99.0.1:9464".parse().unwrap()),
+        admin_port: Some(9464),
         ui_port: None,
     }
 }
@@ -134,12 +139,112 @@ async fn each_policy_allows_what_it_is_for_and_nothing_else() {
     assert!(seen.instances.is_empty());
     node.deregister(&service(Kind::Master)).await.unwrap();
 
-    let unknown = ConsulSettings {
-        token: Some("00000000-1111-2222-3333-444444444444".into()),
-        ..ConsulSettings::at(cluster.servers[0].url())
-    };
-    let unknown = Consul::open(&unknown).unwrap();
+    let unknown = with_token(&cluster, "00000000-1111-2222-3333-444444444444");
     denied(unknown.get(key).await, "key");
+}
+
+/// What none of the policies is for: method, path, body.
+const FORBIDDEN: [(&str, &str, &str); 24] = [
+    // ACLs.
+    ("GET", "/v1/acl/tokens", ""),
+    ("GET", "/v1/acl/policies", ""),
+    (
+        "PUT",
+        "/v1/acl/token",
+        r#"{"Policies":[{"Name":"global-management"}]}"#,
+    ),
+    (
+        "PUT",
+        "/v1/acl/policy",
+        r#"{"Name":"wide","Rules":"acl = \"write\""}"#,
+    ),
+    ("PUT", "/v1/acl/bootstrap", ""),
+    // Keys that are not ours, or only look like ours.
+    ("GET", "/v1/kv/passwords", ""),
+    ("PUT", "/v1/kv/passwords", "x"),
+    ("PUT", "/v1/kv/mayfly/other", "x"),
+    ("PUT", "/v1/kv/mayfly/runs-of-others", "x"),
+    ("PUT", "/v1/kv/mayflies/runs/a-abcdefgh/master/1", "x"),
+    ("DELETE", "/v1/kv/mayfly?recurse", ""),
+    // Consul's own agents and servers.
+    ("GET", "/v1/agent/self", ""),
+    ("PUT", "/v1/agent/reload", ""),
+    ("PUT", "/v1/agent/leave", ""),
+    ("PUT", "/v1/agent/maintenance?enable=true", ""),
+    ("PUT", "/v1/agent/token/agent", ""),
+    ("GET", "/v1/operator/raft/configuration", ""),
+    ("GET", "/v1/operator/autopilot/configuration", ""),
+    ("GET", "/v1/snapshot", ""),
+    // Nodes and services of others.
+    (
+        "PUT",
+        "/v1/catalog/register",
+        r#"{"Node":"forged","Address":"127.9.9.9"}"#,
+    ),
+    (
+        "PUT",
+        "/v1/agent/service/register",
+        r#"{"Name":"database","Port":1}"#,
+    ),
+    ("PUT", "/v1/agent/service/deregister/database-1", ""),
+    ("PUT", "/v1/agent/check/fail/database-1:alive", ""),
+    ("PUT", "/v1/agent/service/maintenance/database-1?enable=true", ""),
+];
+
+#[test]
+fn no_policy_opens_what_is_not_mayflys() {
+    let cluster = Cluster::new();
+    let server = &cluster.servers[0];
+    let database = serde_json::json!({
+        "Name": "database", "ID": "database-1", "Port": 1,
+        "Check": { "CheckID": "database-1:alive", "TTL": "1h", "Status": "passing" },
+    });
+    server.http("PUT", "/v1/agent/service/register", &database.to_string());
+    server.http("PUT", "/v1/kv/passwords", "secret");
+    let tokens = ["node", "coordinator", "people"].map(|name| (name, cluster.token_of(&policy(name))));
+    for (name, token) in &tokens {
+        // A token that a server has not heard of yet is denied everything, for another reason.
+        wait::until("the server to know the token", secs(30), || {
+            (server.status_as(token, "GET", "/v1/acl/token/self", "") == 200).then_some(())
+        });
+        for (method, path, body) in FORBIDDEN {
+            let status = server.status_as(token, method, path, body);
+            assert_eq!(status, 403, "{name}: {method} {path}");
+        }
+    }
+    let instances = wait::until("the service in the catalog", secs(30), || {
+        Some(server.instances("database")).filter(|found| !found.is_empty())
+    });
+    let checks = instances[0]["Checks"].as_array().unwrap();
+    assert!(
+        checks.iter().all(|check| check["Status"] == "passing"),
+        "{checks:?}"
+    );
+    assert_eq!(server.http("GET", "/v1/kv/passwords?raw", ""), "secret");
+
+    // Nobody takes out, or speaks for, who is not of his own kind.
+    let kinds = [
+        ("mayfly-coordinator", "coordinator"),
+        ("mayfly-master", "node"),
+        ("mayfly-worker", "node"),
+    ];
+    for (kind, owner) in kinds {
+        let service = serde_json::json!({
+            "Name": kind, "ID": kind, "Port": 1, "Check": { "CheckID": format!("{kind}:alive"), "TTL": "1h" },
+        });
+        server.http("PUT", "/v1/agent/service/register", &service.to_string());
+        for (name, token) in &tokens {
+            let wanted = if *name == owner { 200 } else { 403 };
+            for path in [
+                format!("check/pass/{kind}:alive"),
+                format!("service/deregister/{kind}"),
+            ] {
+                let status = server.status_as(token, "PUT", &format!("/v1/agent/{path}"), "");
+                assert_eq!(status, wanted, "{name}: {path}");
+            }
+            server.http("PUT", "/v1/agent/service/register", &service.to_string());
+        }
+    }
 }
 
 #[test]
@@ -155,17 +260,35 @@ fn a_launch_and_a_server_with_tokens_and_then_without_a_leader() {
     let (node, coordinator, people) = (token("node"), token("coordinator"), token("people"));
     let url = cluster.servers[0].url();
 
-    let flags = ["--consul", &url, "--consul-token-file", &coordinator];
+    let flags = ["--tls", "--consul", &url, "--consul-token-file", &coordinator];
     let flags = [&flags[..], &["--consul-node-token-file", &node]].concat();
     let serve = Serve::start_with(&home, &flags);
-    let people = fs::read_to_string(people).unwrap();
+    let token = fs::read_to_string(&people).unwrap();
     let server = wait::until("the server in Consul", secs(30), || {
-        super::found_coordinator(&url, Some(&people)).unwrap()
+        super::found_coordinator(&url, Some(&token)).unwrap()
     });
     assert_eq!(server, serve.url);
 
+    // Whoever launches knows Consul, whom to trust and what to show, and not where the server is.
     let job = Job::at_gate("with-acls", &home, &repo, "holds.py");
-    let mut launch = serve.launch(&home, &job, &[]);
+    let shown = home.scratch("people.token");
+    fs::write(&shown, &serve.token).unwrap();
+    let print = serve.fingerprint.as_deref().expect("a server with TLS");
+    let by_consul = |print: &str, token: &str| {
+        let mut command = home.command(&["launch", "--coordinator", "consul", "--consul", &url]);
+        command.args(["--consul-token-file", &people, "--fingerprint", print]);
+        home.start(command.args(["--token-file", token]).arg(job.write(&home)))
+    };
+    let foreign = format!("sha256:{}", "0".repeat(64));
+    let shown = shown.display().to_string();
+    // That it is in Consul is no reason to trust it, and none to be let in.
+    by_consul(&foreign, &shown).wait(secs(60)).exited(3).said(&server);
+    by_consul(print, &node)
+        .wait(secs(60))
+        .exited(2)
+        .said("--token-file");
+    home.assert_no_run();
+    let mut launch = by_consul(print, &shown);
     let run = home.run_of(&job, &mut launch);
     launch.until("the job", secs(120), || home.heard("holds"));
     // Seen from another server: it is in the catalog, not only at the agent that was told.

@@ -20,7 +20,8 @@ fn service(name: &str) -> Service {
         address: "127.99.0.1:7077".parse().unwrap(),
         tags: vec![("run", "flights-abcdefgh".into()), ("attempt", "1".into())],
         // Nobody listens there.
-        admin: "127.99.0.1:9464".parse().unwrap(),
+        ready: Some("127.99.0.1:9464".parse().unwrap()),
+        admin_port: Some(9464),
         ui_port: Some(8080),
     }
 }
@@ -67,6 +68,95 @@ async fn keys_and_values() {
     let index = consul.get(key).await.unwrap().unwrap().modify_index;
     assert!(consul.delete(key, index).await.unwrap());
     assert_eq!(consul.get(key).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn another_prefix_names_services_and_keys() {
+    let server = Server::dev();
+    let settings = ConsulSettings {
+        prefix: "team-a".into(),
+        ..ConsulSettings::at(server.url())
+    };
+    let (team, other) = (Consul::open(&settings).unwrap(), open(&server));
+    let service = Service {
+        ready: None,
+        ..service("flights-abcdefgh-master-1")
+    };
+    team.register(&service).await.unwrap();
+    assert_eq!(server.services(), ["team-a-master"]);
+    let instances = server.instances("team-a-master");
+    assert_eq!(instances[0]["Service"]["ID"], "team-a-flights-abcdefgh-master-1");
+    let seen = async |consul: &Consul| {
+        consul
+            .healthy(&query(), 0, AT_ONCE)
+            .await
+            .unwrap()
+            .instances
+            .len()
+    };
+    assert_eq!((seen(&team).await, seen(&other).await), (1, 0));
+
+    assert!(team.put("jobs/a", b"x".to_vec(), Cas::New).await.unwrap());
+    assert_eq!(server.http("GET", "/v1/kv/team-a/jobs/a?raw", ""), "x");
+    assert_eq!(team.list("jobs/").await.unwrap(), ["jobs/a"]);
+    assert_eq!(other.get("jobs/a").await.unwrap(), None);
+    let session = team.create_session("node-1").await.unwrap();
+    let lock = "runs/flights-abcdefgh/master/1";
+    assert!(team.acquire(lock, b"1".to_vec(), &session).await.unwrap());
+    server.http("GET", "/v1/kv/team-a/runs/flights-abcdefgh/master/1", "");
+    team.deregister(&service).await.unwrap();
+    assert_eq!(server.services(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_datacenter_of_the_settings_is_the_one_that_is_asked() {
+    let server = Server::dev();
+    let of = |datacenter: &str| {
+        let settings = ConsulSettings {
+            datacenter: Some(datacenter.into()),
+            ..ConsulSettings::at(server.url())
+        };
+        Consul::open(&settings).unwrap()
+    };
+    let own = of("dc1");
+    assert!(own.put("jobs/a", b"x".to_vec(), Cas::New).await.unwrap());
+    assert_eq!(own.list("jobs/").await.unwrap(), ["jobs/a"]);
+    own.healthy(&query(), 0, AT_ONCE).await.unwrap();
+    let session = own.create_session("node-1").await.unwrap();
+    assert!(own.renew_session(&session).await.unwrap());
+
+    let wrong = of("elsewhere");
+    let put = |key: &str| Put {
+        key: key.into(),
+        value: b"x".to_vec(),
+        cas: Cas::New,
+    };
+    for error in [
+        wrong.get("jobs/a").await.expect_err("get"),
+        wrong.list("jobs/").await.expect_err("list"),
+        wrong
+            .put("jobs/b", b"x".to_vec(), Cas::New)
+            .await
+            .expect_err("put"),
+        wrong.put_all(&[put("jobs/b")]).await.expect_err("put_all"),
+        wrong.delete("jobs/a", 1).await.expect_err("delete"),
+        wrong.healthy(&query(), 0, AT_ONCE).await.expect_err("healthy"),
+        wrong.create_session("node-1").await.expect_err("session"),
+        wrong.renew_session(&session).await.expect_err("renew"),
+        wrong.destroy_session(&session).await.expect_err("destroy"),
+    ] {
+        let name = "elsewhere".to_owned();
+        assert_eq!(error.fault(), &ConsulFault::NoDatacenter { name }, "{error}");
+        assert!(
+            error.to_string().contains("the datacenter \"elsewhere\""),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        own.list("jobs/").await.unwrap(),
+        ["jobs/a"],
+        "it was asked of another"
+    );
 }
 
 #[tokio::test]
@@ -221,6 +311,28 @@ async fn a_service_from_its_registration_to_its_end() {
     assert!(consul.deregister(&service).await.unwrap());
     assert_eq!(server.services(), [""; 0]);
     consul.deregister(&service).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_check_that_is_not_made_any_more_does_not_fail_for_ever() {
+    let server = Server::dev();
+    let consul = open(&server);
+    let earlier = service("flights-abcdefgh-master-1");
+    let now = Service {
+        ready: None,
+        admin_port: None,
+        ..earlier.clone()
+    };
+    consul.register(&earlier).await.unwrap();
+    let found = consul.healthy(&query(), 0, AT_ONCE).await.unwrap();
+    assert_eq!(found.instances, [], "nobody listens where its page shall be");
+    consul.register(&now).await.unwrap();
+    let [shown] = &server.instances("mayfly-master")[..] else {
+        panic!("one instance")
+    };
+    assert_eq!(shown["Service"]["Meta"], serde_json::json!({ "ui_port": "8080" }));
+    let found = consul.healthy(&query(), 0, AT_ONCE).await.unwrap();
+    assert_eq!(found.instances.len(), 1, "{shown:#}");
 }
 
 #[tokio::test]

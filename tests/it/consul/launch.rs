@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use mayfly_tests::wait::{self, secs};
-use mayfly_tests::{Consul, Home, Job, Launch, Repo, Run, Serve, slots};
+use mayfly_tests::{Consul, Home, Job, Launch, Repo, Run, Serve, http, slots};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -207,4 +207,47 @@ fn a_server_is_found_in_consul_while_it_serves() {
     serve.stop().exited(0);
     assert_eq!(consul.services(), [""; 0]);
     assert_eq!(found().unwrap(), None);
+}
+
+/// What a server has in Consul of its pages, once it is found there.
+fn pages(consul: &Consul, serve: &Serve) -> Value {
+    let found = wait::until("the server in Consul", secs(30), || {
+        super::found_coordinator(&consul.url(), None).unwrap()
+    });
+    assert_eq!(found, serve.url);
+    let [server] = &consul.instances("mayfly-coordinator")[..] else {
+        panic!("one server")
+    };
+    let checks = server["Checks"].as_array().unwrap().iter();
+    let own: Vec<&str> = checks.filter_map(|check| check["CheckID"].as_str()).collect();
+    assert!(
+        own.iter().all(|id| *id == "serfHealth" || id.ends_with(":alive")),
+        "its health depends on pages that Consul may not reach: {own:?}"
+    );
+    server["Service"]["Meta"].clone()
+}
+
+#[test]
+fn what_is_told_of_a_servers_pages_is_where_they_answer() {
+    let consul = Consul::dev();
+    let home = Home::new();
+    let [_, _, low, high] = std::process::id().to_be_bytes();
+    let listen = format!("127.16.{low}.{}:0", high.max(1));
+    let at = |admin: &[&str]| {
+        let flags = ["--listen", &listen, "--consul", &consul.url()];
+        Serve::start_with(&home, &[&flags[..], admin].concat())
+    };
+    // Its pages are on 127.0.0.1, where it is not itself.
+    let serve = at(&[]);
+    let told = pages(&consul, &serve);
+    assert!(told["admin_port"].is_null(), "{told}");
+    serve.stop().exited(0);
+
+    let serve = at(&["--admin", "0.0.0.0:0"]);
+    let told = pages(&consul, &serve);
+    let port = told["admin_port"].as_str().expect("the port of its pages");
+    let host = listen.trim_end_matches(":0");
+    let page = http::get(format!("{host}:{port}").parse().unwrap(), "/metrics");
+    assert!(page.body.contains("mayfly_runs"), "{}", page.body);
+    serve.stop().exited(0);
 }

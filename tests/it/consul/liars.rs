@@ -73,7 +73,8 @@ fn service() -> Service {
         name: "a-abcdefgh-worker-1".into(),
         address: "127.99.0.1:8081".parse().unwrap(),
         tags: vec![("run", "a-abcdefgh".into())],
-        admin: "127.99.0.1:9464".parse().unwrap(),
+        ready: Some("127.99.0.1:9464".parse().unwrap()),
+        admin_port: Some(9464),
         ui_port: None,
     }
 }

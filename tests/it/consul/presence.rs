@@ -12,7 +12,8 @@ fn service(attempt: u32) -> Service {
         name: "a-abcdefgh-worker-1".into(),
         address: "127.99.0.1:8081".parse().unwrap(),
         tags: vec![("run", "a-abcdefgh".into()), ("attempt", attempt.to_string())],
-        admin: "127.99.0.1:9464".parse().unwrap(),
+        ready: Some("127.99.0.1:9464".parse().unwrap()),
+        admin_port: Some(9464),
         ui_port: None,
     }
 }

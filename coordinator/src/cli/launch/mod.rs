@@ -240,8 +240,15 @@ pub(crate) async fn found_job(
         return detached(flags, &begun.run);
     }
     let mut way = session.map(|door| Way::to(client.clone(), &begun.run, door));
-    let level = &mut signals.level;
-    let ended = follow::to_the_end(client, &begun.run, &mut screen, level, manner, way.as_mut()).await;
+    let ended = follow::to_the_end(
+        client,
+        &begun.run,
+        &mut screen,
+        &mut signals,
+        manner,
+        way.as_mut(),
+    )
+    .await;
     drop(way);
     screen.clear();
     let ended = ended?;

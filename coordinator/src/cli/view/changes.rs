@@ -8,7 +8,7 @@ use crate::cli::plain;
 
 /// One line for each thing that is new in `now`; times are from the beginning of the run.
 #[must_use]
-pub(crate) fn lines(before: Option<&RunView>, now: &RunView) -> Vec<String> {
+pub fn lines(before: Option<&RunView>, now: &RunView) -> Vec<String> {
     let mut what = Vec::new();
     let none = RunView::default();
     let before = before.unwrap_or(&none);

@@ -8,7 +8,7 @@ use crate::record::{Receipt, SCHEMA};
 
 /// A view.
 #[must_use]
-pub(crate) fn view(view: &RunView) -> Value {
+pub fn view(view: &RunView) -> Value {
     let outcome = outcome_word(view.outcome());
     json!({
         "schema": SCHEMA, "event": "view", "run": view.run_id, "job": view.job, "commit": view.commit,
@@ -38,7 +38,7 @@ fn node(node: &NodeView) -> Value {
 
 /// Lines of output.
 #[must_use]
-pub(crate) fn log(batch: &LogBatch) -> Value {
+pub fn log(batch: &LogBatch) -> Value {
     json!({
         "schema": SCHEMA, "event": "log", "run": batch.run_id, "node": batch.node_id, "attempt": batch.attempt,
         "stream": batch.stream, "first_line": batch.first_line, "lines": batch.lines,

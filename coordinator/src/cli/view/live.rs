@@ -16,7 +16,7 @@ const WIDTH_MIN: usize = 20;
 
 /// The lines of the block, none wider than `width`.
 #[must_use]
-pub(crate) fn render(view: &RunView, width: usize, paint: Paint) -> Vec<String> {
+pub fn render(view: &RunView, width: usize, paint: Paint) -> Vec<String> {
     let width = width.max(WIDTH_MIN);
     let mut lines = vec![head(view, paint), phases(view, paint)];
     for (role, name) in [

@@ -4,15 +4,15 @@
 /// What a run adds up to.
 pub(crate) mod account;
 /// Plain lines for what changed.
-pub(crate) mod changes;
+pub mod changes;
 /// Two receipts beside each other.
 pub(crate) mod compare;
 /// Estimates.
 pub(crate) mod estimate;
 /// Events as JSON.
-pub(crate) mod json;
+pub mod json;
 /// The live block of a terminal.
-pub(crate) mod live;
+pub mod live;
 mod names;
 mod paint;
 /// The receipt.
@@ -27,7 +27,7 @@ pub(crate) mod why;
 /// Sentences on narrow terminals.
 pub(crate) mod wrap;
 
-pub(crate) use paint::Paint;
+pub use paint::Paint;
 pub(crate) use screen::{Mode, Screen};
 
 #[cfg(test)]

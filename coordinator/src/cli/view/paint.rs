@@ -4,9 +4,9 @@ use console::Style;
 
 /// Whether to colour; the decision is made once, at the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Paint {
+pub struct Paint {
     /// Colours are wanted.
-    pub(crate) on: bool,
+    pub on: bool,
 }
 
 impl Paint {

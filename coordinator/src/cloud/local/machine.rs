@@ -146,6 +146,11 @@ impl LocalMachine {
         self.machine.ended.is_some()
     }
 
+    /// As it was when it was looked at last.
+    pub(super) fn seen(&self) -> Machine {
+        self.machine.clone()
+    }
+
     pub(super) fn observe(&mut self) -> Machine {
         self.has_ended();
         self.machine.clone()
