@@ -37,7 +37,7 @@ def measure(bench):
     bench.detail("agent", processes=[" ".join(command[:2]) for command in agents.values()], cpu_percent=cpu, memory=memory)
     bench.procs.stop(launch, grace_secs=60)
     note = f"agent {memory['agent']:.1f} MiB, its keepers {memory['keepers']:.1f} MiB more"
-    yield Line("agent_memory", "idle agent, resident / Consul 1.8.7 client", memory["all"], by_consul, "MB", limit=MEMORY_MAX_MB, note=note)
+    yield Line("agent_memory", "idle agent, resident / Consul 1.8.7 client", memory["all"], by_consul, "MiB", limit=MEMORY_MAX_MB, note=note)
     consul_cpu = cpu[1] if client else None
     yield Line("agent_cpu", "idle agent, share of a core / Consul 1.8.7 client", cpu[0], consul_cpu, "%", limit=CPU_MAX_PERCENT)
 
