@@ -3,8 +3,10 @@
 mod acl;
 pub(crate) mod client;
 mod election;
+mod frozen;
 mod launch;
 mod liars;
+mod lied_to;
 mod presence;
 mod search;
 

@@ -206,7 +206,11 @@ impl Consul {
             body.len()
         )?;
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
+        let read = stream.read_to_end(&mut answer);
+        // Who refuses without reading the body answers, and then breaks the connection.
+        if answer.is_empty() {
+            read?;
+        }
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());

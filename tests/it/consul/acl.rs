@@ -144,7 +144,7 @@ async fn each_policy_allows_what_it_is_for_and_nothing_else() {
 }
 
 /// What none of the policies is for: method, path, body.
-const FORBIDDEN: [(&str, &str, &str); 24] = [
+const FORBIDDEN: [(&str, &str, &str); 25] = [
     // ACLs.
     ("GET", "/v1/acl/tokens", ""),
     ("GET", "/v1/acl/policies", ""),
@@ -175,6 +175,7 @@ const FORBIDDEN: [(&str, &str, &str); 24] = [
     ("GET", "/v1/operator/raft/configuration", ""),
     ("GET", "/v1/operator/autopilot/configuration", ""),
     ("GET", "/v1/snapshot", ""),
+    ("PUT", "/v1/event/fire/deploy", ""),
     // Nodes and services of others.
     (
         "PUT",

@@ -15,14 +15,14 @@ use super::launch::{of_run, wait_registered};
 
 const NODES: [&str; 3] = ["node-1", "node-2", "node-3"];
 
-fn alike(name: &str, home: &Home, repo: &Repo, entry: &str) -> Job {
+pub(crate) fn alike(name: &str, home: &Home, repo: &Repo, entry: &str) -> Job {
     Job::at_gate(name, home, repo, entry)
         .set("master", json!({ "role": "auto" }))
         .workers(2)
 }
 
 /// Who holds a session, by its name.
-fn sessions(consul: &Consul) -> Vec<String> {
+pub(crate) fn sessions(consul: &Consul) -> Vec<String> {
     let all = consul.json("GET", "/v1/session/list", &Value::Null);
     let names = all.as_array().unwrap().iter();
     names
@@ -31,7 +31,7 @@ fn sessions(consul: &Consul) -> Vec<String> {
 }
 
 /// Asks with the client of the programs.
-fn ask<T>(ask: impl Future<Output = T>) -> T {
+pub(crate) fn ask<T>(ask: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -40,7 +40,7 @@ fn ask<T>(ask: impl Future<Output = T>) -> T {
 }
 
 /// The node that holds the lock of an attempt.
-fn holder(consul: &Consul, run: &Run<'_>, attempt: u32) -> Option<String> {
+pub(crate) fn holder(consul: &Consul, run: &Run<'_>, attempt: u32) -> Option<String> {
     let lock = ask(open(consul).get(&format!("runs/{}/master/{attempt}", run.id))).unwrap()?;
     lock.session
         .is_some()

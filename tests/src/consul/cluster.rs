@@ -74,11 +74,13 @@ impl Cluster {
         token
     }
 
-    /// A server looks a token up in its own records, which may be behind the leader's.
+    /// A server looks a token up in its own records, which may be behind the leader's: it is asked for what it has itself.
     fn wait_known(&self, token: &str) {
         for server in &self.servers {
             wait::until("a token to be known", wait::secs(BOOT), || {
-                let (status, _) = server.try_http_as(token, "GET", "/v1/acl/token/self", "").ok()?;
+                let (status, _) = server
+                    .try_http_as(token, "GET", "/v1/acl/token/self?stale", "")
+                    .ok()?;
                 (status == 200).then_some(())
             });
         }

@@ -1,0 +1,181 @@
+//! bad-inputs.md, Consul: whole runs of nodes that are alike, whose Consul lies about locks, sessions and masters.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use mayfly_tests::wait::secs;
+use mayfly_tests::{Home, Job, Repo, slots};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::election::alike;
+
+const SESSION: &str = "11111111-1111-1111-1111-111111111111";
+/// Of a node that there never was.
+const OTHER_SESSION: &str = "22222222-2222-2222-2222-222222222222";
+/// Less than a node waits for an answer.
+const HELD: Duration = Duration::from_secs(4);
+const NODES: usize = 3;
+
+/// Whom it gives the lock to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lock {
+    /// To all, and to all at once: each is told that it alone has it.
+    Everybody,
+    /// To nobody: a session that is none of theirs has it, or their own has just gone.
+    Nobody,
+}
+
+/// What is not Consul, and answers as one.
+struct Liar {
+    url: String,
+    shared: Arc<Shared>,
+    _runtime: Runtime,
+}
+
+struct Shared {
+    lock: Lock,
+    /// The nodes that have asked for it.
+    asked: watch::Sender<BTreeSet<String>>,
+}
+
+impl Liar {
+    fn start(lock: Lock) -> Self {
+        let shared = Arc::new(Shared {
+            lock,
+            asked: watch::Sender::default(),
+        });
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        Self {
+            url,
+            shared,
+            _runtime: runtime,
+        }
+    }
+
+    fn asked(&self) -> usize {
+        self.shared.asked.borrow().len()
+    }
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    body: String,
+) -> (StatusCode, String) {
+    let path = uri.path();
+    let (status, said) = match (&method, path) {
+        // The same one for all of them.
+        (&Method::PUT, "/v1/session/create") => (200, json!({ "ID": SESSION }).to_string()),
+        _ if path.starts_with("/v1/session/renew/") => shared.renewed(),
+        (&Method::PUT, _) if path.starts_with("/v1/kv/") => shared.acquired(body).await,
+        (&Method::GET, _) if path.starts_with("/v1/kv/") => (200, lock_of_another(path).to_string()),
+        _ if path.starts_with("/v1/health/service/") => (200, masters(&uri).to_string()),
+        _ if path.starts_with("/v1/agent/") => (200, String::new()),
+        _ => (200, "true".into()),
+    };
+    (StatusCode::from_u16(status).unwrap(), said)
+}
+
+impl Shared {
+    async fn acquired(&self, node: String) -> (u16, String) {
+        let number = {
+            self.asked.send_if_modified(|asked| asked.insert(node));
+            self.asked.borrow().len()
+        };
+        match self.lock {
+            Lock::Everybody => {
+                let all = |asked: &BTreeSet<String>| asked.len() == NODES;
+                // Fewer have asked in time: the test says so.
+                let mut news = self.asked.subscribe();
+                let _all = timeout(HELD, news.wait_for(all)).await;
+                (200, "true".into())
+            }
+            Lock::Nobody if number % 2 == 0 => (500, format!("invalid session {SESSION:?}")),
+            Lock::Nobody => (200, "false".into()),
+        }
+    }
+
+    fn renewed(&self) -> (u16, String) {
+        match self.lock {
+            Lock::Everybody => (200, json!([{ "ID": SESSION }]).to_string()),
+            Lock::Nobody => (404, String::new()),
+        }
+    }
+}
+
+fn lock_of_another(path: &str) -> Value {
+    json!([{
+        "Key": path.trim_start_matches("/v1/kv/"), "Value": "bm9kZS05", "Session": OTHER_SESSION,
+        "LockIndex": 1, "Flags": 0, "CreateIndex": 1, "ModifyIndex": 1,
+    }])
+}
+
+/// Whatever is looked for is there: on a machine that was never of the fleet.
+fn masters(uri: &Uri) -> Value {
+    let query = uri.query().unwrap_or_default().split('&');
+    let wanted = query.filter_map(|pair| pair.strip_prefix("tag="));
+    let tags: Vec<String> = wanted
+        .map(|tag| tag.replace("%3D", "="))
+        .chain(["engine=spark".into(), "attempt=1".into()])
+        .collect();
+    json!([{
+        "Node": {}, "Checks": [],
+        "Service": { "ID": "node-9", "Address": "127.9.9.9", "Port": 7077, "Tags": tags },
+    }])
+}
+
+/// A run to its end; what its command said.
+fn run_with(liar: &Liar, name: &str, before_the_end: impl FnOnce()) -> String {
+    let (home, repo) = (Home::light(), Repo::of_jobs());
+    let job: Job = alike(name, &home, &repo, "holds.py");
+    let mut launch = home.launch_with(&job, &["--consul", &liar.url]);
+    let run = home.run_of(&job, &mut launch);
+    launch.until("the job", secs(120), || home.heard("holds"));
+    before_the_end();
+    home.tell("go");
+    let ended = launch.wait(secs(60));
+    ended.exited(0);
+    let receipt = run.assert_closed("succeeded");
+    assert_eq!(
+        (&receipt["attempts"], &receipt["release"]["machines_started"]),
+        (&json!(1), &json!(NODES))
+    );
+    assert_eq!(run.commit().expect("a commit").files.len(), 1);
+    ended.stderr
+}
+
+#[test]
+fn all_nodes_are_told_that_they_have_the_lock_and_one_is_the_master() {
+    let _slot = slots::take();
+    let liar = Liar::start(Lock::Everybody);
+    let said = run_with(&liar, "told-true", || {
+        assert_eq!(liar.asked(), NODES, "not all of them were told so");
+    });
+    assert!(!said.contains("was chosen"), "no claim was taken: {said}");
+}
+
+#[test]
+fn the_lock_is_held_by_nobody_of_the_run_and_a_master_is_chosen() {
+    let _slot = slots::take();
+    let liar = Liar::start(Lock::Nobody);
+    let said = run_with(&liar, "told-false", || {
+        assert_eq!(liar.asked(), NODES, "not all of them were told so");
+    });
+    assert!(
+        said.contains("was chosen as the master of attempt 1"),
+        "who was it then? {said}"
+    );
+}
