@@ -26,20 +26,23 @@ const ELSEWHERE: [&str; 12] = [
     "cost_micros",
 ];
 /// What has a place of its own here.
-const HERE: [&str; 6] = ["account", "why", "release", "results", "logs", "results_folder"];
+const HERE: [&str; 4] = ["release", "results", "logs", "results_folder"];
 
 /// The section of the page.
 pub(super) fn section(receipt: &Value) -> Markup {
     let empty = Map::new();
     let map = receipt.as_object().unwrap_or(&empty);
+    let account: Option<Account> = typed(map, "account");
+    let told = |key: &str| match key {
+        "account" => account.is_some(),
+        "why" => cause(receipt).is_some(),
+        _ => ELSEWHERE.contains(&key) || HERE.contains(&key),
+    };
     let more: Map<String, Value> = map
         .iter()
-        .filter(|(key, value)| {
-            !ELSEWHERE.contains(&key.as_str()) && !HERE.contains(&key.as_str()) && !value.is_null()
-        })
+        .filter(|(key, value)| !told(key) && !value.is_null())
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let account: Option<Account> = typed(map, "account");
     html! {
         section.card.receipt {
             h2 { "Receipt" }
@@ -207,7 +210,13 @@ mod tests {
             cause: UNKNOWN.into(),
             ..why
         };
-        assert!(cause(&json!({ "why": unknown })).is_none());
+        let newer = json!({ "why": unknown, "account": { "novelty": 1 } });
+        assert!(cause(&newer).is_none());
+        let text = section(&newer).into_string();
+        assert!(
+            text.contains("java.lang.OutOfMemoryError") && text.contains("novelty: 1"),
+            "{text}"
+        );
         let text = cause(&receipt).unwrap().into_string() + &section(&receipt).into_string();
         for part in [
             "An executor ran out of &lt;memory&gt;.",
