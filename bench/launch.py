@@ -11,6 +11,9 @@ ROUNDS = 3
 COMPUTE_ROUNDS = 2
 COMPUTE_ROWS = 120_000_000
 COMPUTE_REPETITIONS = 6
+DRIVER_COLUMNS = 60
+DRIVER_ROWS = 100_000
+DRIVER_REPETITIONS = 12
 JOBS = Path(__file__).parent / "jobs"
 
 
@@ -49,16 +52,24 @@ class Spark:
         yield Line("form", what, median(form), median(form_by_hand), "s", goal=0.3, note=note)
 
     def compute(self):
-        """`compute`: the job's own time only."""
-        args = (str(COMPUTE_ROWS), str(COMPUTE_REPETITIONS))
+        """`compute`, on the executors: the job's own time only."""
+        what = f"a job that computes, {COMPUTE_REPETITIONS} repetitions, its own time / by hand"
+        yield self._repetitions("compute", what, "compute.py", COMPUTE_ROWS, COMPUTE_REPETITIONS)
+
+    def driver(self):
+        """`driver`, the same for work that the driver does itself."""
+        what = f"a job whose driver computes, {DRIVER_REPETITIONS} repetitions, its own time / by hand"
+        yield self._repetitions("driver", what, "driver.py", DRIVER_COLUMNS, DRIVER_ROWS, DRIVER_REPETITIONS)
+
+    def _repetitions(self, name, what, job, *args):
+        args = tuple(str(argument) for argument in args)
         ours, theirs = [], []
         for _ in range(COMPUTE_ROUNDS):
-            ours += [self.mayfly.launch("launch", "compute.py", *args).printed["secs"]]
+            ours += [self.mayfly.launch("launch", job, *args).printed["secs"]]
             self.hand.form()
-            theirs += [self.hand.submit(JOBS / "compute.py", *args)["secs"]]
+            theirs += [self.hand.submit(JOBS / job, *args)["secs"]]
             self.hand.stop()
-        self.bench.detail("compute", ours=ours, theirs=theirs)
+        self.bench.detail(name, ours=ours, theirs=theirs)
         # Noise only ever adds time, and the compilers' work is in every first repetition: each repetition's best round.
         best = [sum(min(times) for times in zip(*side)) for side in (ours, theirs)]
-        what = f"a job that computes, {COMPUTE_REPETITIONS} repetitions, its own time / by hand"
-        yield Line("compute", what, best[0], best[1], "s", goal=1.02)
+        return Line(name, what, best[0], best[1], "s", goal=1.02)

@@ -2,7 +2,7 @@
 
 usage: bench/run.py RELEASE_FOLDER [NAME…]
 
-NAMES choose measurements: launch (with form), compute, upload_small, upload_large, stage_small, stage_large, agent, sync; all of
+NAMES choose measurements: launch (with form), compute, driver, upload_small, upload_large, stage_small, stage_large, agent, sync; all of
 them without one.
 Writes target/bench.json ({name: {ours, theirs, ratio, unit}}) and, with every single figure, target/bench-details.json.
 Exits with 1 when a measurement could not be made. That a goal is missed is told in the table and is no error.
@@ -26,7 +26,7 @@ import upload
 from mayfly import Mayfly
 from procs import BenchError, Procs
 
-NAMES = ["agent", "sync", "launch", "compute", "upload_large", "upload_small", "stage_large", "stage_small"]
+NAMES = ["agent", "sync", "launch", "compute", "driver", "upload_large", "upload_small", "stage_large", "stage_small"]
 
 
 class Bench:
@@ -62,6 +62,7 @@ class Bench:
             "sync": lambda: sync.measure(self),
             "launch": lambda: self.spark().launch(),
             "compute": lambda: self.spark().compute(),
+            "driver": lambda: self.spark().driver(),
             "upload_small": lambda: [upload.small(self)],
             "upload_large": lambda: [upload.large(self)],
             "stage_small": lambda: [stage.small(self)],

@@ -2,7 +2,7 @@
 
 `python3 bench/tools.py consul` prints where the program is, `… prometheus` the folder of `prometheus` and `promtool`,
 `… chromium` that of `chromium` and `chromedriver`, `… rig` a Python that has what the EC2 rig of the tests runs on,
-`… spark-client` one that speaks Spark Connect: the tests that need real ones get them from here.
+`… spark-client` one that speaks Spark Connect, `… sshd` a folder with `sshd` and what it is linked with: the tests that need real ones get them from here.
 """
 
 import contextlib
@@ -19,6 +19,8 @@ from procs import BenchError
 AWSCLI = "awscli==1.46.3"
 SPARK_CLIENT = "pyspark-client==4.0.4"
 CONSUL = "1.8.7"
+SSHD = "1:9.2p1"
+LIBWRAP = "7.6"
 PROMETHEUS = "2.42.0"
 # Debian 12 has no Consul, and its Prometheus cannot ask one; that of Debian 11 can.
 PROMETHEUS_CONSUL = "2.24.1"
@@ -76,6 +78,18 @@ def prometheus_consul() -> Path:
     return _debian("bullseye", "prometheus", PROMETHEUS_CONSUL, ["prometheus", "promtool"])
 
 
+def sshd() -> Path:
+    """The folder with `sshd` of Debian 12, and beside it the one library that no other program there needs."""
+    folder = _debian("bookworm", "openssh-server", SSHD, ["sshd"], "usr/sbin")
+    library = "libwrap.so.0"
+    with _locked(cache() / "sshd.lock"):
+        if not (folder / library).exists():
+            where = next(_debian("bookworm", "libwrap0", LIBWRAP, [], "usr/lib").glob(f"*/{library}"))
+            shutil.copy(where, folder / "part")
+            (folder / "part").rename(folder / library)
+    return folder
+
+
 def chromium() -> Path:
     """The folder of the programs `chromium` and `chromedriver`: the system's, which root installs where they are missing."""
     for _ in range(2):
@@ -91,18 +105,19 @@ def chromium() -> Path:
     raise BenchError("chromium and chromedriver are not where apt-get puts programs")
 
 
-def _debian(suite: str, package: str, version: str, programs: list) -> Path:
-    """The folder with programs of a Debian package, unpacked and not installed. The system's own sources stay untouched."""
-    folder = cache() / f"{package}-{version}"
-    unpacked = folder / "root/usr/bin"
+def _debian(suite: str, package: str, version: str, programs: list, where: str = "usr/bin") -> Path:
+    """The folder with programs of a Debian package, or with all that it has there: unpacked and not installed. The system's
+    own sources stay untouched."""
+    folder = cache() / f"{package}-{version.replace(':', '-')}"
+    unpacked = folder / "root" / where
     if not unpacked.exists():
         with _locked(cache() / f"{package}.lock"):
             if not unpacked.exists():
-                _unpack(folder, suite, package, version, programs)
+                _unpack(folder, suite, package, version, [f"./{where}/{name}" for name in programs] or [f"./{where}"])
     return unpacked
 
 
-def _unpack(folder: Path, suite: str, package: str, version: str, programs: list):
+def _unpack(folder: Path, suite: str, package: str, version: str, members: list):
     for tool in ("apt-get", "dpkg-deb", "dpkg", "tar"):
         if not shutil.which(tool):
             raise BenchError(f"there is no {tool} here to fetch Debian's package {package} {version} with")
@@ -131,7 +146,7 @@ def _unpack(folder: Path, suite: str, package: str, version: str, programs: list
     if archive is None:
         raise BenchError(f"apt-get downloaded no package of {package} {version}")
     _run(["dpkg-deb", "--fsys-tarfile", archive], stdout=folder / "files.tar")
-    _run(["tar", "-x", "-f", folder / "files.tar", "-C", folder / "part"] + [f"./usr/bin/{name}" for name in programs])
+    _run(["tar", "-x", "-f", folder / "files.tar", "-C", folder / "part"] + members)
     for name in ("lists", "cache"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for leftover in (archive, folder / "files.tar"):
@@ -161,7 +176,7 @@ def _run(command, stdout=os.devnull, **kwargs):
 
 if __name__ == "__main__":
     known = {"consul": consul, "prometheus": prometheus, "prometheus-consul": prometheus_consul, "rig": rig}
-    known |= {"chromium": chromium, "spark-client": spark_client}
+    known |= {"chromium": chromium, "spark-client": spark_client, "sshd": sshd}
     if len(sys.argv) != 2 or sys.argv[1] not in known:
         sys.exit(f"usage: python3 bench/tools.py {'|'.join(known)}")
     try:

@@ -14,7 +14,7 @@ use crate::supervise::{Child, Exit, Keeper, Spec, Stream};
 const KEPT_LINES: usize = 400;
 
 /// What of the agent's own environment such programs may see: where things are and how to reach the network.
-const INHERITED: [&str; 28] = [
+const INHERITED: [&str; 29] = [
     "PATH",
     "HOME",
     "USER",
@@ -43,6 +43,7 @@ const INHERITED: [&str; 28] = [
     "PIP_TRUSTED_HOST",
     "PIP_FIND_LINKS",
     "PIP_CONFIG_FILE",
+    "PIP_CACHE_DIR",
 ];
 
 /// A program to run. No `Debug`: its environment may hold secrets.

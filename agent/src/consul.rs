@@ -25,7 +25,7 @@ use crate::node::Event;
 use crate::sync::Report;
 
 /// To be taken out at the end; most of it has happened while the node was leaving.
-const FAREWELL_MAX: Duration = Duration::from_millis(500);
+pub(crate) const FAREWELL_MAX: Duration = Duration::from_millis(500);
 /// A turn of a loop is a few requests with bounds of their own, or a query that blocks.
 const TURN_MAX: Duration = Duration::from_secs(90);
 /// Between two tries of a loop: Consul may be away for as long as it likes.

@@ -21,7 +21,7 @@ use crate::sync::Report;
 /// Orders that wait for the task of an attempt; there are never more than one of each kind and a few stops.
 const ORDERS: usize = 16;
 /// The last logs get this long.
-const FAREWELL_MAX: Duration = Duration::from_secs(5);
+pub(crate) const FAREWELL_MAX: Duration = Duration::from_secs(5);
 /// How often the loop turns without events, for `/live`.
 const TURN_MAX: Duration = Duration::from_secs(5);
 
@@ -144,6 +144,7 @@ impl Driver {
                     .spawn(self.collector.clone().commit(attempt, nodes, end));
             }
             Effect::Farewell => {
+                tasks.works.abort_all();
                 let collector = self.collector.clone();
                 tasks.works.spawn(async move {
                     if timeout(FAREWELL_MAX, collector.flush_logs()).await.is_err() {

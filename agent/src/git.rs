@@ -99,7 +99,8 @@ const SETTINGS: [&str; 14] = [
     "submodule.recurse=false",
     "protocol.file.allow=user",
     "protocol.ext.allow=never",
-    "http.followRedirects=initial",
+    // Where the URL leads was checked at the launch; where a redirect leads was not.
+    "http.followRedirects=false",
     "http.lowSpeedLimit=1000",
     "http.lowSpeedTime=30",
     "filter.lfs.smudge=",
@@ -279,12 +280,7 @@ impl Git<'_> {
     }
 
     fn failure(&self, what: &str, done: &Finished, transient: bool) -> PrepareError {
-        let said = done
-            .lines
-            .iter()
-            .rev()
-            .find(|line| line.starts_with("fatal:") || line.starts_with("error:"));
-        let said = redact(said.map_or(done.last_line(), |line| line.as_str()));
+        let said = redact(telling(done));
         let message = format!("cannot {what} from {}: git says: {said}", self.from);
         let full = said.contains("No space left");
         if transient || full {
@@ -369,6 +365,19 @@ impl Git<'_> {
             self.limits.bytes >> 20
         ))
     }
+}
+
+/// The line of Git's that says most: its last complaint; where it could only say that ssh has failed, ssh's own.
+fn telling(done: &Finished) -> &str {
+    let complaint = |line: &&String| line.starts_with("fatal:") || line.starts_with("error:");
+    let said = done.lines.iter().rev().find(complaint);
+    let said = said.map_or(done.last_line(), String::as_str);
+    let of_ssh =
+        |line: &&String| line.contains("Permission denied (") || line.starts_with("Host key verification");
+    if !said.contains("Could not read from remote repository") {
+        return said;
+    }
+    done.lines.iter().rev().find(of_ssh).map_or(said, String::as_str)
 }
 
 /// Size of the files below `folder`; stops to count above `cap`.

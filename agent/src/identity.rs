@@ -2,6 +2,7 @@
 
 mod finder;
 mod key;
+mod patience;
 
 use std::time::Duration;
 
@@ -216,8 +217,7 @@ impl Door {
                 Ok(reply) => return self.enrolled(reply),
                 Err(status) => status,
             };
-            let wait = if is_permanent(&status) { None } else { waits.next() };
-            let Some(wait) = wait else {
+            let Some(wait) = patience::after(&status, &mut waits) else {
                 return Err(self.refused(status));
             };
             tracing::debug!(%status, "not taken in yet, again in {wait:?}");

@@ -14,7 +14,7 @@ use mayfly_agent::control;
 use mayfly_agent::guard;
 use mayfly_agent::keeper::Ids;
 use mayfly_agent::namespace;
-use mayfly_agent::node::Why;
+use mayfly_agent::node::{SALVAGE_MAX, Why};
 use mayfly_agent::run::Start;
 use mayfly_agent::supervise::become_subreaper;
 use mayfly_agent::toolchain::{self, Request, Step};
@@ -122,6 +122,8 @@ fn run(config: &Path, json: bool) -> anyhow::Result<ExitCode> {
         private_results,
         own,
         spot: None,
+        // They stay in the node's folder, which the next command names.
+        salvage: Duration::ZERO,
         marker: None,
         json,
     })
@@ -152,7 +154,7 @@ fn live(start: Start) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
     let ended = runtime.block_on(mayfly_agent::run::run(start));
     // A thread that still reads a file must not hold the machine up.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    runtime.shutdown_timeout(mayfly_agent::run::THREADS_MAX);
     match ended {
         Ok(Why::Told) => Ok(ExitCode::SUCCESS),
         Ok(Why::LeaseExpired) => Ok(ExitCode::from(3)),
@@ -218,6 +220,7 @@ fn boot_node(boot: &Booting) -> anyhow::Result<ExitCode> {
         private_results: true,
         own,
         spot: spot.then_some(imds),
+        salvage: SALVAGE_MAX,
         marker: Some(boot::runtime_folder().join(boot::ENROLLED)),
         json: boot.json,
     })
@@ -255,7 +258,11 @@ fn keep(status: Option<&Path>, user: Option<Ids>, mut program: Vec<OsString>) ->
     })
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is what the command is for"
+)]
 fn find_toolchain(cache: Option<PathBuf>, spark: String, json: bool, look: bool) -> anyhow::Result<ExitCode> {
     become_subreaper().context("become a subreaper")?;
     let keeper = std::env::current_exe().context("find the agent's executable")?;
@@ -277,7 +284,14 @@ fn find_toolchain(cache: Option<PathBuf>, spark: String, json: bool, look: bool)
         Ok(line) if json => println!("{line}"),
         _ => println!("{}: {}", step.name, step.detail),
     };
-    let found = one_thread()?.block_on(toolchain::ensure(&request, show))?;
+    let found = match one_thread()?.block_on(toolchain::ensure(&request, show)) {
+        Ok(found) => found,
+        // One sentence, whatever the environment says of backtraces: a launch shows it as it is.
+        Err(error) => {
+            eprintln!("{}", chain(&error));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     if json {
         println!("{}", serde_json::to_string(&found)?);
     } else {

@@ -7,7 +7,9 @@
 //!    │ a higher attempt: stop everything, set the old results aside, begin again
 //!    └────────────────────────────────────────────────────────────────────────
 //! Forming, (job) ── the machine is about to be taken away ──▶ Stopping (master): what is there is uploaded at once
-//! any ── goal LEAVE, lease or deadline passed ──▶ Leaving (stop, last logs) ──▶ Gone
+//! any ── goal LEAVE, lease or deadline passed ──▶ Leaving (stop) ──▶ Parting (last logs) ──▶ Gone
+//!                                                    └─▶ Salvaging ──┘ where nobody has asked for the results, and the disk
+//!                                                        goes with the machine
 //! ```
 //!
 //! Where nodes are alike (`Auto`), a node prepares and takes part in the election ([`Node::standing_for`]) until the
@@ -27,6 +29,10 @@ use std::time::Duration;
 use mayfly_kit::records::StepEntry;
 use mayfly_proto::engine::Peer;
 use mayfly_proto::{Attempt, NodeId};
+
+/// How long a machine that is left alone uploads what its job wrote, from the end of its lease on. With the lease before and
+/// the last logs after it, such a machine is gone long before ten minutes are over.
+pub const SALVAGE_MAX: Duration = Duration::from_secs(120);
 
 /// What the node is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,7 +236,11 @@ enum Stage {
     Leaving {
         why: Why,
         ended: bool,
+        /// Results are uploaded before the node goes.
+        save: bool,
     },
+    /// Nobody waits for the results any more; they are uploaded for whoever comes later.
+    Salvaging(Why),
     /// Only the last logs are left to do.
     Parting {
         why: Why,
@@ -277,6 +287,10 @@ pub struct Node {
     answered: Option<Duration>,
     lease_until: Duration,
     deadline_at: Option<Duration>,
+    /// How long results are uploaded after the lease; zero where they stay on the disk.
+    salvage: Duration,
+    /// When salvaging ends, done or not, since boot.
+    salvage_until: Option<Duration>,
 }
 
 impl Node {
@@ -298,6 +312,8 @@ impl Node {
             answered: None,
             lease_until,
             deadline_at: None,
+            salvage: Duration::ZERO,
+            salvage_until: None,
         }
     }
 
@@ -310,11 +326,20 @@ impl Node {
         }
     }
 
-    /// When the node leaves by itself if nothing happens, since boot.
+    /// The same, on a machine whose disk goes with it: what the job wrote is uploaded for that long when the lease or the
+    /// deadline has passed.
+    #[must_use]
+    pub fn salvaging(self, salvage: Duration) -> Self {
+        Self { salvage, ..self }
+    }
+
+    /// When the node goes on by itself if nothing happens, since boot.
     #[must_use]
     pub fn wakes_at(&self) -> Duration {
-        self.deadline_at
-            .map_or(self.lease_until, |deadline| deadline.min(self.lease_until))
+        self.salvage_until.unwrap_or_else(|| {
+            self.deadline_at
+                .map_or(self.lease_until, |deadline| deadline.min(self.lease_until))
+        })
     }
 
     /// Until when it may live without another answer, since boot.
@@ -339,10 +364,15 @@ impl Node {
             if signal {
                 self.leave(Why::Signal, Duration::ZERO, &mut effects);
             } else if self.deadline_at.is_some_and(|deadline| now >= deadline) {
-                self.leave(Why::DeadlinePassed, Duration::ZERO, &mut effects);
+                self.leave_alone(now, Why::DeadlinePassed, &mut effects);
             } else if now >= self.lease_until {
-                self.leave(Why::LeaseExpired, Duration::ZERO, &mut effects);
+                self.leave_alone(now, Why::LeaseExpired, &mut effects);
             }
+        }
+        if let Stage::Salvaging(why) = self.stage
+            && self.salvage_until.is_none_or(|until| now >= until)
+        {
+            self.say_farewell(why, &mut effects);
         }
         self.pursue(&mut effects);
         (self, effects)
@@ -351,7 +381,7 @@ impl Node {
     fn is_leaving(&self) -> bool {
         matches!(
             self.stage,
-            Stage::Leaving { .. } | Stage::Parting { .. } | Stage::Gone
+            Stage::Leaving { .. } | Stage::Salvaging(_) | Stage::Parting { .. } | Stage::Gone
         )
     }
 

@@ -181,12 +181,36 @@ fn judge(done: &Finished, name: &str) -> Result<(), PrepareError> {
     }
     let said = done.lines.iter().rev().find(|line| line.starts_with("ERROR:"));
     let said = said.map_or(done.last_line(), |line| line.trim_start_matches("ERROR:").trim());
+    // What pip was not given it calls missing: that nobody answered stands above.
+    if let Some(reason) = unreached(&done.lines) {
+        let message =
+            format!("{name} cannot be installed: no package index answers ({reason}); pip says: {said}");
+        return Err(PrepareError::infra(message));
+    }
     let message = format!("{name} cannot be installed: {said}");
     Err(if said.contains("No space left") {
         PrepareError::infra(message)
     } else {
         PrepareError::job(message)
     })
+}
+
+/// Why pip reached no index at its last try, if that is what happened.
+fn unreached(lines: &[String]) -> Option<&str> {
+    let given_up = |line: &&String| line.contains("Retry(total=0,") && line.contains("connection broken by");
+    let line = lines.iter().rfind(given_up)?;
+    let reasons = [
+        "Temporary failure in name resolution",
+        "Name or service not known",
+        "Connection refused",
+        "Connection reset",
+        "Network is unreachable",
+        "No route to host",
+        "timed out",
+        "Cannot connect to proxy",
+    ];
+    let known = reasons.into_iter().find(|reason| line.contains(reason));
+    Some(known.unwrap_or("the connection is broken"))
 }
 
 fn site_packages(venv: &Path) -> Option<PathBuf> {

@@ -46,6 +46,14 @@ const EVENTS: usize = 256;
 const LOG_ORDERS: usize = 16;
 /// For the last words to reach those who watch.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
+/// For a thread that still reads a file.
+pub const THREADS_MAX: Duration = Duration::from_secs(1);
+/// Longest from the moment in which a node has ended what it had started to the end of its process, when nobody answers any
+/// more.
+pub const LEAVING_MAX: Duration = crate::driver::FAREWELL_MAX
+    .saturating_add(consul::FAREWELL_MAX)
+    .saturating_add(LAST_WORDS_MAX)
+    .saturating_add(THREADS_MAX);
 
 /// How the agent is started.
 pub struct Start {
@@ -57,6 +65,8 @@ pub struct Start {
     pub own: PathBuf,
     /// Who says when the machine is taken away; `None` for one that is not lent.
     pub spot: Option<Imds>,
+    /// How long results are uploaded when the lease has passed; zero where they outlive the node.
+    pub salvage: Duration,
     /// Written once the node is taken in, for whoever watches over the boot.
     pub marker: Option<PathBuf>,
     /// The run's coordinator, where it lives on this machine.
@@ -80,6 +90,8 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
     telemetry::init(&options)?;
     let (signals, level) = Signals::listen().context("listen for signals")?;
     let admin = Admin::new();
+    // Before anybody can ask.
+    let (latch, ready) = (admin.latch("enrolled"), admin.latch("ready"));
     admin.build_info("agent", env!("CARGO_PKG_VERSION"));
     let metrics = Metrics::new(&admin);
     let mut loops = JoinSet::new();
@@ -130,7 +142,6 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
     if let Some(beside) = start.beside {
         coordinator.spawn(beside.keep(keeper.clone(), lines.clone(), is_done));
     }
-    let latch = admin.latch("enrolled");
     let mut door = Door::new(&start.config, start.private_results)?;
     let Some(enrolled) = enrol(&mut door, level.clone()).await? else {
         return Ok(Why::Signal);
@@ -284,7 +295,9 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
         visits,
     };
     let driver = Driver {
-        node: Node::new(role, boot.elapsed() + first_lease).until(deadline),
+        node: Node::new(role, boot.elapsed() + first_lease)
+            .until(deadline)
+            .salvaging(start.salvage),
         boot,
         events,
         collector: Collector {
@@ -297,7 +310,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
         seeking,
         standing_for,
         signals: level,
-        ready: Some(admin.latch("ready")),
+        ready: Some(ready),
         pulse: admin.watch("node", Duration::from_secs(30)),
         standing,
     };

@@ -77,6 +77,11 @@ impl Keeper {
         }
     }
 
+    /// Does something for a program that it has started; the work ends at the latest with the program.
+    pub(crate) fn attend(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.running.spawn(work);
+    }
+
     /// Waits until nothing is left of what it and its clones have started; for that every [`Child`] has to be dropped. To
     /// drop one says that it shall end, but it writes to its files until it has. What resists SIGKILL is given up after half
     /// a minute.

@@ -384,6 +384,24 @@ async fn an_instance_that_is_not_ours_keeps_its_power() {
     assert_eq!(machine.poweroffs(), 0);
 }
 
+/// Where metadata shows no tags at all, nobody knows whose machine it is.
+#[tokio::test]
+async fn an_instance_whose_tags_are_not_shown_says_so_and_keeps_its_power() {
+    let mut machine = Machine::new(true).await;
+    machine
+        .pages
+        .lock()
+        .unwrap()
+        .retain(|path, _| !path.contains("/tags/"));
+    machine.boot(3);
+    let status = timeout(PATIENCE, machine.agent.as_mut().unwrap().wait()).await;
+    assert!(status.unwrap().unwrap().success(), "{}", machine.log());
+    let log = machine.log();
+    assert!(log.contains("no tag managed-by"), "{log}");
+    assert_eq!(machine.poweroffs(), 0);
+    assert!(machine.fake.enrolled.borrow().is_none());
+}
+
 #[tokio::test]
 async fn a_run_whose_deadline_has_passed_takes_nobody_in() {
     let mut machine = Machine::new(true).await;
@@ -544,24 +562,29 @@ async fn metadata_that_makes_no_sense_is_named() {
     assert!(config.deadline_secs.unwrap() > 365 * 24 * 3600);
 }
 
-/// An id of an older account, a line that ends, a number of an account as text: AWS has had all of them.
+/// An id of an older account, a line that ends, an account as text or as a number: AWS has had all of them.
 #[tokio::test]
 async fn metadata_that_is_odd_and_right_is_taken() {
     let machine = Machine::new(true).await;
     machine.set("instance-id", Some("i-deadbeef\n"));
-    let document = serde_json::json!({
-        "accountId": "012345678901", "instanceId": "i-deadbeef", "region": "eu-central-1",
-        "pendingTime": "2026-01-01T00:00:00Z", "kernelId": null,
-    });
-    let path = "/latest/dynamic/instance-identity/document".to_owned();
-    machine.pages.lock().unwrap().insert(path, document.to_string());
     let imds = Imds::at(&machine.metadata).unwrap();
-    let found = discover(&machine.at("site.json"), &imds).await.unwrap();
-    let Found::Node { config, .. } = found else {
-        panic!("not ours");
-    };
-    assert_eq!(config.machine_id, "i-deadbeef");
-    assert!(config.job_role.is_none());
+    for account in [
+        serde_json::json!("012345678901"),
+        serde_json::json!(123_456_789_012_u64),
+    ] {
+        let document = serde_json::json!({
+            "accountId": account, "instanceId": "i-deadbeef", "region": "eu-central-1",
+            "pendingTime": "2026-01-01T00:00:00Z", "kernelId": null,
+        });
+        let path = "/latest/dynamic/instance-identity/document".to_owned();
+        machine.pages.lock().unwrap().insert(path, document.to_string());
+        let found = discover(&machine.at("site.json"), &imds).await.unwrap();
+        let Found::Node { config, .. } = found else {
+            panic!("not ours");
+        };
+        assert_eq!(config.machine_id, "i-deadbeef");
+        assert!(config.job_role.is_none());
+    }
 }
 
 /// Once: what is wrong here does not get right.

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "git/content.rs"]
+mod content;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,6 +32,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.send_error(503)
         if path.startswith("/corrupt/"):
             path = path[8:]
+        if path.startswith("/moved/"):
+            self.send_response(302)
+            self.send_header("Location", "/" + path[7:] + "?" + url.query)
+            return self.end_headers()
         if path.startswith("/gone/"):
             return self.send_error(503)
         if path.startswith("/stall/"):

@@ -74,6 +74,16 @@ async fn requirements_are_installed_over_the_base_and_a_bad_one_is_named() {
         assert_eq!(error.kind, Kind::Job);
         assert!(error.message.contains(says), "{error}");
     }
+    // Nobody is at this port.
+    let closed = "--index-url http://127.0.0.1:1/simple\nno-such-package-of-ours==1\n";
+    std::fs::write(code.join("closed.txt"), closed).unwrap();
+    let error = python::prepare(&wants("closed.txt")).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Infra, "{error}");
+    let says = "closed.txt cannot be installed: no package index answers (Connection refused)";
+    assert!(
+        error.message.contains(says) && !error.message.contains('\n'),
+        "{error}"
+    );
     std::fs::write(code.join("good.txt"), "--no-index\nnumpy\npandas\n").unwrap();
     let own = python::prepare(&wants("good.txt")).await.unwrap();
     assert_eq!(own, bin_folder(folder.path()).join("python3"));

@@ -370,6 +370,10 @@ async fn a_manifest_that_makes_no_sense_is_not_committed() {
     };
     let sum = "0a".repeat(32);
     let path = |path: &str| file(path, "1", &sum);
+    let twice = |first: &str, second: &str| {
+        let also = format!(r#"{{"path":"a","size":1,"sha256":"{second}"}}"#);
+        file("a", "1", first).replace("}]}", &format!("}},{also}]}}"))
+    };
     for (says, bytes) in [
         ("names", path("../../run.json")),
         ("names", path("/etc/passwd")),
@@ -397,6 +401,8 @@ async fn a_manifest_that_makes_no_sense_is_not_committed() {
         ),
         ("is not a manifest", "[".repeat(10_000)),
         ("is not a manifest", String::new()),
+        ("twice", twice(&sum, &sum)),
+        ("twice", twice(&sum, &"0b".repeat(32))),
         ("not in the store", path("a")),
     ] {
         rig.store.put(&key, bytes).await.unwrap();
@@ -405,4 +411,29 @@ async fn a_manifest_that_makes_no_sense_is_not_committed() {
         assert!(error.is_permanent() && error.to_string().len() < 400, "{error}");
         assert!(rig.store.get(&layout::commit(&run_id())).await.unwrap().is_none());
     }
+}
+
+/// It would take several times that much memory to read it.
+#[tokio::test]
+async fn a_manifest_of_a_million_files_is_refused_by_its_size() {
+    let rig = rig().await;
+    let sum = "0a".repeat(32);
+    let files = (0..1_000_000).map(|n| format!(r#"{{"path":"part-{n}","size":1,"sha256":"{sum}"}}"#));
+    let files = files.collect::<Vec<_>>().join(",");
+    let bytes = format!(r#"{{"schema":1,"node":"master-1","attempt":1,"skipped":[],"files":[{files}]}}"#)
+        .into_bytes();
+    let key = layout::manifest(&run_id(), Attempt::FIRST, &NodeId::master(1));
+    rig.store.put(&key, bytes).await.unwrap();
+    let request = request_of(vec![NodeId::master(1)]);
+    let error = commit::commit(&rig.store, &request).await.unwrap_err();
+    assert!(error.is_permanent(), "{error}");
+    let CommitError::Store(error) = error else {
+        panic!("{error}")
+    };
+    assert!(matches!(error.fault(), StoreFault::TooLarge { .. }), "{error}");
+    assert!(
+        error.to_string().contains("manifest"),
+        "it does not say of what: {error}"
+    );
+    assert!(rig.store.get(&layout::commit(&run_id())).await.unwrap().is_none());
 }

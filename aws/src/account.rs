@@ -17,6 +17,8 @@ use crate::error::{AwsError, Kind, failed};
 /// Tries of one request, the first included; throttled ones are paid for out of the client's own budget of retries.
 const TRIES: u32 = 6;
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// Longest name of a region.
+const REGION_MAX: usize = 32;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For one try of a request.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,7 +63,7 @@ impl Account {
     /// Reads configuration and credentials; no request is made to AWS.
     ///
     /// # Errors
-    /// No region is configured.
+    /// No region is configured, or one that cannot be one.
     pub async fn open(place: &Place) -> Result<Self, AwsError> {
         let http = Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -92,6 +94,7 @@ impl Account {
         }
         let config = loader.load().await;
         let region = config.region().map(ToString::to_string).ok_or_else(no_region)?;
+        is_region(&region)?;
         Ok(Self::of(region, config))
     }
 
@@ -189,6 +192,17 @@ const PRICE_LIST_REGION: &str = "us-east-1";
 
 fn price_list(config: &SdkConfig) -> SdkConfig {
     config.to_builder().region(Region::new(PRICE_LIST_REGION)).build()
+}
+
+/// Whether it could be one: it becomes a part of the names of AWS's hosts.
+fn is_region(region: &str) -> Result<(), AwsError> {
+    let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    if (1..=REGION_MAX).contains(&region.len()) && region.bytes().all(fits) {
+        return Ok(());
+    }
+    let shown: String = region.chars().take(REGION_MAX).collect();
+    let what = format!("{shown:?} is no region: write it as eu-central-1");
+    Err(AwsError::new(Kind::Invalid, "use the region of AWS", what))
 }
 
 fn no_region() -> AwsError {

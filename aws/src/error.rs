@@ -89,6 +89,10 @@ where
         None if said.contains("credentials") => Kind::Credentials,
         None => Kind::Transient,
     };
+    let said = match service {
+        Some(_) => said,
+        None => unsigned(&said).unwrap_or(said),
+    };
     AwsError {
         kind,
         doing: doing.into(),
@@ -97,11 +101,47 @@ where
     }
 }
 
+/// What the SDK tells in many lines, of every place where it looked for credentials: that there are none, and what is wrong
+/// with the one place that somebody may have named. `None` when it tells of something else.
+fn unsigned(said: &str) -> Option<String> {
+    let (_, places) = said.split_once("no credentials found in chain")?;
+    let profile = places
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Profile: ")?.split(": ").nth(1));
+    Some(match profile {
+        Some(why) => format!("there are no credentials: {why}"),
+        None => "there are no credentials on this machine".to_owned(),
+    })
+}
+
 /// Whether it went well or what was named is not there.
 pub(crate) fn gone<T>(result: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind == Kind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_no_credentials_is_told_so_in_one_line() {
+        let said = "dispatch failure: other: the credential provider was not enabled: no credentials found in chain. Attempted:\n  \
+                    Environment: the credential provider was not enabled: environment variable not set\n  \
+                    Profile: the credential provider was not enabled";
+        let known = unsigned(said).unwrap();
+        assert_eq!(known, "there are no credentials on this machine");
+        let named = format!(
+            "{said}: profile `missing` was not defined: could not find source profile missing\n  X: y"
+        );
+        let known = unsigned(&named).unwrap();
+        assert_eq!(
+            known,
+            "there are no credentials: profile `missing` was not defined"
+        );
+        assert_eq!(unsigned("dispatch failure: timeout"), None);
     }
 }

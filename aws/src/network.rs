@@ -8,8 +8,10 @@ mod bucket;
 mod create;
 mod destroy;
 mod find;
+mod foreign;
 mod given;
 mod roles;
+mod way_out;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,7 @@ pub(crate) use find::{profile_role, role};
 pub use given::{Given, Id, given};
 pub use roles::{Policies, node_role};
 pub(crate) use roles::{Role, delete_profile, delete_role, ensure_profile, ensure_role};
+pub use way_out::WayOut;
 
 /// A subnet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,6 +24,15 @@ pub const OWNER: &str = "mayfly:owner";
 /// The network that a thing is part of.
 pub const NETWORK: &str = "mayfly:network";
 
+/// What a part of a network is for, where it is not for machines of runs: [`WAY_OUT`].
+pub const PART: &str = "mayfly:part";
+/// The part through which machines without addresses of their own reach the world.
+pub const WAY_OUT: &str = "way-out";
+/// Of a VPC whose machines have no addresses of their own: [`PRIVATE`].
+pub const ACCESS: &str = "mayfly:access";
+/// See [`ACCESS`].
+pub const PRIVATE: &str = "private";
+
 /// The network whose team this machine serves: it belongs to no run, and has no end.
 pub const CONTROL: &str = "mayfly:control";
 

@@ -207,6 +207,13 @@ impl Code {
             .filter(|entry| !entry.is_empty() && *entry != SESSION)
     }
 
+    /// Every command line: that of the job, or those of its steps.
+    pub fn commands(&self) -> impl Iterator<Item = &[String]> {
+        let own = std::iter::once(self.command.as_slice());
+        own.chain(self.steps.iter().map(|step| step.command.as_slice()))
+            .filter(|words| !words.is_empty())
+    }
+
     /// What runs, for people.
     #[must_use]
     pub fn what(&self) -> String {

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use mayfly_kit::admin::Loop;
 use mayfly_kit::store::Store;
 use mayfly_proto::{Attempt, NodeId};
 use tokio::sync::{oneshot, watch};
@@ -199,8 +200,8 @@ impl Driver {
         driver
     }
 
-    /// Runs until the run is closed and its record says so, or until it is another's.
-    pub async fn drive(mut self) -> Stop {
+    /// Runs until the run is closed and its record says so, or until it is another's; `pulse` is its line on `/status`.
+    pub async fn drive(mut self, pulse: Loop) -> Stop {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let superseded = self.saver.superseded();
@@ -214,11 +215,14 @@ impl Driver {
                 _ = tick.tick() => {
                     self.apply(Event::Tick);
                     self.publish();
+                    pulse.status(self.status());
                 }
                 () = superseded.cancelled() => break,
                 Some(ended) = self.children.join_next() => report_panic(ended),
             }
         }
+        // What is left to be done takes as long as the store does.
+        drop(pulse);
         self.wanted.send_replace(task::Task::Stop);
         if !superseded.is_cancelled() {
             self.saver.flush().await;
@@ -234,6 +238,15 @@ impl Driver {
         self.notifier = Notifier::default();
         let _late = tokio::time::timeout(FAREWELL, self.posting.join_next()).await;
         if left { Stop::Left } else { Stop::Closed }
+    }
+
+    fn status(&self) -> String {
+        let nodes = self.run.present().count();
+        format!(
+            "{}, attempt {}, nodes {nodes}",
+            self.run.phase().word(),
+            self.run.attempt
+        )
     }
 
     fn answer(&mut self, message: Message) {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use axum::Router;
 use mayfly_configs::AwsSettings;
-use mayfly_kit::admin::Admin;
 use mayfly_kit::consul::Consul;
 use mayfly_kit::store::{Access, Store, StoreConfig};
 use mayfly_kit::tls::Fingerprint;
@@ -545,7 +544,7 @@ async fn serve_grpc(server: Arc<Server>, gate: Gate, page: Router, stop: watch::
 }
 
 async fn serve_admin(server: Arc<Server>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
-    let admin = Admin::new();
+    let admin = server.admin().clone();
     server.metrics().register(&admin);
     let discovery = metrics::discovery::router(Arc::clone(&server));
     let refresh = metrics::refresh(server, admin.watch("runs", std::time::Duration::from_secs(30)));

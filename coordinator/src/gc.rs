@@ -9,6 +9,7 @@ mod nodes;
 #[cfg(feature = "aws")]
 mod verdict;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -55,6 +56,18 @@ pub struct Leftover {
 /// # Errors
 /// The folder or the store cannot be read.
 pub async fn scan(home: &Path, open: &OpenStore) -> anyhow::Result<Vec<Leftover>> {
+    scan_beside(home, open, &[]).await
+}
+
+/// The same for whoever has read records already: those that are closed stay so, and are not read again.
+///
+/// # Errors
+/// As [`scan`].
+pub async fn scan_beside(
+    home: &Path,
+    open: &OpenStore,
+    known: &[RunRecord],
+) -> anyhow::Result<Vec<Leftover>> {
     // Looking makes no folder, and without one there is nothing of this home.
     if !home.is_dir() {
         return Ok(Vec::new());
@@ -64,35 +77,38 @@ pub async fn scan(home: &Path, open: &OpenStore) -> anyhow::Result<Vec<Leftover>
     let mut found = Vec::new();
     let (store, shared) = (&open.store, open.folder.is_none());
     let served = Addresses::of(&home).url;
-    let read = |run: RunId| async move { record(store, &run).await.map(|record| (run, record)) };
+    let closed = known.iter().filter(|record| record.is_closed());
+    let closed: HashMap<&RunId, &RunRecord> = closed.map(|record| (&record.run, record)).collect();
+    let closed = &closed;
+    let read = |run: RunId| async move {
+        let found = match closed.get(&run) {
+            Some(known) => Some((*known).clone()),
+            None => record(store, &run).await?.map(|(record, _)| record),
+        };
+        anyhow::Ok((run, found))
+    };
     let candidates = candidates(&home, store, &processes).await?;
     let mut read = futures::stream::iter(candidates).map(read).buffered(READS);
     while let Some((run, record)) = read.try_next().await? {
         let here = |record: &RunRecord| record.folder.as_deref() == Some(home.run(&run).as_path());
-        if shared && !record.as_ref().is_some_and(|(record, _)| here(record)) {
+        if shared && !record.as_ref().is_some_and(here) {
             continue;
         }
         // That the command which launched it is gone says nothing of a run whose coordinator lives elsewhere.
         let elsewhere = |record: &RunRecord| record.on_master || record.control.is_some();
-        if record.as_ref().is_some_and(|(record, _)| elsewhere(record)) {
+        if record.as_ref().is_some_and(elsewhere) {
             continue;
         }
-        let open = record.as_ref().is_some_and(|(record, _)| !record.is_closed());
+        let open = record.as_ref().is_some_and(|record| !record.is_closed());
         let alive = processes.iter().filter(|process| process.run == run).count();
         // A coordinator that serves is started again: for as long as they live, its nodes wait for it.
         let awaited = |record: &RunRecord| record.coordinator == served && Timestamp::now() < record.deadline;
-        if open && alive > 0 && record.as_ref().is_some_and(|(record, _)| awaited(record)) {
+        if open && alive > 0 && record.as_ref().is_some_and(awaited) {
             continue;
         }
         // Only a run that looks left over is locked: looking must not make folders for the others.
         if (open || alive > 0) && home.lock(&run)?.is_some() {
-            found.push(leftover(
-                &home,
-                run,
-                open,
-                alive,
-                record.map(|(record, _)| record),
-            ));
+            found.push(leftover(&home, run, open, alive, record));
         }
     }
     Ok(found)

@@ -6,6 +6,7 @@ pub mod decode;
 mod encode;
 mod limit;
 mod people;
+mod places;
 
 pub(crate) use encode::role_on_wire;
 

@@ -128,7 +128,11 @@ pub(crate) fn unpack(bytes: &[u8]) -> std::io::Result<String> {
     MultiGzDecoder::new(bytes)
         .take(CHUNK_MAX)
         .read_to_end(&mut text)?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    // A whole chunk is large: it is copied only where it is no text.
+    Ok(
+        String::from_utf8(text)
+            .unwrap_or_else(|other| String::from_utf8_lossy(other.as_bytes()).into_owned()),
+    )
 }
 
 #[cfg(test)]

@@ -325,7 +325,7 @@ impl Run {
     #[must_use]
     pub fn held_until(&self) -> Option<Duration> {
         match self.stage {
-            Stage::Held { until } => Some(until),
+            Stage::Held { until } => Some(until.min(self.spec.deadline)),
             Stage::Accepted
             | Stage::Arming
             | Stage::Forming { .. }

@@ -5,6 +5,7 @@ mod carriers;
 mod control;
 mod place;
 mod session;
+mod sizing;
 mod spec;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use mayfly_configs::Job;
+use mayfly_kit::admin::Admin;
 use mayfly_kit::crash::{self, Point};
 use mayfly_kit::layout;
 use mayfly_kit::store::{Created, Store, StoreError};
@@ -84,6 +86,8 @@ pub struct Security {
 const CLAIM_BYTES: usize = 10;
 /// The hard cap of a job's own deadline.
 const EXTEND_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The owner of a run turns ten times a second; one that has not for so long is stuck.
+const DRIVER_TURN_MAX: Duration = Duration::from_secs(30);
 /// Closed runs that are kept in memory.
 const CLOSED_MAX: usize = 200;
 
@@ -98,6 +102,7 @@ pub struct Server {
     incoming: Incoming,
     drivers: TaskTracker,
     metrics: Metrics,
+    admin: Admin,
 }
 
 /// One run of this coordinator.
@@ -230,6 +235,7 @@ impl Server {
             incoming: Incoming::default(),
             drivers: TaskTracker::new(),
             metrics: Metrics::default(),
+            admin: Admin::new(),
         })
     }
 
@@ -269,8 +275,7 @@ impl Server {
         if self.runs.read().await.contains_key(&run) {
             return Ok((run, false));
         }
-        let plan = offered.cloud.plan(&launch.job).await;
-        let plan = plan.map_err(|error| ServerError::Impossible(error.to_string()))?;
+        let plan = planned(&offered, &launch.job).await?;
         let _one_at_a_time = self.launching.lock().await;
         if self.runs.read().await.contains_key(&run) {
             return Ok((run, false));
@@ -327,8 +332,7 @@ impl Server {
     /// The launch would be refused.
     pub async fn plan(&self, launch: &Launch) -> Result<v1::PlanReply, ServerError> {
         let offered = self.offered_for(launch)?;
-        let impossible = |error: CloudError| ServerError::Impossible(error.to_string());
-        let plan = offered.cloud.plan(&launch.job).await.map_err(impossible)?;
+        let plan = planned(&offered, &launch.job).await?;
         let quote = offered.cloud.quote(&launch.job, &plan).map_err(impossible)?;
         Ok(quote.wire(offered.name))
     }
@@ -495,7 +499,8 @@ impl Server {
             yields: matches!(self.parts.placement, Placement::OnMaster(_)),
             notify: self.parts.notify.clone(),
         };
-        match Driver::new(context, start, seat).drive().await {
+        let pulse = self.admin.watch(run.as_str(), DRIVER_TURN_MAX);
+        match Driver::new(context, start, seat).drive(pulse).await {
             Stop::Closed => {
                 self.put_away(&run).await;
                 clear_folder(&self.parts.store, &self.parts.home, &run).await;
@@ -556,6 +561,12 @@ impl Server {
             .iter()
             .map(|entry| entry.handle.view.borrow().clone())
             .collect()
+    }
+
+    /// What its admin pages show: each open run has a line there.
+    #[must_use]
+    pub fn admin(&self) -> &Admin {
+        &self.admin
     }
 
     /// What is counted for Prometheus.
@@ -633,6 +644,17 @@ impl Entry {
     pub async fn session(&self, node: &NodeId) -> Option<Arc<Session>> {
         self.sessions.lock().await.get(node).cloned()
     }
+}
+
+fn impossible(error: CloudError) -> ServerError {
+    ServerError::Impossible(error.to_string())
+}
+
+/// The machines of a job, which can hold what it asks of them.
+async fn planned(offered: &Offered, job: &Job) -> Result<Plan, ServerError> {
+    let plan = offered.cloud.plan(job).await.map_err(impossible)?;
+    sizing::check(job, plan.sizes).map_err(ServerError::Impossible)?;
+    Ok(plan)
 }
 
 /// What no other coordinator writes into the record.

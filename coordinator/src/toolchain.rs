@@ -136,6 +136,13 @@ pub async fn ensure(
     let (last, _) = tokio::try_join!(steps, stderr.read_to_string(&mut complaint))
         .context("read from `agent toolchain`")?;
     let status = child.wait().await.context("wait for `agent toolchain`")?;
-    anyhow::ensure!(status.success(), "{}", complaint.trim());
+    let complaint = match complaint.trim() {
+        // One that is killed says nothing.
+        "" => format!(
+            "`agent toolchain` ended before all was installed ({status}): the same command again goes on with it"
+        ),
+        said => said.to_owned(),
+    };
+    anyhow::ensure!(status.success(), "{complaint}");
     last.context("`agent toolchain` ended without saying what it found")
 }

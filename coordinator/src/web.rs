@@ -21,6 +21,7 @@ mod index;
 mod lines;
 mod list;
 mod logs;
+mod parquet;
 mod parts;
 mod query;
 mod receipt;

@@ -31,7 +31,7 @@ pub struct Admin {
 #[derive(Default)]
 struct Board {
     latches: BTreeMap<&'static str, usize>,
-    loops: BTreeMap<&'static str, Pulse>,
+    loops: BTreeMap<String, Pulse>,
 }
 
 struct Pulse {
@@ -48,7 +48,7 @@ pub struct Latch {
 
 /// One loop's line on `/status` and its sign of life. A loop that ends drops it.
 pub struct Loop {
-    name: &'static str,
+    name: String,
     board: Arc<Mutex<Board>>,
 }
 
@@ -71,9 +71,10 @@ impl Admin {
 
     /// A loop that shows a sign of life at least once in `bound`.
     #[must_use]
-    pub fn watch(&self, name: &'static str, bound: Duration) -> Loop {
+    pub fn watch(&self, name: impl Into<String>, bound: Duration) -> Loop {
+        let name = name.into();
         self.board().loops.insert(
-            name,
+            name.clone(),
             Pulse {
                 fed: Instant::now(),
                 bound,
@@ -88,7 +89,7 @@ impl Admin {
 
     /// Loops that have shown no sign of life within their bound.
     #[must_use]
-    pub fn stuck(&self) -> Vec<&'static str> {
+    pub fn stuck(&self) -> Vec<String> {
         self.board().stuck()
     }
 
@@ -153,14 +154,14 @@ impl Drop for Latch {
 impl Loop {
     /// Shows that the loop turns.
     pub fn alive(&self) {
-        if let Some(pulse) = lock(&self.board).loops.get_mut(self.name) {
+        if let Some(pulse) = lock(&self.board).loops.get_mut(&self.name) {
             pulse.fed = Instant::now();
         }
     }
 
     /// Shows that the loop turns, and what it does in one line.
     pub fn status(&self, text: impl Into<String>) {
-        if let Some(pulse) = lock(&self.board).loops.get_mut(self.name) {
+        if let Some(pulse) = lock(&self.board).loops.get_mut(&self.name) {
             pulse.fed = Instant::now();
             pulse.status = crate::telemetry::escape(&text.into());
         }
@@ -169,17 +170,17 @@ impl Loop {
 
 impl Drop for Loop {
     fn drop(&mut self) {
-        lock(&self.board).loops.remove(self.name);
+        lock(&self.board).loops.remove(&self.name);
     }
 }
 
 impl Board {
-    fn stuck(&self) -> Vec<&'static str> {
+    fn stuck(&self) -> Vec<String> {
         let late = self
             .loops
             .iter()
             .filter(|(_, pulse)| pulse.fed.elapsed() > pulse.bound);
-        late.map(|(name, _)| *name).collect()
+        late.map(|(name, _)| name.clone()).collect()
     }
 }
 
@@ -193,11 +194,16 @@ async fn live(State(admin): State<Admin>) -> (StatusCode, String) {
 }
 
 async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
-    let waiting: Vec<&str> = admin.board().latches.keys().copied().collect();
+    let waiting: Vec<String> = admin
+        .board()
+        .latches
+        .keys()
+        .map(|&name| name.to_owned())
+        .collect();
     verdict("ready", "waiting for", &waiting)
 }
 
-fn verdict(well: &str, ill: &str, names: &[&str]) -> (StatusCode, String) {
+fn verdict(well: &str, ill: &str, names: &[String]) -> (StatusCode, String) {
     if names.is_empty() {
         return (StatusCode::OK, format!("{well}\n"));
     }

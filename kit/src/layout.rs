@@ -133,7 +133,13 @@ pub fn log_chunk(run: &RunId, n: Attempt, node: &NodeId, stream: &str, chunk: u3
 /// What one node uploaded in one attempt: the commit is made of these.
 #[must_use]
 pub fn manifest(run: &RunId, n: Attempt, node: &NodeId) -> String {
-    format!("{}manifests/{node}.json", attempt(run, n))
+    format!("{}{node}.json", manifests(run, n))
+}
+
+/// The manifests of all nodes of one attempt.
+#[must_use]
+pub fn manifests(run: &RunId, n: Attempt) -> String {
+    format!("{}manifests/", attempt(run, n))
 }
 
 /// A Git bundle of one commit, shared by the runs that use it.

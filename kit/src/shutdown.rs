@@ -1,4 +1,5 @@
-//! Signals, counted: one means finish and leave, two means hurry, three means exit now.
+//! Signals, counted: one means finish and leave, two means hurry, three means exit now. Of a hangup it is known that it was
+//! one: whoever closes a terminal may mean something else than who presses Ctrl-C.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -13,7 +14,8 @@ pub const LEVEL_MAX: Level = 3;
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hangup: Signal,
+    hangup: Option<Signal>,
+    hung_up: watch::Sender<bool>,
     level: watch::Sender<Level>,
 }
 
@@ -35,10 +37,13 @@ impl Signals {
     /// The system does not let us listen.
     pub fn listen() -> std::io::Result<(Self, watch::Receiver<Level>)> {
         let (level, reached) = watch::channel(0);
+        // Whoever is started by `nohup` is to stay when the terminal is closed.
+        let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup()));
         let signals = Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: hangup.transpose()?,
+            hung_up: watch::Sender::new(false),
             level,
         };
         Ok((signals, reached))
@@ -50,17 +55,44 @@ impl Signals {
         Pardon(self.level.clone())
     }
 
+    /// Whether a hangup was among them; true before the level rises.
+    #[must_use]
+    pub fn hung_up(&self) -> watch::Receiver<bool> {
+        self.hung_up.subscribe()
+    }
+
     /// Counts until [`LEVEL_MAX`].
     pub async fn count(mut self) {
         while *self.level.borrow() < LEVEL_MAX {
             tokio::select! {
                 _ = self.interrupt.recv() => {}
                 _ = self.terminate.recv() => {}
-                _ = self.hangup.recv() => {}
+                () = next(self.hangup.as_mut()) => { self.hung_up.send_replace(true); }
             }
             self.level.send_modify(|level| *level += 1);
         }
     }
+}
+
+async fn next(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => {
+            let _ = signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether this process was started with SIGHUP ignored. Where the system does not say it was not.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores(&status, SignalKind::hangup())
+}
+
+fn ignores(status: &str, kind: SignalKind) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| (mask >> (kind.as_raw_value() - 1)) & 1 == 1)
 }
 
 /// Waits until the level is at least `wanted`. Never returns when nobody counts any more.
@@ -85,10 +117,11 @@ mod tests {
                 .await;
             assert!(kill.unwrap().success());
         };
-        let pardon = signals.pardon();
+        let (pardon, hung_up) = (signals.pardon(), signals.hung_up());
         let sending = async {
             kill("-INT").await;
             reached(&mut level, 1).await;
+            assert!(!*hung_up.borrow());
             pardon.forget();
             for (n, name) in [(1, "-HUP"), (2, "-TERM")] {
                 kill(name).await;
@@ -99,5 +132,19 @@ mod tests {
         };
         tokio::join!(signals.count(), sending);
         assert_eq!(*level.borrow(), LEVEL_MAX);
+        assert!(*hung_up.borrow());
+    }
+
+    #[test]
+    fn what_the_starter_ignores_is_read_from_the_mask_of_the_process() {
+        for (mask, is_ignored) in [
+            ("0000000000000001", true),
+            ("0000000000001000", false),
+            ("0000000001001003", true),
+            ("none", false),
+        ] {
+            let status = format!("Name:\tx\nSigIgn:\t{mask}\nSigCgt:\t0000000000000001\n");
+            assert_eq!(ignores(&status, SignalKind::hangup()), is_ignored, "{mask}");
+        }
     }
 }

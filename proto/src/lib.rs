@@ -3,13 +3,15 @@
 //! * [`v1`]: code generated from `mayfly/v1/*.proto` (messages, clients, servers);
 //! * [`ids`]: checked newtypes for the ids that travel as strings;
 //! * [`engine`]: what an engine is, which travels as JSON;
-//! * [`selection`]: which files are results.
+//! * [`selection`]: which files are results;
+//! * [`spark`]: how its memory is shared out.
 
 use std::time::Duration;
 
 pub mod engine;
 pub mod ids;
 pub mod selection;
+pub mod spark;
 
 /// Messages, clients and servers generated from `mayfly/v1/*.proto`.
 #[expect(
@@ -36,6 +38,9 @@ pub use ids::{Attempt, IdError, NodeId, RunId};
 /// What stands where the URL of a coordinator does when it lives on the fleet's own master: nodes read its address in the
 /// run's record.
 pub const ON_MASTER: &str = "master";
+
+/// Metadata of a `RESOURCE_EXHAUSTED`: milliseconds until the call may be made again, as gRPC names it.
+pub const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// Version of the protocol: raised when an older peer could not take part. A peer one version older is served.
 pub const PROTOCOL_VERSION: u32 = 2;

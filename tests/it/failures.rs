@@ -1,9 +1,11 @@
 //! Jobs that fail: the right outcome, the cause in one sentence, logs in the store, nothing left.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use mayfly_tests::procs::{self, Kind};
 use mayfly_tests::wait::secs;
 use mayfly_tests::{Ended, Home, Job, Repo, Run, slots};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Launches to the end; the run must close with this exit code and outcome.
 fn failed<'h>(home: &'h Home, job: &Job, code: i32, outcome: &str) -> (Run<'h>, Ended, Value) {
@@ -144,6 +146,70 @@ fn a_requirement_that_cannot_be_installed() {
     // What pip said at length is in the agent's log.
     let log = run.output(&["--stream", "agent"]);
     assert!(log.contains("no-such-package"), "{log}");
+}
+
+#[test]
+fn a_requirement_whose_index_nobody_answers_for() {
+    let _slot = slots::take();
+    let home = Home::new();
+    // Nobody is at this port.
+    let needs = "--index-url http://127.0.0.1:1/simple\nno-such-package-of-ours==1\n";
+    let repo = Repo::of(&[("main.py", "print(1)\n"), ("needs.txt", needs)]);
+    let job = Job::new("closed", &repo.url(), "main.py")
+        .set("engine", "single")
+        .set("code.requirements", "needs.txt")
+        .set("limits.retries", 0)
+        .without("workers");
+    let (run, ended, receipt) = failed(&home, &job, 3, "infra-failed");
+    let reason = reason(&ended, &receipt);
+    assert!(
+        reason.contains("needs.txt cannot be installed: no package index answers (Connection refused)"),
+        "{reason}"
+    );
+    assert_eq!(run.commit(), None);
+}
+
+#[test]
+fn a_package_of_spark_whose_repository_nobody_answers_for() {
+    let _slot = slots::take();
+    let home = Home::new();
+    let ivy = "<ivysettings><settings defaultResolver=\"none\"/><resolvers><ibiblio name=\"none\" m2compatible=\"true\" \
+               root=\"http://127.0.0.1:1/\"/></resolvers></ivysettings>\n";
+    let repo = Repo::of(&[("main.py", "print(1)\n"), ("ivy.xml", ivy)]);
+    let conf = json!({ "spark.jars.packages": "org.none:nothing:1", "spark.jars.ivySettings": "ivy.xml" });
+    let job = Job::new("packages", &repo.url(), "main.py").set("spark.conf", conf);
+    let (_run, ended, receipt) = failed(&home, &job, 1, "job-failed");
+    let reason = reason(&ended, &receipt);
+    assert!(reason.contains("org.none#nothing;1: not found"), "{reason}");
+    assert_eq!(receipt["attempts"], 1, "the job's own doing is not repeated");
+}
+
+/// The first bytes of a program for a machine that this is not.
+fn program_of_another_machine() -> Vec<u8> {
+    let other: u16 = if cfg!(target_arch = "x86_64") { 183 } else { 62 };
+    let mut head = vec![0; 64];
+    head[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    head[18..20].copy_from_slice(&other.to_le_bytes());
+    head
+}
+
+#[test]
+fn a_program_for_another_machine() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of(&[("readme", "nothing\n")]));
+    let path = repo.path().join("run");
+    std::fs::write(&path, program_of_another_machine()).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    repo.and_commit();
+    let job = Job::new("other", &repo.url(), "")
+        .without("code.entry")
+        .set("code.command", vec!["./run"])
+        .set("engine", "single")
+        .without("workers");
+    let (_run, ended, receipt) = failed(&home, &job, 1, "job-failed");
+    let reason = reason(&ended, &receipt);
+    assert!(reason.contains("./run is a program for "), "{reason}");
+    assert_eq!(receipt["attempts"], 1, "the job's own doing is not repeated");
 }
 
 #[test]

@@ -7,8 +7,10 @@
     reason = "tests"
 )]
 
+mod admin;
 mod advice;
 mod aws;
+mod bounds;
 mod chaos;
 mod conform;
 mod connect;
@@ -25,14 +27,24 @@ mod notify;
 mod older;
 mod page;
 mod parts_die;
+mod past;
+mod pictures;
+mod readme;
 mod refusals;
+mod remotes;
 mod results;
+mod safety;
 mod scrape;
 mod serve;
 mod server;
 mod settings;
 mod shared_jobs;
+mod stored;
+mod surroundings;
+mod terminal;
+mod toolchain;
 mod transport;
 mod twice;
+mod verbs;
 mod why;
 mod wire;

@@ -1,10 +1,13 @@
 //! The web page in a real browser, on real runs with real Spark.
 
+use std::fs;
 use std::time::Instant;
 
 use mayfly_tests::http::Request;
 use mayfly_tests::wait::{self, secs};
 use mayfly_tests::{Browser, Home, Job, Repo, Seen, Serve, slots};
+use nix::sys::signal::Signal;
+use serde_json::Value;
 
 /// Between the moment that a line is printed and the page.
 const LINE_LIMIT: u64 = 2;
@@ -171,8 +174,22 @@ fn a_run_is_seen_as_it_goes_and_afterwards() {
         "document.querySelectorAll('#active-executors-table tbody tr').length",
     );
     assert_quiet(&browser.seen(), &serve.url, "Spark's History Server");
-    drop(browser);
     serve.stop().exited(0);
+    history_of(&home, run.as_str(), &browser);
+}
+
+/// The same from the command line, out of the store alone.
+fn history_of(home: &Home, run: &str, browser: &Browser) {
+    let mut history = home.start(&mut home.command(&["history", run, "--json"]));
+    let stdout = history.stdout_file();
+    let told: Value = history.until("the address of the history", secs(120), || {
+        serde_json::from_slice(&fs::read(&stdout).ok()?).ok()
+    });
+    assert_eq!(told["run"], run);
+    browser.go(told["url"].as_str().unwrap());
+    browser.shows("Completed Jobs", secs(60));
+    history.signal(Signal::SIGINT);
+    history.wait(secs(60)).exited(0);
 }
 
 /// The first link of a page whose address has this in it.

@@ -1,5 +1,6 @@
 //! A coordinator for several people: it may die at any moment, and every run goes on under the next one.
 
+mod lost;
 mod many;
 mod two;
 
@@ -221,6 +222,11 @@ fn runs_are_read_through_their_coordinator() {
 
 /// A coordinator that keeps its runs in a bucket.
 fn over(bucket: &Bucket, prefix: &str, server: &Home) -> Serve {
+    over_with(bucket, prefix, server, &[])
+}
+
+/// The same with more flags.
+fn over_with(bucket: &Bucket, prefix: &str, server: &Home, flags: &[&str]) -> Serve {
     for (name, key) in [
         ("access_key", &bucket.access_key),
         ("secret_key", &bucket.secret_key),
@@ -234,7 +240,7 @@ fn over(bucket: &Bucket, prefix: &str, server: &Home) -> Serve {
     );
     std::fs::write(server.scratch("serve.yml"), settings).unwrap();
     let config = server.scratch("serve.yml").display().to_string();
-    Serve::start_with(server, &["--config", &config])
+    Serve::start_with(server, &[&["--config", &config], flags].concat())
 }
 
 #[test]

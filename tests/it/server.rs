@@ -100,7 +100,8 @@ pub(crate) fn bearer<T>(token: &str, message: T) -> Request<T> {
     request
 }
 
-fn peak_bytes(pid: u32) -> u64 {
+/// Most memory that a process had at one time.
+pub(crate) fn peak_bytes(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
         .lines()

@@ -99,6 +99,17 @@ fn jobs_go_in_and_come_out_again() {
     );
     let unasked = team.run(&["config", "push", "jobs.yml"]);
     unasked.exited(2).said("no --yes");
+    let changes = team
+        .run(&["config", "diff", "jobs.yml", "--json"])
+        .exited(1)
+        .json()["changes"]
+        .clone();
+    assert_eq!(changes[1]["key"], "mayfly/jobs/two");
+    assert_eq!(changes[1]["was"], Value::Null);
+    assert!(
+        changes[1]["text"].as_str().unwrap().contains("count: 2"),
+        "{changes}"
+    );
     let pushed = team.run(&["config", "push", "jobs.yml", "--yes"]);
     assert!(
         pushed.exited(0).stdout.contains("+     entry: main.py"),
@@ -130,6 +141,22 @@ fn jobs_go_in_and_come_out_again() {
     team.run(&["config", "pull", "-o", "pulled.yml"])
         .exited(2)
         .said("is there already");
+    let told = team.run(&["config", "pull", "two", "--json"]).exited(0).json();
+    assert_eq!(told["jobs"], serde_json::json!(["two"]));
+    assert_eq!(told["text"], team.key("two"));
+    team.write("jobs.yml", &format!("defaults: {{tags: {{}}}}\n{}", jobs("4")));
+    let told = team
+        .run(&["config", "push", "jobs.yml", "--yes", "--json"])
+        .exited(0)
+        .json();
+    assert_eq!(told["changes"].as_array().unwrap().len(), 1, "{told}");
+    assert!(
+        told["changes"][0]["was"].as_str().unwrap().contains("count: 3"),
+        "{told}"
+    );
+    assert!(team.key("two").contains("count: 4"), "{}", team.key("two"));
+    team.write("jobs.yml", &format!("defaults: {{tags: {{}}}}\n{}", jobs("3")));
+    team.run(&["config", "push", "jobs.yml", "--yes"]).exited(0);
     let one = team.run(&["config", "pull", "two"]);
     assert_eq!(one.exited(0).stdout, team.key("two"));
     assert!(fs::read_to_string(pulled).unwrap().ends_with(&team.key("two")));

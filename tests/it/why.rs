@@ -48,9 +48,7 @@ fn ways() -> Vec<Way> {
         // Those that wait for a deadline first: the others run beside them.
         with(way("sleeps", "deadline", "90 s"), deadline),
         with(way("skew", "skewed-stage", "one task of 8"), deadline),
-        with(way("starved", "no-resources", "executor"), |job| {
-            deadline(job.set("spark.conf", json!({ "spark.executor.memory": "8g" })))
-        }),
+        with(way("starved", "no-resources", "executor"), deadline),
         way("raise", "exception", "ways.py:35 in number"),
         way("module", "module-missing", "no_such_module"),
         way("module_on_executor", "module-missing", "on the executors"),

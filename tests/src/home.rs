@@ -137,6 +137,13 @@ impl Home {
         Launch::start_with(&mut typed, Stdio::piped(), self.next_output())
     }
 
+    /// The same at a terminal of this size, which may be resized and closed.
+    #[must_use]
+    pub fn start_on_screen(&self, command: &Command, columns: u16, rows: u16) -> Launch {
+        let mut sized = terminal::sized(command, columns, rows);
+        Launch::start_with(&mut sized, Stdio::piped(), self.next_output())
+    }
+
     fn next_output(&self) -> PathBuf {
         let number = self.commands.fetch_add(1, Ordering::SeqCst);
         self.scratch(&format!("command-{number}"))

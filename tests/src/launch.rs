@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::wait;
+use crate::{terminal, wait};
 
 /// A command that runs; it is killed when this is dropped.
 #[derive(Debug)]
@@ -102,13 +102,31 @@ impl Launch {
         terminal.flush().unwrap();
     }
 
+    /// Gives its terminal another size.
+    pub fn resize(&mut self, columns: u16, rows: u16) {
+        self.press(&terminal::size(columns, rows));
+    }
+
+    /// Closes its terminal, as somebody does who closes the window.
+    pub fn close_terminal(&mut self) {
+        drop(self.child.stdin.take().expect("a terminal"));
+    }
+
+    /// All that its terminal has been sent so far.
+    #[must_use]
+    pub fn shown(&self) -> Vec<u8> {
+        fs::read(&self.stdout).unwrap_or_default()
+    }
+
     /// What it has printed so far.
     #[must_use]
     pub fn stdout(&self) -> String {
         text(&self.stdout)
     }
 
-    pub(crate) fn stdout_file(&self) -> PathBuf {
+    /// The file that it prints to.
+    #[must_use]
+    pub fn stdout_file(&self) -> PathBuf {
         self.stdout.clone()
     }
 

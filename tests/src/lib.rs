@@ -3,7 +3,8 @@
 //! * [`Home`]: a folder `.mayfly` of a test's own; says what happened when the test fails, and ends whatever still runs.
 //! * [`Job`], [`Repo`], [`GitServer`]: what is launched. [`Launch`]: a command that runs. [`Run`]: what the store and the
 //!   process table know of a run.
-//! * [`chaos`]: runs in which one thing goes wrong.
+//! * [`chaos`]: runs in which one thing goes wrong. [`clock`]: a command whose clock is wrong.
+//! * [`sshd`]: a real SSH server.
 //! * [`Consul`], [`Cluster`]: a real Consul, or three with ACLs.
 //! * [`Browser`]: a real Chromium.
 //! * [`prometheus`]: a real Prometheus. [`http`]: pages.
@@ -22,6 +23,7 @@ mod browser;
 mod bucket;
 mod chance;
 pub mod chaos;
+pub mod clock;
 mod consul;
 mod cut;
 pub mod ec2;
@@ -40,6 +42,7 @@ mod repo;
 mod run;
 pub mod serve;
 pub mod slots;
+pub mod sshd;
 pub mod terminal;
 pub mod wait;
 

@@ -96,3 +96,19 @@ pub fn must(command: &mut Command) -> String {
     );
     said
 }
+
+/// The command, started by a program that takes it as its last arguments.
+#[must_use]
+pub fn through(mut starter: Command, command: &Command) -> Command {
+    starter.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => starter.env(name, value),
+            None => starter.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        starter.current_dir(folder);
+    }
+    starter
+}

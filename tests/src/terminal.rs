@@ -15,21 +15,20 @@ pub(crate) fn typed(command: &Command) -> Command {
     seated(command, &["--typed"])
 }
 
+/// The same on a terminal of this size. Another size is typed as [`size`] has it; the end of standard input closes the
+/// terminal.
+pub(crate) fn sized(command: &Command, columns: u16, rows: u16) -> Command {
+    seated(command, &["--screen", &format!("{columns}x{rows}")])
+}
+
+/// What sets the size of a terminal, and says in what it has shown where that was.
+pub(crate) fn size(columns: u16, rows: u16) -> String {
+    format!("\u{1b}[8;{rows};{columns}t")
+}
+
 fn seated(command: &Command, how: &[&str]) -> Command {
-    let mut seated = Command::new("python3");
-    seated
-        .arg(programs::repository().join("tests/terminal.py"))
-        .args(how)
-        .arg(command.get_program())
-        .args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => seated.env(name, value),
-            None => seated.env_remove(name),
-        };
-    }
-    if let Some(folder) = command.get_current_dir() {
-        seated.current_dir(folder);
-    }
-    seated
+    let mut seat = Command::new("python3");
+    seat.arg(programs::repository().join("tests/terminal.py"))
+        .args(how);
+    programs::through(seat, command)
 }

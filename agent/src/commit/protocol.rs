@@ -1,6 +1,6 @@
 //! The steps to the one commit of a run, without the store: what to ask it next, and what follows from its answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use mayfly_kit::layout;
@@ -63,6 +63,14 @@ pub enum Obstacle {
         "{key} names {path:?}, which cannot be a file of results: a path below its folder with its SHA-256 is wanted"
     )]
     Unsound {
+        /// The manifest's key.
+        key: String,
+        /// What it names.
+        path: String,
+    },
+    /// A manifest names a file more than once.
+    #[error("{key} names {path:?} twice: a file has one size and one SHA-256")]
+    Twice {
         /// The manifest's key.
         key: String,
         /// What it names.
@@ -297,12 +305,22 @@ fn foreign(key: String, what: &'static str, source: Option<serde_json::Error>) -
 
 /// Whoever may write into the run's folder may have written it.
 fn sound(key: String, manifest: Manifest) -> Result<Manifest, Obstacle> {
-    match manifest.files.iter().find(|file| !file.is_sound()) {
+    let shown = |file: &FileEntry| file.path.chars().take(PATH_SHOWN).collect();
+    if let Some(odd) = manifest.files.iter().find(|file| !file.is_sound()) {
+        let path = shown(odd);
+        return Err(Obstacle::Unsound { key, path });
+    }
+    let mut paths = BTreeSet::new();
+    match manifest
+        .files
+        .iter()
+        .find(|file| !paths.insert(file.path.as_str()))
+    {
         None => Ok(manifest),
-        Some(odd) => Err(Obstacle::Unsound {
-            key,
-            path: odd.path.chars().take(PATH_SHOWN).collect(),
-        }),
+        Some(again) => {
+            let path = shown(again);
+            Err(Obstacle::Twice { key, path })
+        }
     }
 }
 

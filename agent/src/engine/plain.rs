@@ -20,6 +20,7 @@ mod ask;
 mod daemon;
 mod files;
 mod ready;
+mod unstartable;
 
 /// A node's part of such a cluster.
 pub struct Engine {
@@ -103,16 +104,11 @@ impl Engine {
             program: program.into(),
             args: args.iter().map(OsString::from).collect(),
             env: variables,
-            cwd: submission.folder,
+            cwd: submission.folder.clone(),
             keeper: self.context.keeper.clone(),
         };
         let started = Child::spawn(spec, self.context.lines.clone()).await;
-        started.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
-                PrepareError::job(format!("the job cannot be started: {error}"))
-            }
-            _ => PrepareError::infra(format!("the job cannot be started: {error}")),
-        })
+        started.map_err(|error| unstartable::why(&error, program, &submission.folder))
     }
 
     pub(super) fn follow(&self, report: watch::Sender<Progress>) -> Option<BoxFuture<'static, ()>> {

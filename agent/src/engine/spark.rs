@@ -13,6 +13,7 @@ use crate::prepare::PrepareError;
 use crate::supervise::Child;
 
 pub(crate) mod classes;
+mod compiler;
 pub mod conf;
 mod daemon;
 mod hold;

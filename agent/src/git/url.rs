@@ -2,11 +2,14 @@
 
 use crate::prepare::PrepareError;
 
-/// The URL, taken apart and put together again by us.
+/// The URL, taken apart and put together again by us; `user@host:path` as it is, when it is that and no more.
 pub(super) fn checked(url: &str) -> Result<String, PrepareError> {
     let refuse = |why: &str| PrepareError::job(format!("repository {}: {why}", redact(url)));
     if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(refuse("a URL has no spaces or control characters"));
+    }
+    if is_scp(url) {
+        return Ok(url.to_owned());
     }
     let parsed = ::url::Url::parse(url).map_err(|error| refuse(&format!("not a URL: {error}")))?;
     if !matches!(parsed.scheme(), "https" | "http" | "ssh") {
@@ -26,6 +29,20 @@ pub(super) fn checked(url: &str) -> Result<String, PrepareError> {
         return Err(refuse("a URL has no line breaks"));
     }
     Ok(parsed.into())
+}
+
+/// `user@host:path`, where no part can be taken for an option or for the name of a remote helper (`ext::`).
+fn is_scp(url: &str) -> bool {
+    let name = |part: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        !part.is_empty() && !part.starts_with('-') && part.chars().all(plain)
+    };
+    let parts = url
+        .split_once('@')
+        .and_then(|(user, rest)| Some((user, rest.split_once(':')?)));
+    parts.is_some_and(|(user, (host, path))| {
+        name(user) && name(host) && !path.is_empty() && !path.starts_with(['-', ':', '~'])
+    })
 }
 
 /// Text without what stands between `//` and `@` of a URL.
@@ -67,6 +84,12 @@ mod tests {
             "ftp://host/x",
             "",
             "ssh://-x@host/y",
+            "-x@host:y",
+            "git@-x:y",
+            "git@host:",
+            "git@host::y",
+            "ext::x@host:y",
+            "a/b@host:y",
         ] {
             let error = checked(bad).expect_err(bad);
             assert!(
@@ -74,8 +97,13 @@ mod tests {
                 "{error}"
             );
         }
-        for good in ["https://host/x.git", "http://127.0.0.1:80/x", "ssh://git@host/x"] {
-            assert!(checked(good).is_ok(), "{good}");
+        for good in [
+            "https://host/x.git",
+            "http://127.0.0.1:8080/x",
+            "ssh://git@host/x",
+            "git@host:a/b.git",
+        ] {
+            assert_eq!(checked(good).as_deref(), Ok(good));
         }
     }
 

@@ -16,9 +16,7 @@ impl Node {
             Event::JobExited(n, end) if self.is_now(n) => self.job_ended(end),
             Event::Failed(n, failure) if self.is_now(n) => self.failed(failure),
             Event::Stopped(n) if self.is_now(n) => self.stopped(),
-            Event::Uploaded(n) if self.is_now(n) && matches!(self.stage, Stage::Collecting(_)) => {
-                self.stage = Stage::Collected;
-            }
+            Event::Uploaded(n) if self.is_now(n) => self.uploaded(),
             Event::Committed(n) if self.is_now(n) && self.stage == Stage::Committing => {
                 self.stage = Stage::Committed;
             }
@@ -99,6 +97,7 @@ impl Node {
         match self.stage {
             Stage::Forming { .. } => {}
             Stage::Collecting(_) | Stage::Committing => self.stage = Stage::Stuck,
+            Stage::Salvaging(_) => return self.salvage_until = None,
             // Once everything is being ended, or is done, that something fails is no news.
             Stage::Waiting
             | Stage::Stopping { .. }
@@ -114,6 +113,15 @@ impl Node {
         self.failure.get_or_insert(failure);
     }
 
+    fn uploaded(&mut self) {
+        match self.stage {
+            Stage::Collecting(_) => self.stage = Stage::Collected,
+            // It goes as if its time were over.
+            Stage::Salvaging(_) => self.salvage_until = None,
+            _ => {}
+        }
+    }
+
     fn stopped(&mut self) {
         let ended = match &mut self.stage {
             Stage::Stopping { ended, .. } | Stage::Resetting { ended } | Stage::Leaving { ended, .. } => {
@@ -126,6 +134,7 @@ impl Node {
             | Stage::Committing
             | Stage::Committed
             | Stage::Stuck
+            | Stage::Salvaging(_)
             | Stage::Parting { .. }
             | Stage::Gone => return,
         };

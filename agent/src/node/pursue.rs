@@ -81,6 +81,7 @@ impl Node {
             | Stage::Committed
             | Stage::Stuck
             | Stage::Leaving { .. }
+            | Stage::Salvaging(_)
             | Stage::Parting { .. }
             | Stage::Gone => {}
         }
@@ -163,33 +164,50 @@ impl Node {
         self.stage = Stage::Leaving {
             why,
             ended: self.attempt.is_none(),
+            save: false,
         };
         effects.extend(self.attempt.map(|attempt| Effect::Stop(attempt, grace)));
     }
 
-    /// The last two steps, which nothing interrupts.
+    /// The same when nobody has answered in time. What runs is killed at once, since another attempt may begin elsewhere.
+    pub(super) fn leave_alone(&mut self, now: Duration, why: Why, effects: &mut Vec<Effect>) {
+        let unsaved = matches!(
+            self.stage,
+            Stage::Forming { .. } | Stage::Stopping { .. } | Stage::Collecting(What::All) | Stage::Stuck
+        );
+        let wanted = self.wish.as_ref().is_some_and(|wish| wish.save_results);
+        self.leave(why, Duration::ZERO, effects);
+        if let Stage::Leaving { save, .. } = &mut self.stage {
+            *save = unsaved && wanted && !self.salvage.is_zero();
+            self.salvage_until = save.then(|| now.saturating_add(self.salvage));
+        }
+    }
+
+    pub(super) fn say_farewell(&mut self, why: Why, effects: &mut Vec<Effect>) {
+        self.stage = Stage::Parting { why, done: false };
+        effects.push(Effect::Farewell);
+    }
+
+    /// The last steps, which nothing interrupts.
     fn part(&mut self, effects: &mut Vec<Effect>) {
-        match self.stage {
-            Stage::Leaving { why, ended: true } => {
-                self.stage = Stage::Parting { why, done: false };
-                effects.push(Effect::Farewell);
+        match (&self.stage, self.attempt) {
+            (
+                &Stage::Leaving {
+                    why,
+                    ended: true,
+                    save: true,
+                },
+                Some(attempt),
+            ) => {
+                self.stage = Stage::Salvaging(why);
+                effects.push(Effect::Collect(attempt, What::All));
             }
-            Stage::Parting { why, done: true } => {
+            (&Stage::Leaving { why, ended: true, .. }, _) => self.say_farewell(why, effects),
+            (&Stage::Parting { why, done: true }, _) => {
                 self.stage = Stage::Gone;
                 effects.push(Effect::Exit(why));
             }
-            Stage::Waiting
-            | Stage::Forming { .. }
-            | Stage::Stopping { .. }
-            | Stage::Collecting(_)
-            | Stage::Collected
-            | Stage::Committing
-            | Stage::Committed
-            | Stage::Stuck
-            | Stage::Resetting { .. }
-            | Stage::Leaving { .. }
-            | Stage::Parting { .. }
-            | Stage::Gone => {}
+            _ => {}
         }
     }
 }

@@ -73,7 +73,9 @@ impl Node {
             Stage::Collected | Stage::Committing => NodePhase::Collected,
             Stage::Committed => NodePhase::Committed,
             Stage::Stuck => NodePhase::Failed,
-            Stage::Leaving { .. } | Stage::Parting { .. } | Stage::Gone => NodePhase::Leaving,
+            Stage::Leaving { .. } | Stage::Salvaging(_) | Stage::Parting { .. } | Stage::Gone => {
+                NodePhase::Leaving
+            }
         }
     }
 
@@ -110,6 +112,7 @@ impl Node {
             Stage::Committed => "committed",
             Stage::Stuck => "failed",
             Stage::Resetting { .. } => "stopping the last attempt",
+            Stage::Salvaging(_) => "saving what is there before it leaves",
             Stage::Leaving { .. } | Stage::Parting { .. } | Stage::Gone => "leaving",
         };
         match &self.failure {

@@ -1,3 +1,5 @@
+mod alone;
+
 use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;

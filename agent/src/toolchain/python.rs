@@ -169,6 +169,16 @@ async fn install(
     put_in_place(folder, place)
 }
 
+/// The command that does all of it anew.
+fn again(request: &Request) -> String {
+    format!(
+        "{} toolchain --spark {} --cache {}",
+        request.keeper.agent.display(),
+        request.spark,
+        request.cache.display()
+    )
+}
+
 /// `pip install`, bounded; its steps are passed on.
 pub(super) async fn pip(
     request: &Request,
@@ -213,6 +223,7 @@ pub(super) async fn pip(
         ""
     };
     Err(Error::Failed(format!(
-        "pip cannot install what Spark needs: {said}{hint}"
+        "pip cannot install what Spark needs: {said}{hint}; when that is mended, `{}` installs it",
+        again(request)
     )))
 }

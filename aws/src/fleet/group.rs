@@ -230,6 +230,25 @@ impl Fleet {
             .map_err(|error| failed(format!("scale the group {name} to {wanted}"), error))
     }
 
+    /// Machines that this group starts from now on are these; those that are there stay as they are.
+    ///
+    /// # Errors
+    /// AWS refuses or does not answer.
+    pub async fn make_from_now_on(&self, group: Group, make: &Make) -> Result<(), AwsError> {
+        let name = self.name(group);
+        let changed = self
+            .account
+            .groups
+            .update_auto_scaling_group()
+            .auto_scaling_group_name(&name)
+            .mixed_instances_policy(policy(&name, make))
+            .send()
+            .await;
+        changed
+            .map(|_| ())
+            .map_err(|error| failed(format!("change what the group {name} starts"), error))
+    }
+
     /// Ends one machine; its group replaces it as long as so many are wanted.
     ///
     /// # Errors

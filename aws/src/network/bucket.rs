@@ -8,6 +8,8 @@ use aws_sdk_s3::types::{
     ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
 };
 
+use serde_json::Value;
+
 use crate::Account;
 use crate::error::{AwsError, Kind, failed};
 
@@ -15,6 +17,8 @@ use crate::error::{AwsError, Kind, failed};
 const NOWHERE: &str = "us-east-1";
 /// Days after which an upload that nobody finished is paid for no more.
 const ABORT_DAYS: i32 = 1;
+/// The rule that says so.
+const ABORT: &str = "mayfly-abort-uploads";
 
 fn client(account: &Account) -> aws_sdk_s3::Client {
     let config = account.config();
@@ -26,7 +30,8 @@ fn wrong(error: impl ToString) -> AwsError {
     AwsError::new(Kind::Invalid, "set up the bucket", error.to_string())
 }
 
-/// Makes the bucket, or brings one of this account to what it shall be. `policy` is the bucket's own, as JSON.
+/// Makes the bucket, or brings one of this account to what it shall be: rules and statements of others stay. `policy` is what
+/// its own shall say, as JSON.
 ///
 /// # Errors
 /// The name is taken by somebody else, or AWS refuses or does not answer; the next call goes on.
@@ -56,10 +61,11 @@ pub async fn ensure_bucket(account: &Account, bucket: &str, policy: &str) -> Res
     let put = s3
         .put_bucket_lifecycle_configuration()
         .bucket(bucket)
-        .lifecycle_configuration(lifecycle()?);
+        .lifecycle_configuration(lifecycle(rules(&s3, bucket).await?)?);
     put.send()
         .await
         .map_err(|error| failed(format!("write the lifecycle of the bucket {bucket}"), error))?;
+    let policy = merged(&said_before(&s3, bucket).await?, policy)?;
     let put = s3.put_bucket_policy().bucket(bucket).policy(policy);
     put.send()
         .await
@@ -97,19 +103,95 @@ fn encryption() -> Result<ServerSideEncryptionConfiguration, AwsError> {
         .map_err(wrong)
 }
 
-fn lifecycle() -> Result<BucketLifecycleConfiguration, AwsError> {
+/// What others say in its lifecycle.
+async fn rules(s3: &aws_sdk_s3::Client, bucket: &str) -> Result<Vec<LifecycleRule>, AwsError> {
+    let answer = s3
+        .get_bucket_lifecycle_configuration()
+        .bucket(bucket)
+        .send()
+        .await;
+    let answer = answer.map_err(|error| failed(format!("read the lifecycle of the bucket {bucket}"), error));
+    let mut rules = match answer {
+        Err(error) if error.code() == Some("NoSuchLifecycleConfiguration") => return Ok(Vec::new()),
+        other => other?.rules.unwrap_or_default(),
+    };
+    rules.retain(|rule| rule.id() != Some(ABORT));
+    Ok(rules)
+}
+
+/// The policy that it has: a document without a statement where there is none.
+async fn said_before(s3: &aws_sdk_s3::Client, bucket: &str) -> Result<String, AwsError> {
+    let answer = s3.get_bucket_policy().bucket(bucket).send().await;
+    let answer = answer.map_err(|error| failed(format!("read the policy of the bucket {bucket}"), error));
+    let said = match answer {
+        Err(error) if error.code() == Some("NoSuchBucketPolicy") => None,
+        other => other?.policy,
+    };
+    Ok(said.unwrap_or_else(|| "{}".to_owned()))
+}
+
+/// Statements of `before` that have not the name of one of `own`, and those of `own`.
+fn merged(before: &str, own: &str) -> Result<String, AwsError> {
+    let parsed = |text| serde_json::from_str::<Value>(text).map_err(wrong);
+    let (before, mut own) = (parsed(before)?, parsed(own)?);
+    let listed = |policy: &Value| match &policy["Statement"] {
+        Value::Array(all) => all.clone(),
+        Value::Null => Vec::new(),
+        one => vec![one.clone()],
+    };
+    let ours = listed(&own);
+    let is_ours = |one: &Value| ours.iter().any(|own| own["Sid"] == one["Sid"]);
+    let mut all = listed(&before);
+    all.retain(|one| !is_ours(one));
+    all.extend(ours.iter().cloned());
+    match own.as_object_mut() {
+        Some(policy) => policy.insert("Statement".to_owned(), Value::Array(all)),
+        None => return Err(wrong("our own policy is no document")),
+    };
+    Ok(own.to_string())
+}
+
+fn lifecycle(others: Vec<LifecycleRule>) -> Result<BucketLifecycleConfiguration, AwsError> {
     let abort = AbortIncompleteMultipartUpload::builder()
         .days_after_initiation(ABORT_DAYS)
         .build();
     let rule = LifecycleRule::builder()
-        .id("mayfly-abort-uploads")
+        .id(ABORT)
         .status(ExpirationStatus::Enabled)
         .filter(LifecycleRuleFilter::builder().prefix("").build())
         .abort_incomplete_multipart_upload(abort)
         .build()
         .map_err(wrong)?;
     BucketLifecycleConfiguration::builder()
+        .set_rules(Some(others))
         .rules(rule)
         .build()
         .map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn statements_of_others_stay_and_ours_are_there_once() {
+        let statement = |sid: &str, effect: &str| json!({ "Sid": sid, "Effect": effect });
+        let own = json!({ "Version": "2012-10-17", "Statement": [statement("Ours", "Deny")] }).to_string();
+        let merge = |before: Value| -> Value {
+            serde_json::from_str(&merged(&before.to_string(), &own).unwrap()).unwrap()
+        };
+        let theirs = json!({ "Effect": "Allow", "Principal": "*" });
+        for before in [
+            json!({ "Statement": [theirs, statement("Ours", "Allow")] }),
+            json!({ "Version": "2012-10-17", "Statement": theirs }),
+        ] {
+            let once = merge(before);
+            assert_eq!(once["Statement"], json!([theirs, statement("Ours", "Deny")]));
+            assert_eq!(merge(once.clone()), once);
+        }
+        assert_eq!(merge(json!({}))["Statement"], json!([statement("Ours", "Deny")]));
+        assert!(merged("no policy", &own).is_err());
+    }
 }

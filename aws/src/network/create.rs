@@ -9,7 +9,7 @@ use aws_sdk_ec2::types::{
 
 use super::find::{Parts, find};
 use super::roles::{Policies, ensure_roles};
-use super::thing;
+use super::{thing, way_out};
 use crate::Account;
 use crate::error::{AwsError, Kind, failed};
 use crate::fleet::ec2_tags;
@@ -19,6 +19,7 @@ use crate::tags;
 const ZONES_MAX: usize = 4;
 /// Bits that a subnet takes of the block: 16 subnets.
 const SUBNET_BITS: u8 = 4;
+const EVERYWHERE: &str = "0.0.0.0/0";
 
 /// What network is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Request {
     pub name: String,
     /// Its address block; a prefix of 16 to 24.
     pub block: (Ipv4Addr, u8),
+    /// Whether its machines have no addresses of their own, and go out through a NAT gateway, which is paid for.
+    pub private: bool,
     /// `s3://bucket/prefix` of the runs that are launched in it.
     pub store: String,
     /// The user's own tags.
@@ -43,10 +46,31 @@ impl Request {
         all
     }
 
-    fn spec(&self, kind: ResourceType, what: &str) -> TagSpecification {
+    pub(super) fn spec(&self, kind: ResourceType, what: &str) -> TagSpecification {
         TagSpecification::builder()
             .resource_type(kind)
             .set_tags(Some(ec2_tags(&self.tags(what))))
+            .build()
+    }
+
+    /// The same for a part of the way out.
+    pub(super) fn spec_of_way_out(&self, kind: ResourceType) -> TagSpecification {
+        let mut tags = self.tags(tags::WAY_OUT);
+        tags.insert(tags::PART.into(), tags::WAY_OUT.into());
+        TagSpecification::builder()
+            .resource_type(kind)
+            .set_tags(Some(ec2_tags(&tags)))
+            .build()
+    }
+
+    fn spec_of_vpc(&self) -> TagSpecification {
+        let mut tags = self.tags("vpc");
+        if self.private {
+            tags.insert(tags::ACCESS.into(), tags::PRIVATE.into());
+        }
+        TagSpecification::builder()
+            .resource_type(ResourceType::Vpc)
+            .set_tags(Some(ec2_tags(&tags)))
             .build()
     }
 
@@ -55,7 +79,7 @@ impl Request {
     }
 
     /// The `n`-th subnet of the block.
-    fn subnet(&self, n: usize) -> String {
+    pub(super) fn subnet(&self, n: usize) -> String {
         let bits = self.block.1 + SUBNET_BITS;
         let step = 1u32 << (32 - u32::from(bits));
         let first = u32::from(self.block.0) + step * u32::try_from(n).unwrap_or(0);
@@ -74,6 +98,7 @@ pub async fn create(
     mut progress: impl FnMut(&str) + Send,
 ) -> Result<Parts, AwsError> {
     let mut parts = find(account, &request.name).await?;
+    refuse_if_other(request, &parts)?;
     let vpc = match parts.vpc.clone() {
         Some(vpc) => vpc,
         None => {
@@ -99,6 +124,9 @@ pub async fn create(
         }
     }
     parts.subnets = find(account, &request.name).await?.subnets;
+    if let Some(zone) = zones.first().filter(|_| request.private) {
+        way_out::ensure(account, request, &vpc, zone, &mut parts, &mut progress).await?;
+    }
     ensure_routes(account, request, &vpc, &mut parts, &mut progress).await?;
     if parts.endpoint.is_none() {
         progress("way to S3");
@@ -121,6 +149,23 @@ pub async fn create(
     find(account, &request.name).await
 }
 
+/// A network that is there stays as private or public as it was made: machines may be in it.
+fn refuse_if_other(request: &Request, parts: &Parts) -> Result<(), AwsError> {
+    if parts.vpc.is_none() || parts.private == request.private {
+        return Ok(());
+    }
+    let said = if parts.private {
+        "it is there and private: say --private, or destroy it first"
+    } else {
+        "it is there and public: leave --private out, or destroy it first"
+    };
+    Err(AwsError::new(
+        Kind::Invalid,
+        format!("make the network {}", request.name),
+        said,
+    ))
+}
+
 /// A network that is there learns where its runs are kept.
 async fn name_store(account: &Account, vpc: &str, store: &str) -> Result<(), AwsError> {
     let tag = BTreeMap::from([(tags::STORE.to_owned(), store.to_owned())]);
@@ -136,7 +181,7 @@ async fn name_store(account: &Account, vpc: &str, store: &str) -> Result<(), Aws
         .map_err(|error| failed(format!("tag the VPC {vpc} with its store"), error))
 }
 
-fn lacks(what: &str) -> AwsError {
+pub(super) fn lacks(what: &str) -> AwsError {
     AwsError::new(
         Kind::Transient,
         format!("make the {what}"),
@@ -149,7 +194,7 @@ async fn make_vpc(account: &Account, request: &Request) -> Result<String, AwsErr
         .ec2
         .create_vpc()
         .cidr_block(request.cidr())
-        .tag_specifications(request.spec(ResourceType::Vpc, "vpc"))
+        .tag_specifications(request.spec_of_vpc())
         .send()
         .await;
     let made = made.map_err(|error| failed(format!("make a VPC of {}", request.cidr()), error))?;
@@ -274,20 +319,11 @@ async fn ensure_routes(
             id.ok_or_else(|| lacks("route table"))?
         }
     };
-    let routed = account
-        .ec2
-        .create_route()
-        .route_table_id(&table)
-        .destination_cidr_block("0.0.0.0/0")
-        .gateway_id(parts.gateway.as_deref().unwrap_or_default())
-        .send()
-        .await;
-    match routed.map_err(|error| failed(format!("make the way out of {table}"), error)) {
-        Err(error) if error.code() == Some("RouteAlreadyExists") => {}
-        other => {
-            other?;
-        }
-    }
+    let out = match &parts.way_out.gateway {
+        Some(nat) if request.private => Out::Nat(nat),
+        _ => Out::Internet(parts.gateway.as_deref().unwrap_or_default()),
+    };
+    lead_out(account, &table, out).await?;
     for subnet in &parts.subnets {
         if parts.associated.iter().any(|(known, _)| *known == subnet.id) {
             continue;
@@ -303,6 +339,49 @@ async fn ensure_routes(
     }
     parts.routes = Some(table);
     Ok(())
+}
+
+/// What machines reach the world through.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Out<'a> {
+    /// Their own addresses.
+    Internet(&'a str),
+    /// The one address of a gateway.
+    Nat(&'a str),
+}
+
+/// Everything that is not within leads there.
+pub(super) async fn lead_out(account: &Account, table: &str, out: Out<'_>) -> Result<(), AwsError> {
+    let (internet, nat) = match out {
+        Out::Internet(id) => (Some(id.to_owned()), None),
+        Out::Nat(id) => (None, Some(id.to_owned())),
+    };
+    let routed = account
+        .ec2
+        .create_route()
+        .route_table_id(table)
+        .destination_cidr_block(EVERYWHERE)
+        .set_gateway_id(internet.clone())
+        .set_nat_gateway_id(nat.clone())
+        .send()
+        .await;
+    match routed.map_err(|error| failed(format!("make the way out of {table}"), error)) {
+        Err(error) if error.code() == Some("RouteAlreadyExists") => {}
+        other => return other.map(|_| ()),
+    }
+    // It may lead to a gateway that somebody took away.
+    let replaced = account
+        .ec2
+        .replace_route()
+        .route_table_id(table)
+        .destination_cidr_block(EVERYWHERE)
+        .set_gateway_id(internet)
+        .set_nat_gateway_id(nat)
+        .send()
+        .await;
+    replaced
+        .map(|_| ())
+        .map_err(|error| failed(format!("lead {table} another way out"), error))
 }
 
 async fn make_endpoint(account: &Account, request: &Request, vpc: &str, table: &str) -> Result<(), AwsError> {
@@ -369,6 +448,7 @@ mod tests {
         let request = Request {
             name: "default".into(),
             block: (Ipv4Addr::new(10, 42, 0, 0), 16),
+            private: false,
             store: String::new(),
             tags: BTreeMap::new(),
         };

@@ -2,10 +2,13 @@
 
 use super::find::{Parts, find};
 use super::roles::delete_roles;
+use super::{foreign, way_out};
 use crate::Account;
 use crate::control;
 use crate::error::{AwsError, Kind, failed, gone};
-use crate::fleet::filter;
+
+/// So many things that are in the way are named.
+const NAMED: usize = 10;
 
 /// Takes everything of a network away, telling `progress`; parts that are gone are passed over.
 ///
@@ -28,7 +31,7 @@ pub async fn destroy(
     }
     let parts = find(account, name).await?;
     if let Some(vpc) = &parts.vpc {
-        refuse_if_used(account, name, vpc).await?;
+        refuse_if_used(account, &parts, vpc).await?;
     }
     if let Some(group) = &parts.security_group {
         progress("security group");
@@ -46,6 +49,7 @@ pub async fn destroy(
         gone(deleted.map_err(|error| failed(format!("delete {endpoint}"), error)))?;
     }
     routes(account, &parts, &mut progress).await?;
+    way_out::take_away(account, &parts, &mut progress).await?;
     for subnet in &parts.subnets {
         progress(&format!("subnet in {}", subnet.zone));
         let deleted = account.ec2.delete_subnet().subnet_id(&subnet.id).send().await;
@@ -64,33 +68,27 @@ pub async fn destroy(
     find(account, name).await
 }
 
-async fn refuse_if_used(account: &Account, name: &str, vpc: &str) -> Result<(), AwsError> {
-    let alive = ["pending", "running", "stopping", "stopped", "shutting-down"];
-    let states = aws_sdk_ec2::types::Filter::builder()
-        .name("instance-state-name")
-        .set_values(Some(alive.map(String::from).to_vec()))
-        .build();
-    let asked = account
-        .ec2
-        .describe_instances()
-        .filters(filter("vpc-id", vpc))
-        .filters(states);
-    let answer = asked.send().await;
-    let answer = answer.map_err(|error| failed(format!("look for machines in {vpc}"), error))?;
-    let count = answer
-        .reservations
-        .unwrap_or_default()
-        .iter()
-        .map(|one| one.instances().len())
-        .sum::<usize>();
-    if count == 0 {
+/// Nothing is taken away while something of somebody else's is there: AWS would refuse in the middle.
+async fn refuse_if_used(account: &Account, parts: &Parts, vpc: &str) -> Result<(), AwsError> {
+    let foreign = foreign::within(account, parts, vpc).await?;
+    if foreign.is_empty() {
         return Ok(());
     }
+    let named = foreign
+        .iter()
+        .take(NAMED)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let more = match foreign.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
     Err(AwsError::new(
         Kind::InUse,
-        format!("destroy the network {name}"),
+        format!("destroy the network {}", parts.name),
         format!(
-            "{count} machines are in it; `coordinator list` shows the runs, and nothing has been taken away"
+            "these are in it: {named}{more}; `coordinator list` shows the runs, and nothing has been taken away"
         ),
     ))
 }
@@ -104,7 +102,16 @@ async fn routes(
         return Ok(());
     };
     progress("route table");
-    for (_, association) in &parts.associated {
+    delete_routes(account, table, &parts.associated).await
+}
+
+/// A route table, off its subnets and away.
+pub(super) async fn delete_routes(
+    account: &Account,
+    table: &str,
+    associated: &[(String, String)],
+) -> Result<(), AwsError> {
+    for (_, association) in associated {
         let done = account
             .ec2
             .disassociate_route_table()

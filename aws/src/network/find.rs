@@ -4,6 +4,7 @@ use aws_sdk_ec2::types::{Filter, VpcEndpointType};
 use serde::Serialize;
 
 use super::roles::{job_role, node_role};
+use super::way_out::{self, WayOut, is_way_out};
 use super::{Subnet, thing};
 use crate::Account;
 use crate::error::{AwsError, failed, gone};
@@ -37,6 +38,10 @@ pub struct Parts {
     pub security_group: Option<String>,
     /// Whether machines in the subnets have a way to the internet of their own.
     pub public: bool,
+    /// Whether it was made so that they have none, and go through a gateway.
+    pub private: bool,
+    /// What that gateway is made of.
+    pub way_out: WayOut,
     /// Instance profile of the nodes, with a role in it.
     pub profile: Option<String>,
     /// ARN of that role.
@@ -68,13 +73,14 @@ pub async fn find(account: &Account, name: &str) -> Result<Parts, AwsError> {
     routes(account, &mut parts).await?;
     endpoint(account, &mut parts).await?;
     security_group(account, &mut parts).await?;
-    parts.public = parts.gateway.is_some();
+    way_out::find(account, &mut parts).await?;
+    parts.public = parts.gateway.is_some() && !parts.private;
     profile(account, &mut parts, &node_role(name)).await?;
     parts.job_role = role(account, &job_role(name)).await?;
     Ok(parts)
 }
 
-fn tagged(name: &str) -> Filter {
+pub(super) fn tagged(name: &str) -> Filter {
     Filter::builder()
         .name(format!("tag:{}", tags::NETWORK))
         .values(name)
@@ -95,6 +101,9 @@ async fn vpc(account: &Account, parts: &mut Parts) -> Result<(), AwsError> {
     let answer = answer.map_err(|error| failed(doing("VPC", &parts.name), error))?;
     if let Some(vpc) = answer.vpcs.unwrap_or_default().into_iter().next() {
         let tags = vpc.tags.unwrap_or_default();
+        parts.private = tags
+            .iter()
+            .any(|tag| tag.key() == Some(tags::ACCESS) && tag.value() == Some(tags::PRIVATE));
         let store = tags.into_iter().find(|tag| tag.key() == Some(tags::STORE));
         parts.store = store.and_then(|tag| tag.value);
         parts.vpc = vpc.vpc_id;
@@ -113,6 +122,10 @@ async fn subnets(account: &Account, parts: &mut Parts) -> Result<(), AwsError> {
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| failed(doing("subnets", &parts.name), error))?;
         for subnet in page.subnets.unwrap_or_default() {
+            if is_way_out(subnet.tags()) {
+                parts.way_out.subnet = subnet.subnet_id;
+                continue;
+            }
             let free = subnet.available_ip_address_count.unwrap_or(0);
             parts.subnets.push(Subnet {
                 id: subnet.subnet_id.unwrap_or_default(),
@@ -144,17 +157,20 @@ async fn routes(account: &Account, parts: &mut Parts) -> Result<(), AwsError> {
     let asked = account.ec2.describe_route_tables().filters(tagged(&parts.name));
     let answer = asked.send().await;
     let answer = answer.map_err(|error| failed(doing("route table", &parts.name), error))?;
-    if let Some(table) = answer.route_tables.unwrap_or_default().into_iter().next() {
+    for table in answer.route_tables.unwrap_or_default() {
+        let is_way_out = is_way_out(table.tags());
         let pair = |one: aws_sdk_ec2::types::RouteTableAssociation| {
             Some((one.subnet_id?, one.route_table_association_id?))
         };
-        parts.associated = table
-            .associations
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(pair)
-            .collect();
-        parts.routes = table.route_table_id;
+        let associations = table.associations.unwrap_or_default().into_iter();
+        let associated = associations.filter_map(pair).collect();
+        if is_way_out {
+            parts.way_out.associated = associated;
+            parts.way_out.routes = table.route_table_id;
+        } else {
+            parts.associated = associated;
+            parts.routes = table.route_table_id;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Numbers and units, and what keys say of each other.
 
-use crate::rig::{code, job, refused};
+use mayfly_configs::parse;
+
+use crate::rig::{code, env, job, refused};
 
 #[test]
 fn numbers_and_units() {
@@ -167,4 +169,31 @@ fn the_masters_role() {
         job("master: {role: auto}")
     );
     refused("the size of the defaults", &shared, 2, &["`master.cores`"]);
+}
+
+/// YAML's own kinds of values are none here: a date is the text that it was written as.
+#[test]
+fn dates_are_text_and_no_values_of_their_own() {
+    for value in [
+        "2024-01-01",
+        "2024-01-01T00:00:00Z",
+        "2024-01-01 00:00:00.1 +01:00",
+    ] {
+        for (key, names) in [
+            ("limits: {deadline: DATE}", "`limits.deadline` is"),
+            ("limits: {form: DATE}", "`limits.form` is"),
+            ("workers: {count: DATE}", "`workers.count` is"),
+            ("master: {memory: DATE}", "`master.memory` is"),
+            ("engine: DATE", "not an engine"),
+            ("results: DATE", "`results`"),
+        ] {
+            let text = job(&key.replace("DATE", &format!("\"{value}\"")));
+            refused("18 in quotes", &text, 3, &[names]);
+            let text = job(&key.replace("DATE", value));
+            refused("18", &text, 3, &[names]);
+        }
+        let text = job(&format!("env:\n  DAY: {value}"));
+        let file = parse("jobs.yml", &text, &env).unwrap();
+        assert_eq!(file.jobs[0].env.values["DAY"], value);
+    }
 }

@@ -125,6 +125,9 @@ pub(crate) enum Verb {
     Data(data::Flags),
     /// The embedded S3 store by itself
     Store(store::Flags),
+    /// The head of a Parquet file, within limits (used by the page itself)
+    #[command(hide = true)]
+    Preview,
     /// Print what completes these commands in a shell
     Completions(manual::Completions),
     /// Write the manual pages
@@ -176,5 +179,31 @@ mod tests {
     #[test]
     fn no_verb_has_two_arguments_of_one_name() {
         Cli::command().debug_assert();
+    }
+
+    /// The commands below this one that do something.
+    fn leaves(command: &clap::Command, name: &str, found: &mut Vec<(String, bool)>) {
+        let mut below = command
+            .get_subcommands()
+            .filter(|verb| !verb.is_hide_set())
+            .peekable();
+        if below.peek().is_none() {
+            let json = command.get_arguments().any(|arg| arg.get_id() == "json");
+            found.push((name.to_owned(), json));
+        }
+        below.for_each(|verb| leaves(verb, format!("{name} {}", verb.get_name()).trim(), found));
+    }
+
+    #[test]
+    fn programs_can_read_what_every_verb_says() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "", &mut found);
+        let without: Vec<_> = found
+            .iter()
+            .filter(|(_, json)| !json)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        // What these print is for programs already.
+        assert_eq!(without, ["completions", "man"]);
     }
 }

@@ -12,6 +12,12 @@ use super::{out, signals};
 
 /// Flags of `attach`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  coordinator attach last
+  coordinator attach flights-fhnxibup --json
+
+It exits as the launch would have. Ctrl-C asks whether to cancel the run or only to leave.")]
 pub(crate) struct Flags {
     #[command(flatten)]
     run: RunArg,

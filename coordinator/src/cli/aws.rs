@@ -1,8 +1,26 @@
 //! What every verb that speaks to AWS is told: region, profile, endpoint.
 
-use mayfly_aws::{Account, Place};
+use mayfly_aws::{Account, AwsError, Kind, Place};
 
 use super::failure::Failure;
+
+impl From<AwsError> for Failure {
+    fn from(error: AwsError) -> Self {
+        match error.kind() {
+            // What this machine is told to ask with.
+            Kind::Credentials | Kind::Invalid => Self::usage(error),
+            Kind::Capacity
+            | Kind::Quota
+            | Kind::Permission
+            | Kind::Unsupported
+            | Kind::NotFound
+            | Kind::Exists
+            | Kind::InUse
+            | Kind::Throttled
+            | Kind::Transient => Self::infra(error),
+        }
+    }
+}
 
 /// Where in AWS.
 #[derive(Debug, clap::Args)]
@@ -39,10 +57,11 @@ impl AwsArgs {
     }
 
     /// The account.
+    ///
+    /// # Errors
+    /// No region is configured, or what is none.
     pub(crate) async fn open(&self) -> Result<Account, Failure> {
-        Account::open(&self.place())
-            .await
-            .map_err(|error| Failure::usage(error.to_string()))
+        Ok(Account::open(&self.place()).await?)
     }
 
     /// Where to look for it.

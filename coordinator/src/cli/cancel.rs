@@ -2,18 +2,22 @@
 
 use std::path::Path;
 
-use mayfly_proto::v1::{CancelLevel, CancelRequest};
+use mayfly_proto::v1::{CancelLevel, CancelRequest, Outcome};
 
 use super::args::RunArg;
 use super::consul::ConsulArgs;
 use super::failure::Failure;
 use super::remote::{Found, Reached, Remote};
-use super::view::json;
+use super::view::{json, names};
 use super::{client, out};
 use crate::run::Cancel;
 
 /// Flags of `cancel`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  coordinator cancel last                         stops the job, saves results and logs, releases the machines
+  coordinator cancel flights-fhnxibup --fast      saves the logs only")]
 pub(crate) struct Flags {
     #[command(flatten)]
     run: RunArg,
@@ -63,8 +67,14 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
         follower.ask(&run, level).await?;
         follower.stop().await;
     }
+    let view = reply.into_inner();
     if flags.json {
-        out::json(&json::view(&reply.into_inner()))?;
+        out::json(&json::view(&view))?;
+    } else if view.outcome() != Outcome::Unspecified {
+        out::line(&format!(
+            "{run} is being released: it has ended before, as {}",
+            names::outcome_word(view.outcome())
+        ))?;
     } else {
         out::line(&format!(
             "{run} is being cancelled: `coordinator status {run}` shows how far it is"

@@ -67,8 +67,7 @@ struct Site {
 impl Which {
     async fn open(&self) -> Result<Site, Failure> {
         let account = self.aws.open().await?;
-        let parts = network::find(&account, &self.network).await;
-        let parts = parts.map_err(Failure::infra)?;
+        let parts = network::find(&account, &self.network).await?;
         Ok(Site { account, parts })
     }
 }

@@ -37,6 +37,9 @@ enum Verb {
     Show {
         /// Its name
         name: String,
+        /// One JSON object: {schema, name, file, text}
+        #[arg(long)]
+        json: bool,
     },
     /// Check a definition, and show what it becomes on a fleet of a master and two workers
     Check {
@@ -55,7 +58,7 @@ enum Verb {
 pub(crate) fn run(flags: &Flags) -> Result<u8, Failure> {
     match &flags.verb {
         Verb::List { json } => list(*json),
-        Verb::Show { name } => show(name),
+        Verb::Show { name, json } => show(name, *json),
         Verb::Check { file, json } => check(file, *json),
     }
 }
@@ -114,7 +117,7 @@ fn list(json: bool) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn show(name: &str) -> Result<u8, Failure> {
+fn show(name: &str, json: bool) -> Result<u8, Failure> {
     let here = engine_files(&home::current()?)?;
     let own = here.files().find(|(known, _)| *known == name);
     let text = match (own, compiled_in_text(name)) {
@@ -129,6 +132,11 @@ fn show(name: &str) -> Result<u8, Failure> {
             )));
         }
     };
+    if json {
+        let file = own.map(|(_, file)| file);
+        out::json(&json!({ "schema": SCHEMA, "name": name, "file": file, "text": text }))?;
+        return Ok(0);
+    }
     out::line(text.trim_end())?;
     Ok(0)
 }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io;
 
 use mayfly_kit::error::{chain, chain_after};
+use nix::errno::Errno;
 
 use crate::record::Outcome;
 use crate::source::{GitError, SourceError, redact};
@@ -54,7 +55,8 @@ impl Failure {
     /// Standard output could not be written. When its reader has left, nobody wants to hear of it.
     #[must_use]
     pub(crate) fn output(error: &io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
+        let closed_terminal = error.raw_os_error() == Some(Errno::EIO as i32);
+        if closed_terminal || error.kind() == io::ErrorKind::BrokenPipe {
             return Self::silent(0);
         }
         Self::infra(format!("cannot write to standard output: {error}"))

@@ -66,6 +66,7 @@ pub(crate) async fn to_the_end(
         manner,
         session,
         terms: None,
+        is_unread: false,
     };
     let mut answers = Answers::none();
     let mut ticks = tokio::time::interval(follower.screen.tick_period());
@@ -75,7 +76,7 @@ pub(crate) async fn to_the_end(
         loop {
             tokio::select! {
                 message = stream.message() => match message {
-                    Ok(Some(event)) => follower.take(event)?,
+                    Ok(Some(event)) => follower.take(event).await?,
                     ended => {
                         if let Some(receipt) = follower.receipt.take() {
                             return Ok(Followed::Closed(Box::new(receipt)));
@@ -89,6 +90,9 @@ pub(crate) async fn to_the_end(
                 changed = signals.level.changed(), if counting => {
                     counting = changed.is_ok();
                     let level = *signals.level.borrow_and_update();
+                    if signals.hung_up() && follower.may_leave() {
+                        return Ok(follower.leave());
+                    }
                     if level == 1 && manner == Manner::Guest && Answers::possible() {
                         follower.screen.pause();
                         follower.screen.note(QUESTION)?;
@@ -101,10 +105,7 @@ pub(crate) async fn to_the_end(
                     follower.screen.resume();
                     match answer.trim() {
                         "c" | "cancel" => follower.interrupted(1).await?,
-                        "d" | "detach" => {
-                            follower.screen.note(&follower.farewell())?;
-                            return Ok(Followed::Detached);
-                        }
+                        "d" | "detach" => return Ok(follower.leave()),
                         _ => {
                             // The next one asks again, however late it comes.
                             signals.forget();
@@ -179,6 +180,8 @@ struct Follower<'a> {
     session: Option<&'a mut Way>,
     /// Of the last view; `None` before the first one.
     terms: Option<Terms>,
+    /// Whether nobody reads what the job prints any more.
+    is_unread: bool,
 }
 
 /// How long a run may go on, and at what price.
@@ -204,15 +207,35 @@ impl Follower<'_> {
         }
     }
 
-    fn take(&mut self, event: RunEvent) -> Result<(), Failure> {
+    async fn take(&mut self, event: RunEvent) -> Result<(), Failure> {
         if self.lost_at.take().is_some() {
             self.screen.note("the coordinator is there again")?;
         }
+        if let Some(Event::View(view)) = &event.event
+            && view.phase() == Phase::Closed
+            && !view.receipt_json.is_empty()
+        {
+            self.receipt = Some(runs::parse("the receipt", view.receipt_json.as_bytes())?);
+        }
+        match self.show(event) {
+            Err(_) if self.manner == Manner::Own => self.unread().await,
+            shown => shown,
+        }
+    }
+
+    /// Nobody reads the output of a run that ends with this command: it ends now, in order.
+    async fn unread(&mut self) -> Result<(), Failure> {
+        self.screen.mute();
+        if std::mem::replace(&mut self.is_unread, true) || self.receipt.is_some() {
+            return Ok(());
+        }
+        self.screen.note("nobody reads the output any more")?;
+        self.interrupted(1).await
+    }
+
+    fn show(&mut self, event: RunEvent) -> Result<(), Failure> {
         match event.event {
             Some(Event::View(view)) => {
-                if view.phase() == Phase::Closed && !view.receipt_json.is_empty() {
-                    self.receipt = Some(runs::parse("the receipt", view.receipt_json.as_bytes())?);
-                }
                 self.terms = Some(Terms::of(&view));
                 self.screen.view(view)
             }
@@ -293,6 +316,17 @@ impl Follower<'_> {
                 .note("ending the session: results and logs are saved; again: only logs are saved")?;
         }
         Ok(is_told)
+    }
+
+    /// Whether the run goes on when this command leaves. A session is used through it.
+    fn may_leave(&self) -> bool {
+        self.manner == Manner::Guest && self.session.is_none()
+    }
+
+    fn leave(&self) -> Followed {
+        // Nobody may be there to be told.
+        let _ = self.screen.note(&self.farewell());
+        Followed::Detached
     }
 
     fn farewell(&self) -> String {

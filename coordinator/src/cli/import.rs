@@ -5,9 +5,11 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use mayfly_configs::read_text;
+use serde_json::json;
 
 use super::failure::Failure;
 use super::{out, plain};
+use crate::record::SCHEMA;
 
 /// Flags of `import`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +24,9 @@ pub(crate) struct Flags {
     /// Write to this file, which must not exist yet
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// One JSON object: {schema, text, output, warnings}
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints or writes the job file.
@@ -31,9 +36,18 @@ pub(crate) struct Flags {
 pub(crate) fn run(flags: &Flags) -> Result<u8, Failure> {
     let text = read_text(&flags.file)?;
     let imported = mayfly_configs::import(&flags.file.to_string_lossy(), &text)?;
-    match &flags.output {
-        None => out::line(imported.text.trim_end())?,
-        Some(path) => write(path, &imported.text)?,
+    if let Some(path) = &flags.output {
+        write(path, &imported.text)?;
+    }
+    if flags.json {
+        let warnings: Vec<String> = imported.warnings.iter().map(ToString::to_string).collect();
+        out::json(&json!({
+            "schema": SCHEMA, "text": imported.text, "output": flags.output, "warnings": warnings,
+        }))?;
+        return Ok(0);
+    }
+    if flags.output.is_none() {
+        out::line(imported.text.trim_end())?;
     }
     for warning in &imported.warnings {
         out::note(&plain::line(&format!("warning: {warning}")));

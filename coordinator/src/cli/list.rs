@@ -12,6 +12,11 @@ use crate::record::{PhaseName, RunRecord, SCHEMA};
 
 /// Flags of `list`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  coordinator list
+  coordinator list -n 5
+  coordinator list --json | jq -r '.runs[] | select(.ended == null) | .run'     those that are open")]
 pub(crate) struct Flags {
     /// Show at most so many
     #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
@@ -28,11 +33,12 @@ pub(crate) struct Flags {
 pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, Failure> {
     let (mut records, broken) = if runs::is_there(home)? {
         let open = runs::open(home).await?;
-        leftovers::notes(home, &open)
+        let (records, broken) = runs::records(&open.store).await?;
+        leftovers::notes_beside(home, &open, &records)
             .await?
             .iter()
             .for_each(|line| out::note(line));
-        runs::records(&open.store).await?
+        (records, broken)
     } else {
         (Vec::new(), Vec::new())
     };

@@ -17,6 +17,8 @@ use crate::record::{RunRecord, SCHEMA};
 
 /// Time between two looks with `--follow`.
 const PERIOD: Duration = Duration::from_secs(1);
+/// Bytes that are written at once.
+const BLOCK: usize = 64 * 1024;
 
 /// Flags of `logs`.
 #[derive(Debug, clap::Args)]
@@ -77,21 +79,18 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     let id = runs::find(&open.store, &flags.run.run).await?;
     let mut shown = HashSet::new();
     let mut tail = flags.tail;
+    let mut first = None;
     loop {
         let record = runs::record(&open.store, &id).await?;
         // Asked before the chunks are: what was written before the end is then seen for sure.
         let closed = record.is_closed();
-        let printer = Printer::of(&open.store, &record, flags)?;
-        let chunks = printer.chunks(flags.stream).await?;
-        if let Some(lines) = tail.take() {
-            printer.tail(&chunks, lines).await?;
-            shown.extend(chunks.into_iter().map(|chunk| chunk.key));
-        } else {
-            for chunk in chunks {
-                if shown.insert(chunk.key.clone()) {
-                    printer.chunk(&chunk).await?;
-                }
-            }
+        let last = wanted(flags, &record)?;
+        // One that was followed may have ended between two looks: its rest comes before the next one.
+        let mut attempt = *first.get_or_insert(last);
+        while attempt <= last {
+            let printer = Printer::of(&open.store, &record, attempt, flags);
+            printer.news(tail.take(), &mut shown).await?;
+            attempt = attempt.next();
         }
         if !flags.follow || closed {
             break;
@@ -104,10 +103,18 @@ pub(crate) async fn run(flags: &Flags, home: &Path) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// The attempt that is named, or else the one of now.
+fn wanted(flags: &Flags, record: &RunRecord) -> Result<Attempt, Failure> {
+    flags
+        .attempt
+        .map_or(Ok(record.attempt), Attempt::try_from)
+        .map_err(Failure::usage)
+}
+
 /// Says that there is nothing, and what there is instead.
 async fn nothing(store: &Store, id: &RunId, flags: &Flags) -> Result<String, Failure> {
     let record = runs::record(store, id).await?;
-    let printer = Printer::of(store, &record, flags)?;
+    let printer = Printer::of(store, &record, wanted(flags, &record)?, flags);
     let mut there = Vec::new();
     for stream in Stream::value_variants()
         .iter()
@@ -137,17 +144,29 @@ struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    fn of(store: &'a Store, record: &'a RunRecord, flags: &'a Flags) -> Result<Self, Failure> {
-        let attempt = flags
-            .attempt
-            .map_or(Ok(record.attempt), Attempt::try_from)
-            .map_err(Failure::usage)?;
-        Ok(Self {
+    fn of(store: &'a Store, record: &'a RunRecord, attempt: Attempt, flags: &'a Flags) -> Self {
+        Self {
             store,
             run: &record.run,
             attempt,
             flags,
-        })
+        }
+    }
+
+    /// Prints the chunks that were not shown yet, or only the last lines of all.
+    async fn news(&self, tail: Option<usize>, shown: &mut HashSet<String>) -> Result<(), Failure> {
+        let chunks = self.chunks(self.flags.stream).await?;
+        if let Some(lines) = tail {
+            self.tail(&chunks, lines).await?;
+            shown.extend(chunks.into_iter().map(|chunk| chunk.key));
+            return Ok(());
+        }
+        for chunk in chunks {
+            if shown.insert(chunk.key.clone()) {
+                self.chunk(&chunk).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn chunks(&self, stream: Stream) -> Result<Vec<Chunk>, Failure> {
@@ -161,29 +180,44 @@ impl<'a> Printer<'a> {
         let Some(text) = stored::text(self.store, &chunk.key).await.map_err(broken)? else {
             return Ok(());
         };
-        text.lines().try_for_each(|line| self.line(&chunk.node, line))
+        self.lines(&chunk.node, text.lines())
     }
 
     async fn tail(&self, chunks: &[Chunk], lines: usize) -> Result<(), Failure> {
         let tails = stored::tail(self.store, chunks, self.flags.stream.name(), lines).await;
         for (node, lines) in tails.map_err(broken)? {
-            lines.iter().try_for_each(|line| self.line(&node, line))?;
+            self.lines(&node, lines.iter().map(String::as_str))?;
         }
         Ok(())
     }
 
-    fn line(&self, node: &str, line: &str) -> Result<(), Failure> {
+    /// Prints lines of a node.
+    fn lines<'t>(&self, node: &str, lines: impl Iterator<Item = &'t str>) -> Result<(), Failure> {
+        let mut block = String::new();
+        for line in lines {
+            block.push_str(&self.shown(node, line)?);
+            block.push('\n');
+            if block.len() >= BLOCK {
+                out::lines(&block)?;
+                block.clear();
+            }
+        }
+        out::lines(&block)
+    }
+
+    /// A line as it is printed.
+    fn shown(&self, node: &str, line: &str) -> Result<String, Failure> {
         if self.flags.json {
-            return out::json(&json!({
+            return out::json_text(&json!({
                 "schema": SCHEMA, "run": self.run, "attempt": self.attempt, "node": node,
                 "stream": self.flags.stream.name(), "line": line,
             }));
         }
         let many = self.flags.node.is_none() && self.flags.stream != Stream::Job;
         if many {
-            return out::line(&format!("{node}  {}", plain::line(line)));
+            return Ok(format!("{node}  {}", plain::line(line)));
         }
-        out::line(&plain::line(line))
+        Ok(plain::line(line))
     }
 }
 

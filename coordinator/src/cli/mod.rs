@@ -44,6 +44,8 @@ mod out;
 mod placed;
 /// Text of others, made safe.
 pub(crate) mod plain;
+/// The head of a file, for the page.
+pub(crate) mod preview;
 mod receipt;
 mod remote;
 mod results;
@@ -152,6 +154,7 @@ async fn verb(cli: &Cli) -> Result<u8, Failure> {
         Verb::OnMaster { file } => placed::on_master(file).await,
         #[cfg(feature = "aws")]
         Verb::OnControl { file } => control::on_control(file).await,
+        Verb::Preview => preview::run(),
         Verb::Completions(flags) => manual::completions(flags),
         Verb::Man(flags) => manual::man(flags),
         Verb::Doctor(flags) => doctor::run(flags, &home, out).await,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use mayfly_aws::Account;
 use mayfly_aws::network::{self, Parts, Policies, Request};
-use mayfly_aws::{Account, AwsError};
 use mayfly_configs::{IamPlace, NetworkAt, Policy, S3Prefix};
 use serde_json::json;
 
@@ -25,11 +25,13 @@ Examples:
   coordinator network create --bucket my-runs        VPC, subnets, way to S3, security group, role, bucket
   coordinator network create --bucket my-runs --consul http://127.0.0.1:8500 --consul-path aws
                                                      the same, with its ids in Consul below aws/generated/
+  coordinator network create --bucket my-runs --private
+                                                     machines without addresses of their own, behind a NAT gateway
   coordinator network show
   coordinator network show consul:aws                what somebody else wrote there
   coordinator network destroy --yes                  all but the bucket
 
-Costs nothing by itself: it has no NAT gateway and no address. Every step may be repeated.")]
+Costs nothing by itself: it has no NAT gateway and no address, unless --private. Every step may be repeated.")]
 pub(crate) struct Flags {
     #[command(subcommand)]
     verb: Verb,
@@ -78,6 +80,9 @@ struct Create {
     /// Its address block, /16 to /24
     #[arg(long, default_value = "10.42.0.0/16", value_parser = block, value_name = "CIDR")]
     cidr: (Ipv4Addr, u8),
+    /// No machine has an address of its own: all go out through a NAT gateway, which is paid for as long as the network is there
+    #[arg(long)]
+    private: bool,
     /// The bucket that runs are kept in; made when it is not there
     #[arg(long, value_name = "BUCKET")]
     bucket: String,
@@ -110,6 +115,10 @@ struct Destroy {
 
 /// Where the ids of a network are in Consul unless a path is named.
 const CONSUL_PATH: &str = "aws";
+
+/// What `--private` costs: AWS's price list of us-east-1 in 2025; other regions differ by some tenths.
+const PRICE_OF_PRIVATE: &str = "a NAT gateway and its address cost about $0.05 an hour, some $36.50 a month, and $0.045 for each \
+     GB that is not to S3 (us-east-1, 2025), until the network is destroyed";
 
 /// Longest name of a network.
 const NAME_MAX: usize = 32;
@@ -182,12 +191,8 @@ pub(crate) async fn run(flags: &Flags) -> Result<u8, Failure> {
     }
 }
 
-fn refused(error: AwsError) -> Failure {
-    Failure::infra(error)
-}
-
 async fn policies(account: &Account, flags: &Create) -> Result<(Policies, String), Failure> {
-    let identity = account.identity().await.map_err(refused)?;
+    let identity = account.identity().await?;
     let store = S3Prefix::new(&format!("s3://{}/{}", flags.bucket, flags.prefix));
     let store = store.map_err(|problem| Failure::usage(format!("the store {}", problem.message)))?;
     let place = IamPlace::new(&identity.account, account.region(), &flags.which.name, store);
@@ -213,16 +218,17 @@ async fn create(flags: &Create) -> Result<u8, Failure> {
     let request = Request {
         name: flags.which.name.clone(),
         block: flags.cidr,
+        private: flags.private,
         store: format!("s3://{}/{}", flags.bucket, flags.prefix.trim_matches('/')),
         tags: flags.tags.iter().cloned().collect::<BTreeMap<_, _>>(),
     };
+    if flags.private {
+        out::note(PRICE_OF_PRIVATE);
+    }
     out::note(&format!("making bucket {}", flags.bucket));
-    let made = network::ensure_bucket(&account, &flags.bucket, &of_bucket).await;
-    made.map_err(refused)?;
+    network::ensure_bucket(&account, &flags.bucket, &of_bucket).await?;
     let progress = |what: &str| out::note(&format!("making {what}"));
-    let parts = network::create(&account, &request, &policies, progress)
-        .await
-        .map_err(refused)?;
+    let parts = network::create(&account, &request, &policies, progress).await?;
     if let (Some(consul), Ok(network)) = (&consul, parts.complete()) {
         let written = consul.write(&network).await.map_err(Failure::infra)?;
         out::note(&format!("{}/ in Consul: {written} keys written", consul.folder()));
@@ -233,17 +239,13 @@ async fn create(flags: &Create) -> Result<u8, Failure> {
 async fn destroy(flags: &Destroy) -> Result<u8, Failure> {
     let account = flags.which.aws.open().await?;
     if !flags.yes {
-        let parts = network::find(&account, &flags.which.name)
-            .await
-            .map_err(refused)?;
+        let parts = network::find(&account, &flags.which.name).await?;
         show(flags.which.json, &parts)?;
         out::note("nothing has been taken away: say --yes");
         return Ok(0);
     }
     let progress = |what: &str| out::note(&format!("taking away {what}"));
-    let left = network::destroy(&account, &flags.which.name, progress)
-        .await
-        .map_err(refused)?;
+    let left = network::destroy(&account, &flags.which.name, progress).await?;
     if left == Parts::none(&flags.which.name) && !flags.which.json {
         out::line(&format!("nothing is left of the network {}", flags.which.name))?;
         return Ok(0);
@@ -262,6 +264,8 @@ fn show(as_json: bool, parts: &Parts) -> Result<u8, Failure> {
         ("block", &parts.cidr),
         ("store", &parts.store),
         ("internet gateway", &parts.gateway),
+        ("NAT gateway", &parts.way_out.gateway),
+        ("its address", &parts.way_out.address),
         ("route table", &parts.routes),
         ("way to S3", &parts.endpoint),
         ("security group", &parts.security_group),

@@ -77,7 +77,7 @@ pub(crate) async fn open(
 }
 
 async fn store_of(account: &Account, name: &str) -> Result<String, Failure> {
-    let parts = network::find(account, name).await.map_err(Failure::infra)?;
+    let parts = network::find(account, name).await?;
     if parts.vpc.is_none() {
         return Err(Failure::usage(format!(
             "there is no network {name} in {}: `coordinator network create` makes one, --coordinator names a server that \

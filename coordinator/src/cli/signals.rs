@@ -10,11 +10,17 @@ use super::failure::Failure;
 pub(crate) struct Counting {
     /// How far they have come.
     pub(crate) level: watch::Receiver<Level>,
+    hung_up: watch::Receiver<bool>,
     pardon: Pardon,
     _task: JoinSet<()>,
 }
 
 impl Counting {
+    /// Whether the terminal was closed.
+    pub(crate) fn hung_up(&self) -> bool {
+        *self.hung_up.borrow()
+    }
+
     /// Begins anew: what was counted so far was not meant.
     pub(crate) fn forget(&mut self) {
         self.pardon.forget();
@@ -28,11 +34,12 @@ impl Counting {
 /// The system does not let us.
 pub(crate) fn counting() -> Result<Counting, Failure> {
     let (signals, level) = Signals::listen().map_err(|e| Failure::chain("listen for signals", &e))?;
-    let pardon = signals.pardon();
+    let (pardon, hung_up) = (signals.pardon(), signals.hung_up());
     let mut task = JoinSet::new();
     task.spawn(signals.count());
     Ok(Counting {
         level,
+        hung_up,
         pardon,
         _task: task,
     })

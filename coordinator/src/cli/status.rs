@@ -10,6 +10,11 @@ use crate::record::{PhaseName, RunRecord};
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  coordinator status last
+  coordinator status flights-fhn                  the beginning of an id is enough
+  coordinator status last --json | jq -r .commit")]
 pub(crate) struct Flags {
     #[command(flatten)]
     run: RunArg,
@@ -67,6 +72,13 @@ fn lines(record: &RunRecord, paint: Paint) -> Vec<String> {
         "  deadline  {}",
         record.deadline.strftime("%Y-%m-%d %H:%M:%S UTC")
     ));
+    if let Some(until) = record.held_until.filter(|_| !record.is_closed()) {
+        lines.push(format!(
+            "  held      for a look until {}; `coordinator cancel {}` releases it",
+            until.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            record.run
+        ));
+    }
     if let Some(ended) = &record.ended {
         if !ended.reason.is_empty() {
             lines.push(format!("  reason    {}", plain::line(&ended.reason)));

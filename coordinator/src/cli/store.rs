@@ -14,6 +14,11 @@ use crate::record::SCHEMA;
 
 /// Flags of `store`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  coordinator store serve                         prints what to export, and serves until Ctrl-C
+  coordinator store serve --listen 127.0.0.1:9000
+  aws s3 ls s3://mayfly/runs/                     in another terminal, with that exported")]
 pub(crate) struct Flags {
     #[command(subcommand)]
     verb: Verb,

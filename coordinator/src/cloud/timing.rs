@@ -14,10 +14,11 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// For a coordinator in a command, which takes the store along when it dies: nobody comes back.
+    /// For a coordinator in a command, which takes the store along when it dies: nobody comes back. With what an agent takes
+    /// to leave, all is gone within the 20 s that are promised.
     pub const COMMAND: Self = Self {
         lease: Duration::from_secs(8),
-        alone: Duration::from_secs(12),
+        alone: Duration::from_secs(11),
     };
     /// For a coordinator that is started again when it dies.
     pub const SERVER: Self = Self {

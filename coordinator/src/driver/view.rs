@@ -55,14 +55,14 @@ pub(super) fn of(
         commit: record.commit.clone(),
         location: context.store.s3_url(&layout::run(&record.run)),
         now_ms: Timestamp::now().as_millisecond() / STEP_MS * STEP_MS,
-        deadline_ms: at_ms(record, run.spec.deadline),
+        deadline_ms: at_ms(record, run.held_until().unwrap_or(run.spec.deadline)),
         // Only a closed run shows its receipt: before that it may still change hands.
         receipt_json: if run.stage == Stage::Closed {
             receipt.to_owned()
         } else {
             String::new()
         },
-        notices: run.notices.clone(),
+        notices: run.notices.iter().cloned().chain(held(run, record)).collect(),
         cloud: record.cloud.clone(),
         cost_micros: cost_micros(run, machines),
         hourly_micros: budget::hourly(machines),
@@ -75,6 +75,15 @@ pub(super) fn of(
             })
             .collect(),
     }
+}
+
+/// Until when the machines of a job that failed stay, and how that is changed.
+fn held(run: &Run, record: &RunRecord) -> Option<String> {
+    let (until, id) = (at(record, run.held_until()?), &record.run);
+    let until = until.strftime("%Y-%m-%d %H:%M:%S UTC");
+    Some(format!(
+        "held until {until} for a look: `coordinator extend {id} --by 30m` keeps it, `coordinator cancel {id}` releases it"
+    ))
 }
 
 fn cost_micros(run: &Run, machines: &[Machine]) -> u64 {

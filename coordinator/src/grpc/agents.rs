@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::callers::{Caller, Callers, Known, Shown};
 use super::encode::{millis, wire};
+use super::places::Places;
 use super::{bad_id, decode, run_id, status};
 use crate::authority::NodeName;
 use crate::driver::Message;
@@ -29,12 +30,14 @@ const REPORT_MAX: usize = 256 * 1024;
 pub(super) struct Agents {
     server: Arc<Server>,
     callers: Callers,
+    places: Places,
 }
 
 impl Agents {
     pub(super) fn new(server: Arc<Server>, refusals: Refusals) -> Self {
         Self {
             callers: Callers::new(Arc::clone(&server), refusals),
+            places: Places::default(),
             server,
         }
     }
@@ -89,6 +92,8 @@ impl AgentService for Agents {
             role,
         };
         let shown = self.callers.admit(&caller, &name, &request)?;
+        let full = |status| self.callers.full(&caller, status);
+        let _place = self.places.take(&name.run).map_err(full)?;
         decode::enrolment(&request)?;
         decode::reads_engine(&request, &entry.spec)?;
         if shown == Shown::JoinToken {

@@ -184,6 +184,11 @@ impl Callers {
         }
     }
 
+    /// More nodes come than can be taken in at one time.
+    pub(super) fn full(&self, caller: &Caller, status: Status) -> Status {
+        self.refuse(caller, Refusal::Enrolment, status)
+    }
+
     /// Another process, or another key, has this node's name.
     pub(super) fn taken(&self, caller: &Caller, name: &NodeName) -> Status {
         let status = Status::already_exists(format!("{} is enrolled by another process", name.node));

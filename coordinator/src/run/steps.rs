@@ -11,6 +11,9 @@ use crate::record::{Ended, Outcome};
 
 type Effects = Vec<Effect>;
 
+/// Workers that are late which are named.
+const LATE_NAMED: usize = 3;
+
 impl Run {
     pub(super) fn take(&mut self, now: Duration, event: Event, effects: &mut Effects) {
         match event {
@@ -361,6 +364,17 @@ impl Run {
     }
 
     fn work(&mut self, now: Duration, effects: &mut Effects) {
+        // One that works already was told to by a coordinator that died: who was missing then is not known.
+        let waits = |master: &Node| master.phase_in(self.attempt) == Some(NodePhase::Ready);
+        if self.master().is_some_and(waits)
+            && let Some(missing) = self.missing()
+        {
+            self.notice(format!(
+                "begins with {} of {} workers: {missing}",
+                self.alive(),
+                self.spec.workers
+            ));
+        }
         let attempt = self.attempt;
         // One that cannot reach us may well serve its master.
         for node in self.nodes.values_mut().filter(|node| node.gone_at.is_none()) {
@@ -374,6 +388,29 @@ impl Run {
         effects.push(Effect::Begin(attempt));
     }
 
+    /// What is known of the workers that do not serve; `None` where all do.
+    fn missing(&self) -> Option<String> {
+        if self.alive() >= self.spec.workers {
+            return None;
+        }
+        let enrolled = u32::try_from(self.workers().count()).unwrap_or(u32::MAX);
+        let strangers = self.spec.workers.saturating_sub(enrolled);
+        let late = self
+            .workers()
+            .filter(|node| node.phase_in(self.attempt) != Some(NodePhase::Ready))
+            .take(LATE_NAMED)
+            .map(|node| format!("{} {}", node.id, node.report.status));
+        let mut parts: Vec<String> = late.map(|text| text.trim_end().to_owned()).collect();
+        if strangers > 0 {
+            parts.push(format!("{strangers} not enrolled"));
+        }
+        Some(if parts.is_empty() {
+            "not all of them are known to the engine".to_owned()
+        } else {
+            parts.join(", ")
+        })
+    }
+
     fn why_not_formed(&self) -> String {
         let alive = self.alive();
         let limit = self.spec.form.as_secs();
@@ -381,6 +418,10 @@ impl Run {
             "the fleet did not form within {limit} s: {alive} of {} workers ready",
             self.spec.min_workers
         );
+        let head = match self.missing() {
+            Some(missing) => format!("{head}, {missing}"),
+            None => head,
+        };
         match (self.master(), self.notices.last()) {
             (None, Some(notice)) => format!("{head}, no master ({notice})"),
             (None, None) if self.spec.alike => format!("{head}, no master chosen"),
@@ -668,10 +709,6 @@ impl Run {
             .is_some_and(|ended| ended.outcome == Outcome::JobFailed);
         let hold = self.spec.hold;
         if failed && hold > Duration::ZERO && self.cancel.is_none() && self.present().next().is_some() {
-            self.notice(format!(
-                "held for {} s for a look; cancel the run to release it",
-                hold.as_secs()
-            ));
             return self.enter(now, Stage::Held { until: now + hold }, effects);
         }
         self.enter(now, Stage::Releasing { gone: false }, effects);

@@ -154,6 +154,7 @@ impl Server {
                 Why::HostKey => {
                     unreachable("ssh does not know its host key: connect once by hand with `ssh`".to_owned())
                 }
+                Why::Certificate => unreachable(CERTIFICATE.to_owned()),
                 Why::Other => unreachable(last_line(&done.stderr)),
             }),
             Err(GitError::Slow { secs, .. }) => Err(unreachable(format!("no answer within {secs} s"))),
@@ -189,6 +190,7 @@ enum Why {
     Login,
     Moved,
     HostKey,
+    Certificate,
     Other,
 }
 
@@ -212,10 +214,22 @@ const MOVED: &[&str] = &[
     "unable to update url base",
 ];
 
+/// What the TLS libraries that Git is built with say of a certificate that nobody they trust has signed.
+const UNTRUSTED: &[&str] = &[
+    "server certificate verification failed",
+    "SSL certificate problem",
+    "SSL certificate verification failed",
+];
+const CERTIFICATE: &str = "its certificate is not valid for this machine: if an authority of your own has signed it, set \
+                           GIT_SSL_CAINFO to the file with that authority's certificate (what `git config` says does not \
+                           count here)";
+
 fn why(stderr: &str) -> Why {
     let has = |signs: &[&str]| signs.iter().any(|sign| stderr.contains(sign));
     if has(&["Host key verification failed"]) {
         Why::HostKey
+    } else if has(UNTRUSTED) {
+        Why::Certificate
     } else if has(LOGIN) {
         Why::Login
     } else if has(MOVED) {

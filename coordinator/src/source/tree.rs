@@ -1,10 +1,18 @@
 //! Whether what the job names is in the commit, and what is there instead.
 
+mod program;
+
+use std::time::Duration;
+
 use mayfly_configs::Code;
 
-use super::SourceError;
 use super::git::Git;
 use super::near::hint;
+use super::{GitError, SourceError};
+
+/// Longest that the names for a hint are waited for: folders of a commit may be the same ones again and again, and some
+/// bytes then stand for more names than anybody can wait for.
+const HINT_LIMIT: Duration = Duration::from_secs(2);
 
 /// What is at a path of a commit.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,8 +31,15 @@ pub(crate) async fn check(git: &Git, commit: &str, top: &str, code: &Code) -> Re
         look.folder("code.path", top).await?;
     }
     // What is built is not there yet.
-    for entry in code.entries().filter(|_| code.build.is_empty()) {
-        look.file("code.entry", &join(top, entry)).await?;
+    if code.build.is_empty() {
+        for entry in code.entries() {
+            let entry = join(top, entry);
+            look.file("code.entry", &entry).await?;
+            program::entry(&look, &entry).await?;
+        }
+        for command in code.commands() {
+            program::command(&look, top, command).await?;
+        }
     }
     if let Some(requirements) = &code.requirements {
         look.file("code.requirements", &join(top, requirements.as_str()))
@@ -42,6 +57,7 @@ pub(crate) fn join(top: &str, path: &str) -> String {
         .join("/")
 }
 
+/// A commit that is looked at.
 struct Look<'a> {
     git: &'a Git,
     commit: &'a str,
@@ -100,6 +116,11 @@ impl Look<'_> {
             Found::Missing | Found::Folder => self.instead(path, *found == Found::Folder).await,
             Found::File { .. } | Found::LeavesRepository | Found::Loop => String::new(),
         };
+        self.refuse(what, path, wrong, near)
+    }
+
+    /// That this is wrong with a path, and what would be right: `; do this instead`.
+    fn refuse(&self, what: &'static str, path: &str, wrong: &str, near: String) -> SourceError {
         SourceError::Tree {
             what,
             path: path.to_owned(),
@@ -107,6 +128,18 @@ impl Look<'_> {
             commit: self.commit.chars().take(10).collect(),
             near,
         }
+    }
+
+    /// A file's bytes, its links followed: the first 8 MiB of them.
+    async fn bytes(&self, path: &str) -> Result<Vec<u8>, GitError> {
+        let query = format!("{}:{path}\0", self.commit);
+        let args = ["cat-file", "--batch", "--follow-symlinks", "-z"];
+        let done = self.git.run_with(&args, query.as_bytes()).await?;
+        let head = done.stdout.iter().position(|byte| *byte == b'\n');
+        Ok(head
+            .and_then(|end| done.stdout.get(end + 1..))
+            .unwrap_or_default()
+            .to_owned())
     }
 
     /// Names like the missing one anywhere in the commit, else those beside it.
@@ -135,7 +168,7 @@ impl Look<'_> {
 
     async fn names(&self, args: &[&str]) -> Vec<String> {
         // Only for the hint: without an answer there is none.
-        let Ok(done) = self.git.run(args).await else {
+        let Ok(done) = self.git.clone().limit(HINT_LIMIT).run(args).await else {
             return Vec::new();
         };
         let names = done.stdout.split(|b| *b == 0).filter(|n| !n.is_empty());

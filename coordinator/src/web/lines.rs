@@ -147,6 +147,54 @@ impl Page {
     }
 }
 
+/// A search in the making: lines that have the text are put to it in order.
+#[derive(Debug)]
+pub(super) struct Search {
+    from: Place,
+    shown: usize,
+    next: Option<Place>,
+}
+
+impl Search {
+    /// From a place on.
+    pub(super) fn new(from: Place) -> Self {
+        Self {
+            from,
+            shown: 0,
+            next: None,
+        }
+    }
+
+    /// The first line of a chunk that is looked at.
+    pub(super) fn begin(&self, chunk: usize) -> usize {
+        if chunk == self.from.chunk {
+            self.from.line
+        } else {
+            0
+        }
+    }
+
+    /// Whether the line there is on the page; if it is one too many, the next page begins with it.
+    pub(super) fn take(&mut self, at: Place) -> bool {
+        if self.shown < FOUND_MAX {
+            self.shown += 1;
+        } else {
+            self.next = Some(at);
+        }
+        self.next.is_none()
+    }
+
+    /// The rest, from there on, is for the next page.
+    pub(super) fn stop(&mut self, at: Place) {
+        self.next = Some(at);
+    }
+
+    /// Where the next page begins, if there may be more.
+    pub(super) fn next(&self) -> Option<Place> {
+        self.next
+    }
+}
+
 /// Whether a line has this text in it, letters large or small; `text` is small already.
 pub(super) fn has(line: &str, text: &str) -> bool {
     let (line, text) = (line.as_bytes(), text.as_bytes());
@@ -220,6 +268,23 @@ mod tests {
         assert!(lines.is_empty() && !page.has_after() && page.has_before());
         let (page, lines) = made(Wanted::From(at(0, 0)), &[]);
         assert!(lines.is_empty() && !page.has_after() && !page.has_before());
+    }
+
+    #[test]
+    fn a_search_goes_on_within_a_chunk_and_shows_each_line_once() {
+        let log = [3, FOUND_MAX * 2 + 7, 0, FOUND_MAX - 3, 1];
+        let (mut from, mut seen) = (Some(at(0, 0)), Vec::new());
+        while let Some(begin) = from {
+            let (mut search, before) = (Search::new(begin), seen.len());
+            let lines = (begin.chunk..log.len())
+                .flat_map(|chunk| (search.begin(chunk)..log[chunk]).map(move |line| at(chunk, line)))
+                .collect::<Vec<_>>();
+            seen.extend(lines.into_iter().take_while(|place| search.take(*place)));
+            assert!(seen.len() > before && seen.len() - before <= FOUND_MAX);
+            from = search.next();
+        }
+        let whole = (0..log.len()).flat_map(|chunk| (0..log[chunk]).map(move |line| at(chunk, line)));
+        assert_eq!(seen, whole.collect::<Vec<_>>());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use url::form_urlencoded::Serializer;
 
 use super::answer::Refused;
 use super::frame;
-use super::lines::{FOUND_MAX, Page, Piece, Place, READS_MAX, Wanted as Where, has};
+use super::lines::{Page, Piece, Place, READS_MAX, Search, Wanted as Where, has};
 use crate::cli::failure::Failure;
 use crate::cli::plain;
 use crate::cli::view::units;
@@ -63,7 +63,7 @@ enum Content {
     Found {
         lines: Vec<(Place, Line)>,
         looked: usize,
-        next: Option<usize>,
+        next: Option<Place>,
     },
 }
 
@@ -150,51 +150,65 @@ async fn part(store: &Store, chunks: &[Chunk], wanted: &Wanted) -> Result<Conten
     })
 }
 
-/// From the wanted chunk on, until there is enough or the time is over.
+/// From the wanted line on, until there is enough or the time is over.
 async fn search(store: &Store, chunks: &[Chunk], wanted: &Wanted) -> Result<Content, Refused> {
     let began = Instant::now();
     let text = wanted.text.to_ascii_lowercase();
     let first = first(wanted);
-    let (mut found, mut looked, mut next) = (Vec::new(), 0, None);
-    for (number, chunk) in chunks.iter().enumerate().skip(first) {
-        if found.len() >= FOUND_MAX || (looked > 0 && began.elapsed() > SEARCH_LIMIT) {
-            next = Some(number);
+    let (mut search, mut found, mut looked) = (Search::new(first), Vec::new(), 0);
+    for (number, chunk) in chunks.iter().enumerate().skip(first.chunk) {
+        if looked > 0 && began.elapsed() > SEARCH_LIMIT {
+            search.stop(Place {
+                chunk: number,
+                line: 0,
+            });
             break;
         }
         let lines = read(store, chunk).await?;
         looked += 1;
-        let fits = lines.lines().enumerate().filter(|(_, line)| has(line, &text));
-        found.extend(fits.map(|(at, line)| {
-            let place = Place {
-                chunk: number,
-                // With what comes before it.
-                line: at.saturating_sub(CONTEXT),
-            };
-            (
-                place,
-                Line {
+        let fits = lines
+            .lines()
+            .enumerate()
+            .skip(search.begin(number))
+            .filter(|(_, line)| has(line, &text))
+            .map(|(line, text)| {
+                let place = Place { chunk: number, line };
+                (place, text)
+            })
+            .take_while(|(place, _)| search.take(*place))
+            .map(|(place, text)| {
+                let line = Line {
                     node: chunk.node.clone(),
-                    text: plain::line(line),
-                },
-            )
-        }));
+                    text: plain::line(text),
+                };
+                (place, line)
+            });
+        found.extend(fits);
+        if search.next().is_some() {
+            break;
+        }
     }
-    // Those of one chunk may be many more; the next page begins behind it.
-    let cut = found.len() > FOUND_MAX;
-    found.truncate(FOUND_MAX);
     Ok(Content::Found {
-        next: next.or(cut.then_some(first + looked).filter(|next| *next < chunks.len())),
+        next: search.next(),
         lines: found,
         looked,
     })
 }
 
-/// The chunk that a search begins with.
-fn first(wanted: &Wanted) -> usize {
+/// Where a search begins.
+fn first(wanted: &Wanted) -> Place {
     match wanted.place {
-        Some(Where::From(place) | Where::Until(place)) => place.chunk,
-        None => 0,
+        Some(Where::From(place) | Where::Until(place)) => place,
+        None => Place { chunk: 0, line: 0 },
     }
+}
+
+/// Where a line that was found is read with what comes before it.
+fn around(place: Place) -> Where {
+    Where::From(Place {
+        line: place.line.saturating_sub(CONTEXT),
+        ..place
+    })
 }
 
 fn show(run: &RunId, wanted: &Wanted, chunks: &[Chunk], content: &Content) -> Markup {
@@ -219,12 +233,14 @@ fn show(run: &RunId, wanted: &Wanted, chunks: &[Chunk], content: &Content) -> Ma
             Content::Found { lines, looked, next } => {
                 p.note {
                     (units::count(lines.len() as u64, "line")) " with " b { (plain::line(&wanted.text)) } " in " (looked) " of " (units::count(chunks.len() as u64, "chunk"))
-                    @if first(wanted) > 0 { ", from chunk " (first(wanted) + 1) " on" }
+                    @let Place { chunk, line } = first(wanted);
+                    @if (chunk, line) > (0, 0) { ", from line " (line + 1) " of chunk " (chunk + 1) " on" }
+                    @if next.is_some() { "; there may be more" }
                 }
                 section.card.log { pre.lines.output.whole tabindex="0" aria-label="lines found" {
-                    @for (place, line) in lines { span.l { a href=(link(run, &Wanted { text: String::new(), ..wanted.clone() }, Where::From(*place))) { (line.node) } " " (line.text) "\n" } }
+                    @for (place, line) in lines { span.l { a href=(link(run, &Wanted { text: String::new(), ..wanted.clone() }, around(*place))) { (line.node) } " " (line.text) "\n" } }
                 } }
-                @if let Some(next) = next { nav.pager { a.button href=(link(run, wanted, Where::From(Place { chunk: *next, line: 0 }))) { "Search on →" } } }
+                @if let Some(next) = next { nav.pager { a.button rel="next" href=(link(run, wanted, Where::From(*next))) { "Search on →" } } }
             }
         }
     };

@@ -116,10 +116,10 @@ fn took(account: &Account) -> Markup {
 fn groups(account: &Account) -> Markup {
     let (head, rows) = account::of_groups(account);
     html! {
-        table {
+        div.scroll.groups tabindex="0" role="region" aria-label="by group" { table {
             thead { tr { @for (at, name) in head.iter().enumerate() { th class=[(at > 0).then_some("num")] { (name) } } } }
             tbody { @for row in rows { tr { @for (at, cell) in row.iter().enumerate() { td class=[(at > 0).then_some("num")] { (cell) } } } } }
-        }
+        } }
     }
 }
 

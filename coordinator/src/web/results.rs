@@ -12,8 +12,9 @@ use mayfly_proto::RunId;
 use url::form_urlencoded::Serializer;
 
 use super::answer::{Answer, Refused, of_others};
-use super::{csv, frame};
+use super::{csv, frame, parquet};
 use crate::cli::plain;
+use crate::cli::preview::FILE_MAX;
 use crate::cli::view::units;
 
 /// Files on a page.
@@ -114,6 +115,10 @@ pub(super) fn file<'a>(commit: &'a Commit, path: &str) -> Result<&'a FileEntry, 
     found.ok_or_else(|| Refused::not_found("There is no such file among the results."))
 }
 
+fn gone() -> Refused {
+    Refused::not_found("The file is not in the store any more.")
+}
+
 fn key(run: &RunId, commit: &Commit, file: &FileEntry) -> String {
     format!("{}{}", layout::results(run, commit.attempt), file.path)
 }
@@ -130,10 +135,18 @@ pub(super) async fn view(
 ) -> Result<Markup, Refused> {
     let shown = if is_image(&file.path) && file.size <= IMAGE_MAX {
         html! { img.shown src=(raw_path(run.as_str(), &file.path)) alt=(file.path); }
+    } else if ending(&file.path) == "parquet" && file.size <= FILE_MAX {
+        let object = store.get_capped(&key(run, commit, file), FILE_MAX).await?;
+        let object = object.ok_or_else(gone)?;
+        match parquet::head(&object.bytes).await {
+            Some(head) => parquet::table(&head),
+            None => {
+                html! { p.note { "No preview: this is no Parquet file that can be read here; uncompressed ones and those with Snappy can." } }
+            }
+        }
     } else {
         let head = store.head(&key(run, commit, file), HEAD).await?;
-        let (bytes, size) =
-            head.ok_or_else(|| Refused::not_found("The file is not in the store any more."))?;
+        let (bytes, size) = head.ok_or_else(gone)?;
         look(&file.path, &bytes, size)
     };
     let body = html! {
@@ -152,7 +165,7 @@ pub(super) async fn view(
 fn look(path: &str, bytes: &[u8], size: u64) -> Markup {
     let whole = bytes.len() as u64 >= size;
     let Some(text) = text(bytes, whole) else {
-        return html! { p.note { "This is no text: no preview." @if ending(path) == "parquet" { " A Parquet file can be read with pandas, pyarrow or Spark after " code { "coordinator results" } "." } } };
+        return html! { p.note { "This is no text: no preview." @if ending(path) == "parquet" { " A Parquet file of more than " (units::bytes(FILE_MAX)) " can be read with pandas, pyarrow or Spark after " code { "coordinator results" } "." } } };
     };
     let separator = match ending(path).as_str() {
         "csv" => Some(','),
@@ -192,8 +205,7 @@ fn text(bytes: &[u8], whole: bool) -> Option<&str> {
 /// The store cannot be read.
 pub(super) async fn raw(store: &Store, run: &RunId, commit: &Commit, file: &FileEntry) -> Answer {
     let pieces = store.pieces(&key(run, commit, file)).await?;
-    let (pieces, size) =
-        pieces.ok_or_else(|| Refused::not_found("The file is not in the store any more."))?;
+    let (pieces, size) = pieces.ok_or_else(gone)?;
     let mut answer = Response::new(Body::from_stream(pieces));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(size));

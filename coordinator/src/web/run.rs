@@ -134,13 +134,14 @@ fn log(whole: &Whole<'_>) -> Markup {
                 h2 { "Output" }
                 @if whole.shown.live { span.live-dot title="as it comes" { "live" } }
                 input #log-search type="search" placeholder="Show lines with… ( / )" aria-label="Show lines with";
+                // Of one node there is nothing to choose: the script shows it once there are two.
+                select #log-node aria-label="of which node" hidden { option value="" { "all nodes" } }
                 label.follow { input #log-follow type="checkbox" checked; " follow" }
                 a.button href={ "/runs/" (run) "/log" } { "Whole log" }
             }
             pre.lines.output #log tabindex="0" role="log" aria-live="off" aria-label="lines of output" {
                 @for line in whole.lines { span.l data-node=(line.node) { (line.text) "\n" } }
             }
-            @if whole.lines.is_empty() { p.note #log-empty { "No output yet." } }
             noscript { @if whole.shown.live { p.note { "Load the page again to see more." } } }
         }
     }
@@ -156,7 +157,7 @@ fn of_results(whole: &Whole<'_>) -> Markup {
             div.bar {
                 h2 { "Results" }
                 span.note { (units::count(commit.total_files, "file")) ", " (units::bytes(commit.total_bytes)) }
-                a.button href={ "/runs/" (run) "/results" } { "All" }
+                @if commit.total_files > 0 { a.button href={ "/runs/" (run) "/results" } { "All" } }
             }
             (results::table(run, commit.files.iter().take(FILES_SHOWN)))
             @let images: Vec<_> = commit.files.iter().filter(|file| results::is_image(&file.path) && file.size <= results::IMAGE_MAX).take(4).collect();

@@ -6,11 +6,14 @@
     reason = "a test that fails says where"
 )]
 
+mod bounded;
 mod folder;
 mod git_http;
 mod older;
+mod programs;
 mod refusals;
 mod remote;
 mod repo;
+mod results;
 mod settings;
 mod verbs;

@@ -33,6 +33,15 @@ fn an_import_is_printed_or_written_and_never_over_another_file() {
     let text = fs::read(dir.path().join("jobs.yml")).unwrap();
     assert_eq!(text, printed.stdout);
     assert!(run(dir.path(), &["validate", "jobs.yml"]).status.success());
+    let told = run(dir.path(), &["import", "spark.yml", "-o", "told.yml", "--json"]);
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["text"].as_str().unwrap().as_bytes(), text);
+    assert_eq!(told["output"], "told.yml");
+    assert!(
+        told["warnings"][0].as_str().unwrap().contains("spark.yml:22"),
+        "{told}"
+    );
+    assert_eq!(fs::read(dir.path().join("told.yml")).unwrap(), text);
     let again = run(dir.path(), &["import", "spark.yml", "-o", "spark.yml"]);
     assert_eq!(again.status.code(), Some(2));
     assert!(

@@ -98,13 +98,84 @@ fn help_shows_examples_for_every_verb() {
     let dir = tempfile::tempdir().unwrap();
     let help = run(dir.path(), &["--help"]);
     assert!(help.status.success() && stdout(&help).contains("Exit codes"));
-    for verb in [
-        "launch", "validate", "list", "status", "logs", "results", "receipt", "cancel", "gc", "serve",
-        "data", "store",
-    ] {
-        let help = run(dir.path(), &[verb, "--help"]);
-        assert!(help.status.success() && stdout(&help).contains("Usage"), "{verb}");
+    let text = stdout(&help);
+    let verbs = text.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let verbs: Vec<&str> = verbs
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|verb| !verb.is_empty() && *verb != "help")
+        .collect();
+    assert!(verbs.len() > 20, "{verbs:?}");
+    for verb in verbs {
+        let help = stdout(&run(dir.path(), &[verb, "--help"]));
+        let example = format!("\n  coordinator {verb}");
+        assert!(
+            help.contains("\nExample") && help.contains(&example),
+            "{verb}: {help}"
+        );
     }
+}
+
+#[test]
+fn a_shell_completes_verbs_and_flags() {
+    let dir = tempfile::tempdir().unwrap();
+    let completions = run(dir.path(), &["completions", "bash"]);
+    assert!(completions.status.success());
+    std::fs::write(dir.path().join("completions"), &completions.stdout).unwrap();
+    for (words, wanted) in [("rece", "receipt"), ("receipt --comp", "--compare")] {
+        let last = words.split(' ').next_back().unwrap();
+        let before = words.split(' ').rev().nth(1).unwrap_or("coordinator");
+        let script = format!(
+            "source ./completions; COMP_WORDS=(coordinator {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _coordinator coordinator '{last}' '{before}'; echo \"${{COMPREPLY[@]}}\""
+        );
+        let bash = std::process::Command::new("bash")
+            .args(["--norc", "-c", &script])
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        assert_eq!(stdout(&bash).trim(), wanted, "{words}: {}", stderr(&bash));
+    }
+    for shell in ["zsh", "fish"] {
+        let text = stdout(&run(dir.path(), &["completions", shell]));
+        assert!(text.contains("receipt") && text.contains("compare"), "{shell}");
+    }
+    assert_eq!(run(dir.path(), &["completions", "tcsh"]).status.code(), Some(2));
+}
+
+#[test]
+fn every_verb_has_a_manual_page_with_its_examples() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(run(dir.path(), &["man", "pages"]).status.success());
+    for verb in ["", "-launch", "-receipt", "-gc", "-store-serve"] {
+        let page = std::fs::read_to_string(dir.path().join(format!("pages/coordinator{verb}.1"))).unwrap();
+        assert!(page.contains(".TH"), "{verb}: {page}");
+        assert!(
+            verb.contains("serve") || page.contains("Example"),
+            "{verb}: {page}"
+        );
+    }
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let nowhere = run(dir.path(), &["man", "file"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(
+        stderr(&nowhere).contains("cannot write the pages to file"),
+        "{}",
+        stderr(&nowhere)
+    );
+}
+
+#[test]
+fn a_definition_of_an_engine_is_shown_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let shown = json(dir.path(), &["engine", "show", "dask", "--json"]);
+    assert_eq!(
+        (&shown["name"], &shown["file"]),
+        (&"dask".into(), &serde_json::Value::Null)
+    );
+    let printed = run(dir.path(), &["engine", "show", "dask"]);
+    let text = shown["text"].as_str().unwrap();
+    assert_eq!(text.trim_end(), stdout(&printed).trim_end());
 }
 
 #[test]

@@ -230,7 +230,8 @@ impl At<'_> {
                     actual: raw.headers().get("x-amz-bucket-region").map(str::to_owned),
                 }
             }
-            (401 | 403, _) => StoreFault::Denied {
+            // Also in a success: S3 may know only at the end of a completion.
+            (401 | 403, _) | (_, "AccessDenied") => StoreFault::Denied {
                 code: code.to_owned(),
             },
             (500.., _) | (429, _) => StoreFault::Unavailable { status },

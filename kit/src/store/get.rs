@@ -137,19 +137,14 @@ impl Store {
         let Some((body, etag, size)) = self.open_object(at, None).await? else {
             return Ok(None);
         };
-        let part = unfinished(path);
+        let part = Unfinished::beside(path);
         let version = Version {
             at,
             etag: &etag,
             size,
         };
-        let written = self.fill(version, &part, body).await;
-        if let Err(e) = written {
-            // Best effort: the error that matters is the one returned.
-            let _ = tokio::fs::remove_file(&part).await;
-            return Err(e);
-        }
-        tokio::fs::rename(&part, path).await.map_err(|e| at.file(e))?;
+        self.fill(version, &part.0, body).await?;
+        tokio::fs::rename(&part.0, path).await.map_err(|e| at.file(e))?;
         Ok(Some(size))
     }
 
@@ -197,14 +192,27 @@ impl Store {
     }
 }
 
-/// Beside `path`, under a name that no other object is read into: a hash of this one and of a number of its own.
-fn unfinished(path: &Path) -> PathBuf {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let mut hash = Sha256::new();
-    hash.update(path.as_os_str().as_encoded_bytes());
-    hash.update(std::process::id().to_le_bytes());
-    hash.update(NEXT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
-    path.with_file_name(format!(".{:x}.part", hash.finalize()))
+/// A file that is being written; when this is dropped nothing of it is left under that name, also where nobody waits for
+/// the download any more.
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    /// Beside `path`, under a name that no other object is read into: a hash of this one and of a number of its own.
+    fn beside(path: &Path) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mut hash = Sha256::new();
+        hash.update(path.as_os_str().as_encoded_bytes());
+        hash.update(std::process::id().to_le_bytes());
+        hash.update(NEXT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+        Self(path.with_file_name(format!(".{:x}.part", hash.finalize())))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Mostly it has got its own name by now.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 fn length(header: Option<i64>) -> u64 {

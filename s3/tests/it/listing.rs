@@ -84,6 +84,48 @@ async fn every_name_is_listed_in_byte_order() {
     rig.client.delete_bucket().bucket(BUCKET).send().await.unwrap();
 }
 
+/// What XML cannot hold is listed by who asks for it in the form of a URL.
+#[tokio::test]
+async fn names_that_xml_cannot_hold() {
+    let rig = Rig::new().await;
+    let names = [
+        "a\u{1}b",
+        "a\tb",
+        "a\nb",
+        "a\rb",
+        "a\u{1f}b",
+        "a\u{7f}b",
+        "a\u{fffe}b",
+        "a\u{ffff}b",
+    ];
+    for name in names {
+        rig.put(name, name.as_bytes()).await;
+        assert_eq!(rig.get(name).await, name.as_bytes(), "{name:?}");
+    }
+    let list = rig.client.list_objects_v2().bucket(BUCKET);
+    let listed = list
+        .encoding_type(aws_sdk_s3::types::EncodingType::Url)
+        .send()
+        .await
+        .unwrap();
+    let keys: Vec<&str> = listed
+        .contents()
+        .iter()
+        .filter_map(|object| object.key())
+        .collect();
+    let escaped = [
+        "a%01b",
+        "a%09b",
+        "a%0Ab",
+        "a%0Db",
+        "a%1Fb",
+        "a%7Fb",
+        "a%EF%BF%BEb",
+        "a%EF%BF%BFb",
+    ];
+    assert_eq!(keys, escaped);
+}
+
 #[tokio::test]
 async fn delimiters_and_starts() {
     let rig = Rig::new().await;

@@ -103,6 +103,34 @@ async fn an_object_keeps_its_headers() {
 }
 
 #[tokio::test]
+async fn an_encoding_of_the_request_is_not_the_objects() {
+    let rig = Rig::new().await;
+    for (said, kept) in [
+        ("aws-chunked", None),
+        ("aws-chunked,gzip", Some("gzip")),
+        ("gzip, aws-chunked", Some("gzip")),
+        ("gzip", Some("gzip")),
+    ] {
+        let put = rig.client.put_object().bucket(BUCKET).key("k");
+        put.content_encoding(said)
+            .body(bytes("hello"))
+            .send()
+            .await
+            .unwrap();
+        let got = rig
+            .client
+            .get_object()
+            .bucket(BUCKET)
+            .key("k")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(got.content_encoding(), kept, "{said}");
+        assert_eq!(rig.get("k").await, b"hello", "{said}");
+    }
+}
+
+#[tokio::test]
 async fn ranges() {
     let rig = Rig::new().await;
     rig.put("r", b"0123456789").await;

@@ -15,6 +15,15 @@ use super::light::Light;
 /// For thousands of machines that a busy computer pretends to have.
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// Looks at what changes, which are made in every round.
+const AGAIN: [&str; 3] = [
+    "DescribeAutoScalingGroups",
+    "DescribeInstances",
+    "DescribeScalingActivities",
+];
+/// So many machines are listed by one call.
+const PAGE: u32 = 1_000;
+
 type Counts = BTreeMap<String, u64>;
 
 /// A launch or a release of so many machines.
@@ -47,6 +56,38 @@ impl Took {
     fn looks(&self) -> u64 {
         let changes: u64 = self.changes().values().sum();
         self.calls.values().sum::<u64>() - changes
+    }
+
+    /// Looks that are made once: at what there is to launch from. The others are made again while machines come and go, and
+    /// how often depends on the time that takes.
+    fn looked_once(&self) -> Counts {
+        let mut calls = self.calls.clone();
+        let changes = self.changes();
+        calls
+            .retain(|call, _| !changes.contains_key(call) && !AGAIN.iter().any(|again| call.contains(again)));
+        calls
+    }
+
+    fn count(&self, call: &str) -> u64 {
+        let named = self.calls.iter().filter(|(name, _)| name.contains(call));
+        named.map(|(_, count)| count).sum()
+    }
+
+    /// Each round looks at the groups once. For each such look machines are listed twice at most, a page of a thousand at
+    /// a time, and a group is asked once why it lacks some; one round may be under way on either side.
+    fn looks_by_the_round(&self, nodes: u32) {
+        let rounds = self.count("DescribeAutoScalingGroups") + 2;
+        let pages = u64::from(nodes.div_ceil(PAGE));
+        let (listings, reasons) = (
+            self.count("DescribeInstances"),
+            self.count("DescribeScalingActivities"),
+        );
+        assert!(
+            listings <= 2 * rounds * pages,
+            "{nodes} machines: {:#?}",
+            self.calls
+        );
+        assert!(reasons <= 2 * rounds, "{nodes} machines: {:#?}", self.calls);
     }
 }
 
@@ -113,8 +154,8 @@ fn release(mut launch: Launch) {
     launch.wait(LIMIT).exited(130).said("nothing is left");
 }
 
-/// Calls of a launch and of a release of a fleet on moto.
-fn on_moto(nodes: u32) -> (Counts, Counts) {
+/// Calls of a launch and of a release of a fleet on moto, those that look with them, but for those of each round.
+fn on_moto(nodes: u32) -> [Counts; 4] {
     let light = Light::in_region(Region::of(Image::none(), &json!({})));
     let region = &light.region;
     let (launched, launch) = took(&Moto, region, || {
@@ -130,13 +171,21 @@ fn on_moto(nodes: u32) -> (Counts, Counts) {
     assert_eq!(region.bill().len(), nodes as usize);
     print(&format!("launch of {nodes}"), &launched);
     print(&format!("release of {nodes}"), &released);
-    (launched.made_once(), released.made_once())
+    launched.looks_by_the_round(nodes);
+    released.looks_by_the_round(nodes);
+    [
+        launched.made_once(),
+        released.made_once(),
+        launched.looked_once(),
+        released.looked_once(),
+    ]
 }
 
 #[test]
 fn a_fleet_takes_as_many_calls_for_many_machines_as_for_few() {
     let few = on_moto(10);
-    assert!(few.0.len() >= 5 && few.1.len() >= 2, "{few:#?}");
+    assert!(few[0].len() >= 5 && few[1].len() >= 2, "{few:#?}");
+    assert!(few[2].len() >= 5, "{few:#?}");
     for nodes in [100, 300] {
         assert_eq!(on_moto(nodes), few, "of {nodes} machines");
     }
@@ -165,9 +214,13 @@ fn in_a_crowd(nodes: u32, throttle: Option<(f64, f64)>) -> (Counts, Took) {
     }
     let (released, ()) = took(&crowd, &light.region, || release(launch));
     assert_eq!(crowd.left(), 0);
+    launched.looks_by_the_round(nodes);
+    released.looks_by_the_round(nodes);
     print(&format!("launch of {nodes}"), &launched);
     print(&format!("release of {nodes}"), &released);
-    (launched.made_once(), released)
+    let mut once = launched.made_once();
+    once.extend(launched.looked_once());
+    (once, released)
 }
 
 /// faults.md 43.

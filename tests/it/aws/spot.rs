@@ -106,6 +106,46 @@ fn machines_that_are_taken_without_a_word_are_replaced() {
     );
 }
 
+/// The attempt after a lost spot master may be the last: its machine is on demand. The workers stay as they were asked for.
+#[test]
+fn after_a_lost_spot_master_the_next_one_is_on_demand() {
+    // The group replaces it only when the test says so, and the coordinator has seen the end before.
+    let light = Light::start(&json!({ "health_check_secs": LATER }));
+    let job = light
+        .job("paid", 1)
+        .set("workers.spot", true)
+        .set("master.spot", true)
+        .set("limits.retries", 1);
+    let mut launch = light.working(&job);
+    let lost = light.region.up("master")[0].clone();
+    assert_eq!(lost.lifecycle, "spot");
+    light.region.ec2.interrupt(&lost.id, secs(0), false);
+    launch.until("its group to start what is paid for", LIMIT, || {
+        let said = light
+            .region
+            .ec2
+            .aws("autoscaling", "DescribeAutoScalingGroups", &[]);
+        let all = "<OnDemandPercentageAboveBaseCapacity>100<";
+        said.contains(all).then_some(())
+    });
+    light
+        .region
+        .ec2
+        .rig("POST", "clock", &json!({ "advance_secs": LATER + 1 }));
+    light.works(&mut launch, &job, 2);
+    let next = light.region.up("master")[0].clone();
+    assert_eq!(next.lifecycle, "on-demand", "{next:?}");
+    assert!(
+        light
+            .region
+            .up("worker")
+            .iter()
+            .all(|info| info.lifecycle == "spot")
+    );
+    let receipt = light.succeeds(launch, &job);
+    assert_eq!(receipt["attempts"], 2);
+}
+
 /// faults.md 33: a recommendation is written down, and nothing follows from it.
 #[test]
 fn a_recommendation_to_leave_ends_nothing() {

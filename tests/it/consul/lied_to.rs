@@ -1,14 +1,16 @@
 //! bad-inputs.md, Consul: whole runs of nodes that are alike, whose Consul lies about locks, sessions and masters.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
+use mayfly_tests::procs::{self, Kind};
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Home, Job, Repo, slots};
+use mayfly_tests::{Home, Job, Launch, Repo, Run, slots};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -44,6 +46,29 @@ struct Shared {
     lock: Lock,
     /// The nodes that have asked for it.
     asked: watch::Sender<BTreeSet<String>>,
+    /// Whom it names as the master, and to how many it did.
+    named: watch::Sender<Named>,
+}
+
+/// A master as it is registered.
+#[derive(Debug, Clone)]
+struct Named {
+    id: String,
+    address: String,
+    attempt: u32,
+    times: usize,
+}
+
+impl Default for Named {
+    /// On a machine that was never of the fleet.
+    fn default() -> Self {
+        Self {
+            id: "node-9".into(),
+            address: "127.9.9.9".into(),
+            attempt: 1,
+            times: 0,
+        }
+    }
 }
 
 impl Liar {
@@ -51,6 +76,7 @@ impl Liar {
         let shared = Arc::new(Shared {
             lock,
             asked: watch::Sender::default(),
+            named: watch::Sender::default(),
         });
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -82,7 +108,7 @@ async fn answer(
         _ if path.starts_with("/v1/session/renew/") => shared.renewed(),
         (&Method::PUT, _) if path.starts_with("/v1/kv/") => shared.acquired(body).await,
         (&Method::GET, _) if path.starts_with("/v1/kv/") => (200, lock_of_another(path).to_string()),
-        _ if path.starts_with("/v1/health/service/") => (200, masters(&uri).to_string()),
+        _ if path.starts_with("/v1/health/service/") => (200, shared.masters(&uri).to_string()),
         _ if path.starts_with("/v1/agent/") => (200, String::new()),
         _ => (200, "true".into()),
     };
@@ -108,6 +134,22 @@ impl Shared {
         }
     }
 
+    /// Whatever is looked for is there.
+    fn masters(&self, uri: &Uri) -> Value {
+        self.named.send_modify(|named| named.times += 1);
+        let named = self.named.borrow();
+        let query = uri.query().unwrap_or_default().split('&');
+        let wanted = query.filter_map(|pair| pair.strip_prefix("tag="));
+        let tags: Vec<String> = wanted
+            .map(|tag| tag.replace("%3D", "="))
+            .chain(["engine=spark".into(), format!("attempt={}", named.attempt)])
+            .collect();
+        json!([{
+            "Node": {}, "Checks": [],
+            "Service": { "ID": named.id, "Address": named.address, "Port": 7077, "Tags": tags },
+        }])
+    }
+
     fn renewed(&self) -> (u16, String) {
         match self.lock {
             Lock::Everybody => (200, json!([{ "ID": SESSION }]).to_string()),
@@ -120,20 +162,6 @@ fn lock_of_another(path: &str) -> Value {
     json!([{
         "Key": path.trim_start_matches("/v1/kv/"), "Value": "bm9kZS05", "Session": OTHER_SESSION,
         "LockIndex": 1, "Flags": 0, "CreateIndex": 1, "ModifyIndex": 1,
-    }])
-}
-
-/// Whatever is looked for is there: on a machine that was never of the fleet.
-fn masters(uri: &Uri) -> Value {
-    let query = uri.query().unwrap_or_default().split('&');
-    let wanted = query.filter_map(|pair| pair.strip_prefix("tag="));
-    let tags: Vec<String> = wanted
-        .map(|tag| tag.replace("%3D", "="))
-        .chain(["engine=spark".into(), "attempt=1".into()])
-        .collect();
-    json!([{
-        "Node": {}, "Checks": [],
-        "Service": { "ID": "node-9", "Address": "127.9.9.9", "Port": 7077, "Tags": tags },
     }])
 }
 
@@ -178,4 +206,60 @@ fn the_lock_is_held_by_nobody_of_the_run_and_a_master_is_chosen() {
         said.contains("was chosen as the master of attempt 1"),
         "who was it then? {said}"
     );
+}
+
+/// The master of the first attempt, as the coordinator chose it: its name and its address.
+fn chosen(run: &Run<'_>, launch: &Launch) -> (String, String) {
+    let said = launch.stderr();
+    let line = said
+        .lines()
+        .find(|line| line.contains("was chosen as the master of attempt 1"));
+    let mut words = line
+        .unwrap_or_else(|| panic!("nobody was chosen: {said}"))
+        .split_whitespace();
+    let node = words
+        .find(|word| word.starts_with("node-"))
+        .expect("a node")
+        .to_owned();
+    let record = run.record().expect("a record");
+    let nodes = record["nodes"].as_array().expect("nodes");
+    let node_of = nodes.iter().find(|one| one["node"] == node.as_str());
+    let address = node_of.unwrap_or_else(|| panic!("{node} in {record:#}"))["address"].clone();
+    (node, address.as_str().expect("an address").to_owned())
+}
+
+#[test]
+fn the_master_that_is_named_is_a_machine_that_is_gone() {
+    let _slot = slots::take();
+    let liar = Liar::start(Lock::Nobody);
+    let (home, repo) = (Home::light(), Repo::of_jobs());
+    let job = alike("named-dead", &home, &repo, "holds.py");
+    let mut launch = home.launch_with(&job, &["--consul", &liar.url]);
+    let run = home.run_of(&job, &mut launch);
+    launch.until("the job", secs(120), || home.heard("holds"));
+    let (dead, address) = chosen(&run, &launch);
+    // From now on it is healthy, and the master of the attempt that comes after its end.
+    liar.shared.named.send_replace(Named {
+        id: format!("mayfly-{}-{dead}", run.id),
+        address,
+        attempt: 2,
+        times: 0,
+    });
+    fs::remove_file(home.gate().join("holds")).unwrap();
+    procs::find(&run.id, Kind::Agent, Some(&dead), secs(10)).kill();
+    launch.until("the job again", secs(120), || home.heard("holds"));
+    assert!(liar.shared.named.borrow().times > 0, "nobody looked for a master");
+    home.tell("go");
+    let ended = launch.wait(secs(60));
+    ended.exited(0).said("was chosen as the master of attempt 2");
+    assert!(
+        !ended
+            .stderr
+            .contains(&format!("{dead} was chosen as the master of attempt 2")),
+        "{}",
+        ended.stderr
+    );
+    let receipt = run.assert_closed("succeeded");
+    assert_eq!(receipt["attempts"], 2, "{receipt:#}");
+    assert_eq!(run.commit().expect("a commit").attempt.number(), 2);
 }

@@ -86,7 +86,7 @@ fn launch(serve: &Serve, job: &Job) -> RunId {
     pinned.stdout.trim().parse().expect("a run id and nothing else")
 }
 
-pub(super) fn node_json(run: &Run<'_>, node: &str) -> Value {
+pub(crate) fn node_json(run: &Run<'_>, node: &str) -> Value {
     let text = fs::read(run.node(node).join("node.json")).unwrap();
     serde_json::from_slice(&text).unwrap()
 }

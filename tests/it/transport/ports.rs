@@ -8,8 +8,11 @@ use mayfly_tests::{Run, procs};
 
 use super::launch::node_json;
 
+/// Where Spark's Master takes jobs from everybody, unless it is told not to.
+const REST_PORT: u16 = 6066;
+
 /// Every socket that a process of the run listens at is one of those that the engine and the agent need.
-pub(super) fn only_where_it_may(run: &Run<'_>) {
+pub(crate) fn only_where_it_may(run: &Run<'_>) {
     let own: BTreeSet<IpAddr> = ["master-1", "worker-1"]
         .iter()
         .map(|node| node_json(run, node)["address"].as_str().unwrap().parse().unwrap())
@@ -23,20 +26,25 @@ pub(super) fn only_where_it_may(run: &Run<'_>) {
     }
     for at in &found {
         let here = at.ip() == Ipv4Addr::LOCALHOST || at.ip() == Ipv6Addr::LOCALHOST;
-        let page = matches!(at.port(), 8080 | 8081 | 4040);
-        // Spark's pages bind every interface; RPC and blocks only the node's own address; Python only loopback.
-        let fits = own.contains(&at.ip()) || here || (at.ip().is_unspecified() && page);
-        assert!(fits, "a node listens at {at}; all: {found:?}");
+        // Spark, its pages too, at the node's own address; Python and its JVM meet on loopback. Nobody on every interface.
+        assert!(
+            own.contains(&at.ip()) || here,
+            "a node listens at {at}; all: {found:?}"
+        );
+        assert_ne!(at.port(), REST_PORT, "jobs can be submitted over HTTP: {found:?}");
     }
 }
 
 /// Sockets in state LISTEN of all processes of the run.
 fn listening(run: &Run<'_>) -> BTreeSet<SocketAddr> {
+    listening_of(procs::of(&run.id).into_iter().map(|process| process.pid))
+}
+
+/// The same of these processes.
+pub(crate) fn listening_of(pids: impl IntoIterator<Item = i32>) -> BTreeSet<SocketAddr> {
     let mut inodes = BTreeSet::new();
-    for process in procs::of(&run.id) {
-        let entries = fs::read_dir(format!("/proc/{}/fd", process.pid))
-            .into_iter()
-            .flatten();
+    for pid in pids {
+        let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
         for link in entries
             .flatten()
             .filter_map(|entry| fs::read_link(entry.path()).ok())

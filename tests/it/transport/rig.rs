@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use mayfly_agent::identity::Door;
 use mayfly_configs::Job;
 use mayfly_coordinator::authority::Authority;
-use mayfly_coordinator::cloud::{Cloud, CloudError, Clouds, Offered, Order, Pace, Plan, Sight, local};
+use mayfly_coordinator::cloud::{
+    Admission, Cloud, CloudError, Clouds, Offered, Order, Pace, Plan, Sight, local,
+};
 use mayfly_coordinator::embedded::{self, OpenStore};
 use mayfly_coordinator::grpc;
 use mayfly_coordinator::home::Home;
@@ -37,8 +39,41 @@ pub(super) struct Lives {
     pub(super) listener: Duration,
 }
 
-/// A cloud whose machines are never there.
-struct Nowhere;
+/// A cloud whose machines are never there; whoever comes is one of them, once it answers.
+struct Nowhere(Arc<Listing>);
+
+/// How the cloud answers to who is asked about.
+pub(super) struct Listing {
+    /// Whether it does.
+    pub(super) answers: watch::Sender<bool>,
+    /// Those that are waited for: now, and at most.
+    pub(super) waiting: watch::Sender<Waiting>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Waiting {
+    pub(super) now: usize,
+    pub(super) most: usize,
+}
+
+/// Somebody waits, until this is dropped: a call may be given up at any time.
+struct Turn<'a>(&'a watch::Sender<Waiting>);
+
+impl<'a> Turn<'a> {
+    fn begin(waiting: &'a watch::Sender<Waiting>) -> Self {
+        waiting.send_modify(|waiting| {
+            waiting.now += 1;
+            waiting.most = waiting.most.max(waiting.now);
+        });
+        Self(waiting)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| waiting.now -= 1);
+    }
+}
 
 #[async_trait]
 impl Cloud for Nowhere {
@@ -64,6 +99,14 @@ impl Cloud for Nowhere {
 
     async fn forget(&self, _run: &RunId) {}
 
+    async fn admit(&self, _run: &RunId, _node: &NodeId) -> Result<Admission, CloudError> {
+        let _turn = Turn::begin(&self.0.waiting);
+        let mut answers = self.0.answers.subscribe();
+        // The sender is there as long as this.
+        let _answered = answers.wait_for(|&answers| answers).await;
+        Ok(Admission::Member)
+    }
+
     fn pace(&self) -> Pace {
         Pace {
             keeping: LOOK,
@@ -82,6 +125,7 @@ pub(super) struct Rig {
     pub(super) run: RunId,
     pub(super) url: String,
     pub(super) fingerprint: String,
+    pub(super) listing: Arc<Listing>,
     _store: OpenStore,
     _stop: watch::Sender<bool>,
     _tasks: JoinSet<()>,
@@ -103,10 +147,14 @@ impl Rig {
         let tls = Arc::new(ServerTls::new(Arc::clone(&authority), source).unwrap());
         let fingerprint = tls.fingerprint();
         let url = format!("https://{address}");
+        let listing = Arc::new(Listing {
+            answers: watch::Sender::new(true),
+            waiting: watch::Sender::default(),
+        });
         let server = Server::new(Parts {
             clouds: Clouds::one(Offered {
                 name: "nowhere",
-                cloud: Arc::new(Nowhere),
+                cloud: Arc::new(Nowhere(Arc::clone(&listing))),
                 timing: local::timing(local::Patience::COMMAND),
             }),
             store: store.store.clone(),
@@ -145,6 +193,7 @@ impl Rig {
             run,
             url,
             fingerprint: fingerprint.to_string(),
+            listing,
             _store: store,
             _stop: stop,
             _tasks: tasks,
@@ -154,6 +203,14 @@ impl Rig {
     /// Another run.
     pub(super) async fn launch(&self, request: &str) -> RunId {
         self.server.launch(launch(request)).await.unwrap().0
+    }
+
+    /// What a machine of this role shows when it comes.
+    pub(super) fn token(&self, role: Role) -> String {
+        self.server
+            .tokens()
+            .joining(&self.run)
+            .token(role, Timestamp::now())
     }
 
     /// The agent's own door, with what the `node.json` of this node would say.

@@ -17,13 +17,16 @@ use super::Serve;
 
 const ENROLL: &str = "/mayfly.v1.AgentService/Enroll";
 pub(super) const PUSH: &str = "/mayfly.v1.AgentService/PushLogs";
+const CARRY: &str = "/mayfly.v1.AgentService/Carry";
 const LAUNCH: &str = "/mayfly.v1.RunService/Launch";
 pub(super) const LIST: &str = "/mayfly.v1.RunService/List";
 /// Longest that any of this may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
 const OK: i32 = 0;
+const CANCELLED: i32 = 1;
 const INVALID_ARGUMENT: i32 = 3;
+const DEADLINE_EXCEEDED: i32 = 4;
 const OUT_OF_RANGE: i32 = 11;
 pub(super) const UNIMPLEMENTED: i32 = 12;
 const INTERNAL: i32 = 13;
@@ -190,6 +193,10 @@ async fn frames(serve: &Serve) {
     trailing.extend([0xff, 0xff, 0xff]);
     // Field 1 is a number; here it comes as a string.
     let wrong_type = [0x0a, 3, b'a', b'b', b'c'];
+    // A message of one field, and no more than its first half.
+    let half = &enroll[..enroll.len() / 2];
+    // One of a kind that a newer program may know: field 9, with an empty message.
+    let unknown_kind = [0x4a, 0];
     // Groups that begin and never end, in an unknown field.
     let nested = [0xfb, 0x01].repeat(10_000);
     let bomb = gzipped(&vec![0; 64 << 20]);
@@ -209,6 +216,8 @@ async fn frames(serve: &Serve) {
     refuses("a message cut off", INTERNAL, ENROLL, claimed(0, 5_000, &enroll)).await;
     refuses("compressed without an encoding", INTERNAL, ENROLL, frame(1, &gzipped(&enroll))).await;
     refuses("a flag that is none", INTERNAL, ENROLL, frame(7, &enroll)).await;
+    refuses("a message that ends within a field", INTERNAL, ENROLL, frame(0, half)).await;
+    refuses("a kind of word that is none", INVALID_ARGUMENT, CARRY, frame(0, &unknown_kind)).await;
     refuses("bytes after the message", INTERNAL, ENROLL, frame(0, &trailing)).await;
     refuses("a wrong wire type", INTERNAL, ENROLL, frame(0, &wrong_type)).await;
     refuses("groups 10,000 deep", INTERNAL, ENROLL, frame(0, &nested)).await;
@@ -271,6 +280,21 @@ async fn headers(serve: &Serve) {
         );
         serve.assert_well(what).await;
     }
+    // A time that is over before the call began is kept, or too short for anybody to keep; a long one takes nothing.
+    for (timeout, codes) in [
+        ("0n", &[OK, CANCELLED, DEADLINE_EXCEEDED][..]),
+        ("0S", &[OK, CANCELLED, DEADLINE_EXCEEDED]),
+        ("1n", &[OK, CANCELLED, DEADLINE_EXCEEDED]),
+        ("87660H", &[OK]),
+    ] {
+        let headers = [auth, ("grpc-timeout", timeout)];
+        let answer = call(serve.addr, LIST, &headers, frame(0, &[])).await.unwrap();
+        assert!(
+            answer.grpc.is_some_and(|code| codes.contains(&code)),
+            "{timeout}: {answer:?}"
+        );
+        serve.assert_well(timeout).await;
+    }
     for token in [
         "",
         "Bearer",
@@ -306,6 +330,9 @@ async fn streams(serve: &Serve) {
         open.push(idle.begin(PUSH, &[], None).await.unwrap());
     }
     serve.assert_well("streams that nobody writes to").await;
+    // Its own half is over before it said anything.
+    let answer = call(serve.addr, PUSH, &[], Vec::new()).await.unwrap();
+    assert_eq!(answer.grpc, Some(OK), "lines of nobody: {answer:?}");
     drop((silent, open, idle));
     let mut resets = Connection::open(serve.addr).await;
     for number in 0..5_000 {

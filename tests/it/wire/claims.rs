@@ -58,6 +58,7 @@ fn what_nobody_may_say() {
         serve.assert_well("false enrolments").await;
         liar.reports().await;
         liar.lies().await;
+        liar.says_twice(serve.addr).await;
         serve.assert_well("false reports").await;
         liar.pushes().await;
         person::asks(&serve, &live).await;

@@ -1,12 +1,15 @@
 //! A node that lies.
 
+use std::net::SocketAddr;
+
 use mayfly_proto::RunId;
 use mayfly_proto::v1::agent_service_client::AgentServiceClient;
 use mayfly_proto::v1::{self, EnrollRequest, JobReport, NodePhase, NodeReport, Role, SyncRequest};
+use prost::Message as _;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
 
-use super::{bearer, refused};
+use super::{bearer, bytes, refused};
 
 /// Join tokens of the run.
 pub(super) struct Tokens {
@@ -132,7 +135,7 @@ impl Liar {
     /// Enrols as it should, twice, and then reports as it should not.
     #[rustfmt::skip] // One line for each case.
     pub(super) async fn reports(&mut self) {
-        use Code::{Aborted, InvalidArgument, ResourceExhausted, Unauthenticated};
+        use Code::{Aborted, InvalidArgument, NotFound, ResourceExhausted, Unauthenticated};
         let first = self
             .client
             .enroll(self.worker())
@@ -171,6 +174,7 @@ impl Liar {
         self.not_that("in another's name", Unauthenticated, |m| m.node_id = "master-1".into()).await;
         self.not_that("in nobody's name", Unauthenticated, |m| m.node_id = "worker-99".into()).await;
         self.not_that("a name that is none", InvalidArgument, |m| m.node_id = "../x".into()).await;
+        self.not_that("on a run that nobody knows", NotFound, |m| m.run_id = "live-aaaaaaaa".into()).await;
         self.not_that("on another run", Unauthenticated, |m| m.run_id = closed).await;
         self.not_that("on attempt 0", InvalidArgument, |m| m.attempt = 0).await;
         self.not_that("nothing", InvalidArgument, |m| m.report = None).await;
@@ -221,6 +225,21 @@ impl Liar {
                 ..v1::Usage::default()
             }),
             step_secs: (0..5_000).map(|n| (format!("step {n}"), f64::INFINITY)).collect(),
+            results_files: u64::MAX,
+            success_markers: u64::MAX,
+            admin_port: u32::MAX,
+            claims_attempt: u32::MAX,
+            collected: Some(v1::Collected {
+                files: u64::MAX,
+                bytes: u64::MAX,
+                files_total: 0,
+                bytes_total: 1,
+            }),
+            job: Some(JobReport {
+                exit_code: Some(i32::MIN),
+                signal: Some(i32::MAX),
+                ..JobReport::default()
+            }),
             ..NodeReport::default()
         });
         let reply = self.client.sync(bearer(&self.session, message)).await;
@@ -231,6 +250,35 @@ impl Liar {
             desired.lease_ms > 0 && desired.sync_interval_ms > 0,
             "{desired:?}"
         );
+    }
+
+    /// A report that comes as two, one behind the other in one message, so that each step is there twice: the later one
+    /// counts, as protobuf has it.
+    pub(super) async fn says_twice(&mut self, addr: SocketAddr) {
+        let half = |secs: f64| {
+            let mut message = self.report(400);
+            let report = message.report.as_mut().unwrap();
+            report.step_secs = [("clone".to_owned(), secs)].into();
+            message.encode_to_vec()
+        };
+        let both = [half(1.0), half(2.0)].concat();
+        let shown = format!("Bearer {}", self.session);
+        let headers = [("authorization", shown.as_str())];
+        let answer = bytes::call(
+            addr,
+            "/mayfly.v1.AgentService/Sync",
+            &headers,
+            bytes::frame(0, &both),
+        )
+        .await;
+        assert_eq!(
+            answer.unwrap().grpc,
+            Some(0),
+            "a report whose parts are there twice"
+        );
+        // It has its number.
+        let again = self.client.sync(bearer(&self.session, self.report(400))).await;
+        refused("the same number", Code::Aborted, again);
     }
 
     /// Lines of output, in another's name and too many.

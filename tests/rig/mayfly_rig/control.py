@@ -158,6 +158,11 @@ def _bill(_: dict[str, Any]) -> dict[str, Any]:
     return {"now": stamp(WORLD.now()), "instances": [machine.billed() for machine in MACHINES]}
 
 
+def _of_networks(backend: Any) -> set[str]:
+    """A NAT gateway is part of its network, and of no run."""
+    return {gateway._eni.id for gateway in backend.nat_gateways.values()}
+
+
 def _leftovers(_: dict[str, Any]) -> dict[str, Any]:
     every = [backend for account in list(ec2_backends.values()) for backend in list(account.values())]
     groups = backends()
@@ -167,7 +172,7 @@ def _leftovers(_: dict[str, Any]) -> dict[str, Any]:
         "scheduled_actions": ["/".join(key) for backend in groups for key in backend.scheduled_actions],
         "templates": [template.name for backend in every for template in backend.launch_templates.values()],
         "volumes": [volume.id for backend in every for volume in backend.volumes.values() if volume.attachment],
-        "interfaces": [eni.id for backend in every for eni in backend.enis.values()],
+        "interfaces": [eni.id for backend in every for eni in backend.enis.values() if eni.id not in _of_networks(backend)],
     }
 
 

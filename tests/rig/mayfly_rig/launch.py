@@ -10,6 +10,7 @@ from moto.core.exceptions import ServiceException
 from moto.ec2.models.instances import InstanceBackend, InstanceState
 from moto.ec2.responses import instances as responses
 from moto.ec2.utils import filter_iam_instance_profiles
+from moto.iam.exceptions import NotFoundException
 from moto.iam.models import IAMBackend
 
 from . import templates
@@ -188,11 +189,22 @@ def _create_instance_profile(original: Any) -> Any:
     return create
 
 
+def _remove_role(original: Any) -> Any:
+    def remove(self: Any, profile_name: str, role_name: str) -> None:
+        # moto says nothing of one that is not in it but 500.
+        if all(role.name != role_name for role in self.get_instance_profile(profile_name).roles):
+            raise NotFoundException(f"The role with name {role_name} cannot be found in the instance profile {profile_name}.")
+        original(self, profile_name, role_name)
+
+    return remove
+
+
 def install() -> None:
     """Patches moto."""
     backend: Any = InstanceBackend
     backend.run_instances = _run_instances(backend.run_instances)
     profiles: Any = IAMBackend
     profiles.create_instance_profile = _create_instance_profile(profiles.create_instance_profile)
+    profiles.remove_role_from_instance_profile = _remove_role(profiles.remove_role_from_instance_profile)
     calls: Any = responses
     calls.filter_iam_instance_profiles = _find_profile

@@ -6,7 +6,15 @@ import ipaddress
 from typing import Any
 
 from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
-from moto.ec2.models import elastic_network_interfaces, internet_gateways, security_groups, subnets, vpcs
+from moto.ec2.models import (
+    elastic_ip_addresses,
+    elastic_network_interfaces,
+    internet_gateways,
+    nat_gateways,
+    security_groups,
+    subnets,
+    vpcs,
+)
 
 from .machines import LIVING, MACHINES
 from .world import WORLD
@@ -94,6 +102,8 @@ def _refuse_group_in_use(backend: Any, group: Any) -> None:
 
 def _delete_vpc(original: Any) -> Any:
     def delete(self: Any, vpc_id: str) -> Any:
+        if any(one.vpc_id == vpc_id and one.state != "deleted" for one in self.nat_gateways.values()):
+            raise _violation("vpc", vpc_id)
         attached = any(gateway.vpc and gateway.vpc.id == vpc_id for gateway in self.internet_gateways.values())
         groups = [group for group in self.groups.get(vpc_id, {}).values() if group.name != "default"]
         endpoints = [one for one in self.vpc_end_points.values() if one.vpc_id == vpc_id and one.state != "deleted"]
@@ -153,6 +163,32 @@ def _delete_vpc_endpoints(original: Any) -> Any:
     return delete
 
 
+def _delete_nat_gateway(original: Any) -> Any:
+    def delete(self: Any, nat_gateway_id: str) -> Any:
+        if nat_gateway_id not in self.nat_gateways:
+            raise EC2ClientError("NatGatewayNotFound", f"NatGateway {nat_gateway_id} was not found")
+        gateway = original(self, nat_gateway_id)
+        # Its interface goes with it, and its address is free again.
+        for address in self.addresses:
+            if address.eni is not None and address.eni.id == gateway._eni.id:
+                address.eni = address.association_id = None
+        self.enis.pop(gateway._eni.id, None)
+        return gateway
+
+    return delete
+
+
+def _release_address(original: Any) -> Any:
+    def release(self: Any, address: str | None = None, allocation_id: str | None = None) -> Any:
+        found = [one for one in self.addresses if one.allocation_id == allocation_id or one.public_ip == address]
+        for one in found:
+            if one.eni is not None:
+                raise EC2ClientError("InvalidIPAddress.InUse", f"Address {one.public_ip} is in use.")
+        return original(self, address=address, allocation_id=allocation_id)
+
+    return release
+
+
 def install() -> None:
     """Patches moto."""
     patches: list[tuple[Any, str, Any]] = [
@@ -164,6 +200,8 @@ def install() -> None:
         (vpcs.VPCBackend, "delete_vpc", _delete_vpc),
         (vpcs.VPCEndPoint, "__init__", _vpc_endpoint),
         (vpcs.VPCBackend, "delete_vpc_endpoints", _delete_vpc_endpoints),
+        (nat_gateways.NatGatewayBackend, "delete_nat_gateway", _delete_nat_gateway),
+        (elastic_ip_addresses.ElasticAddressBackend, "release_address", _release_address),
         (internet_gateways.InternetGatewayBackend, "detach_internet_gateway", _detach_internet_gateway),
     ]
     for owner, name, patch in patches:

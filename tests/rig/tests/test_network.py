@@ -80,3 +80,18 @@ def test_without_a_subnet_an_instance_is_in_the_default_one_of_its_zone(rig: Rig
     assert subnet["AvailabilityZone"] == "us-east-1b"
     assert subnet["DefaultForAz"]
     assert instance["PrivateIpAddress"].startswith("127.31.")
+
+
+def test_a_nat_gateway_holds_its_address_and_its_subnet(rig: Rig) -> None:
+    vpc, subnets, _ = rig.network("a")
+    address = rig.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    made = rig.ec2.create_nat_gateway(SubnetId=subnets[0], AllocationId=address)["NatGateway"]["NatGatewayId"]
+    assert code_of(rig.ec2.release_address, AllocationId=address) == "InvalidIPAddress.InUse"
+    assert code_of(rig.ec2.delete_subnet, SubnetId=subnets[0]) == "DependencyViolation"
+    assert code_of(rig.ec2.delete_nat_gateway, NatGatewayId="nat-0123456789abcdef0") == "NatGatewayNotFound"
+    assert rig.call("GET", "leftovers")["interfaces"] == []
+    rig.ec2.delete_nat_gateway(NatGatewayId=made)
+    rig.ec2.release_address(AllocationId=address)
+    rig.ec2.delete_subnet(SubnetId=subnets[0])
+    states = [one["State"] for one in rig.ec2.describe_nat_gateways(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NatGateways"]]
+    assert states == ["deleted"]

@@ -10,7 +10,7 @@ use mayfly_proto::{Attempt, NodeId, RunId, v1};
 
 use crate::call::{Req, Res, Ticket};
 use crate::plan::{Job, JobEnding};
-use crate::product::agent::node::{Blame, Effect, Event, Failure, JobEnd, Node, Role, Why};
+use crate::product::agent::node::{Blame, Effect, Event, Failure, JobEnd, Node, Role, SALVAGE_MAX, Why};
 use crate::product::agent::sync::answer::checked;
 use crate::product::coordinator::run;
 use crate::time::{Ms, SEC, long, ms};
@@ -349,7 +349,11 @@ impl Agent {
         if !self.enrolled {
             self.enrolled = true;
             let lease = self.age(now) + long(self.alone);
-            self.node = Some(Node::new(self.role, lease).until(self.deadline));
+            self.node = Some(
+                Node::new(self.role, lease)
+                    .until(self.deadline)
+                    .salvaging(SALVAGE_MAX),
+            );
             wants.notes.push(format!("{} is taken in", self.id));
             self.step(now, Event::Tick, wants);
         }

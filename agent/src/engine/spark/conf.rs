@@ -6,28 +6,12 @@ use std::fmt::Write as _;
 use super::super::{Context, Job, events};
 use super::{DRIVER_UI_PORT, paths};
 
+pub use mayfly_proto::spark::{heap_bytes, worker_offer_mib};
+
 const MIB: u64 = 1024 * 1024;
-/// Of a node's memory: the Master's or Worker's JVM and the agent.
-const DAEMON_BYTES: u64 = 384 * MIB;
-/// Spark refuses a driver or executor with less than 450 MiB of heap.
-const HEAP_MIN_BYTES: u64 = 512 * MIB;
 
 /// Properties, as Spark reads them.
 pub type Properties = BTreeMap<String, String>;
-
-/// Heap of the one JVM that works on a node. The rest is for its own stacks, code and buffers (10 %), and for a Python
-/// job's interpreters, which hold their data outside of the heap (another 20 %).
-#[must_use]
-pub fn heap_bytes(node_bytes: u64, python: bool) -> u64 {
-    let percent = if python { 70 } else { 90 };
-    (node_bytes.saturating_sub(DAEMON_BYTES) / 100 * percent).max(HEAP_MIN_BYTES)
-}
-
-/// What a Worker offers: the largest heap that an executor may ask for.
-#[must_use]
-pub fn worker_offer_mib(node_bytes: u64) -> u64 {
-    heap_bytes(node_bytes, false) / MIB
-}
 
 /// A size as Spark takes it.
 #[must_use]
@@ -202,7 +186,16 @@ fn escape(out: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use mayfly_proto::v1::NodeSpec;
+    use tokio::sync::mpsc;
+
     use super::*;
+    use crate::config::Toolchain;
+    use crate::engine::{self, Fleet};
 
     #[test]
     fn properties_escape_what_java_gives_a_meaning_to() {
@@ -213,10 +206,88 @@ mod tests {
         );
     }
 
+    fn context(conf: &[(&str, &str)]) -> Context {
+        let conf = conf.iter().map(|&(key, value)| (key.into(), value.into()));
+        Context {
+            toolchain: Toolchain {
+                spark_home: "/spark".into(),
+                spark_version: "4.0.5".into(),
+                scala_version: "2.13".into(),
+                java: "/java/bin/java".into(),
+                python: "/python/bin/python3".into(),
+                cds_archive: None,
+            },
+            keeper: PathBuf::from("/agent").into(),
+            address: IpAddr::from([127, 16, 0, 1]),
+            cores: 2,
+            memory_bytes: 2048 * MIB,
+            folder: "/node".into(),
+            secret: "of this run".into(),
+            conf: conf.collect(),
+            env: BTreeMap::new(),
+            python_bin: "/node/python/bin".into(),
+            temporary: "/tmp".into(),
+            lines: mpsc::channel(1).0,
+            fleet: Fleet {
+                definition: Arc::new(engine::definition(&NodeSpec::default()).unwrap()),
+                ..Fleet::default()
+            },
+        }
+    }
+
+    fn job(class: &str, cores: u32, mib: u64) -> Job {
+        Job {
+            entry: "job".into(),
+            class: class.into(),
+            worker_cores: cores,
+            worker_memory_bytes: mib * MIB,
+            ..Job::default()
+        }
+    }
+
+    /// Memory of an executor, its cores, memory of the driver.
+    fn sizes(conf: &[(&str, &str)], job: &Job) -> [String; 3] {
+        let properties = driver(&context(conf), job, "127.16.0.1:7077", "");
+        [
+            "spark.executor.memory",
+            "spark.executor.cores",
+            "spark.driver.memory",
+        ]
+        .map(|key| properties[key].clone())
+    }
+
     #[test]
-    fn heaps_leave_room_and_are_never_too_small_for_spark() {
-        assert_eq!(heap_bytes(0, true), HEAP_MIN_BYTES);
-        assert_eq!(mib(heap_bytes(4096 * MIB, true)), "2598m");
-        assert!(worker_offer_mib(4096 * MIB) > heap_bytes(4096 * MIB, true) / MIB);
+    fn executors_fill_the_workers_and_leave_room_for_daemons_and_python() {
+        // (4096 - 384) MiB: 70 % of it beside Python, 90 % without; the driver's by the master's 2048.
+        assert_eq!(sizes(&[], &job("", 4, 4096)), ["2598m", "4", "1164m"]);
+        assert_eq!(
+            sizes(&[], &job("org.example.Main", 4, 4096)),
+            ["3340m", "4", "1497m"]
+        );
+        assert_eq!(sizes(&[], &job("", 0, 1024)), ["512m", "1", "1164m"]);
+    }
+
+    #[test]
+    fn sizes_that_the_job_names_hold_and_what_keeps_others_out_holds_against_the_job() {
+        let conf = [
+            ("spark.executor.memory", "600m"),
+            ("spark.executor.cores", "1"),
+            ("spark.driver.memory", "700m"),
+            // No job gets so far with these: they are refused before.
+            ("spark.authenticate", "false"),
+            ("spark.authenticate.secret", "mine"),
+            ("spark.ui.killEnabled", "true"),
+            ("spark.driver.bindAddress", "0.0.0.0"),
+        ];
+        assert_eq!(sizes(&conf, &job("", 4, 4096)), ["600m", "1", "700m"]);
+        let properties = driver(&context(&conf), &job("", 4, 4096), "127.16.0.1:7077", "");
+        for (key, value) in [
+            ("spark.authenticate", "true"),
+            ("spark.authenticate.secret", "of this run"),
+            ("spark.ui.killEnabled", "false"),
+            ("spark.driver.bindAddress", "127.16.0.1"),
+        ] {
+            assert_eq!(properties[key], value, "{key}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::super::facts::{Submission, submission};
 use super::super::{Context, Job, private};
-use super::{Classes, MASTER_PORT, conf, jvm, modules, paths};
+use super::{Classes, MASTER_PORT, compiler, conf, jvm, modules, paths};
 use crate::prepare::PrepareError;
 use crate::supervise::{Child, Line, Spec, Stream};
 
@@ -61,9 +61,11 @@ pub(super) async fn submit(context: &Context, classes: &Classes, job: &Job) -> R
         cwd: folder,
         keeper: context.keeper.clone(),
     };
-    Child::spawn(spec, context.lines.clone())
+    let child = Child::spawn(spec, context.lines.clone())
         .await
-        .map_err(|error| PrepareError::infra(format!("the job cannot be started: {error}")))
+        .map_err(|error| PrepareError::infra(format!("the job cannot be started: {error}")))?;
+    context.keeper.attend(compiler::give_way(child.pid()));
+    Ok(child)
 }
 
 /// The file of modules for a Python job's executors. A job whose modules cannot be packed runs: it may not need them there.

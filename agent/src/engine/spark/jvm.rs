@@ -40,17 +40,10 @@ const DAEMON_OPTIONS: [&str; 5] = [
     "-Xmx384m",
 ];
 
-/// A driver mostly starts and waits: compiling each method after five times as many calls, and with the second compiler after
-/// twenty times as many (its defaults are 5,000, 600, 15,000, and 40,000 for loops; the scaling counts for them too), leaves the
-/// cores to the start of everything else. What a driver computes for seconds has passed either within a blink.
-/// Executors, where a long job spends its time, keep the JVM's own thresholds.
-const DRIVER_OPTIONS: [&str; 5] = [
-    "-XX:CompileThresholdScaling=5",
-    "-XX:Tier4InvocationThreshold=20000",
-    "-XX:Tier4MinInvocationThreshold=2400",
-    "-XX:Tier4CompileThreshold=60000",
-    "-XX:Tier4BackEdgeThreshold=160000",
-];
+/// A driver mostly starts and waits: each method is compiled after twice as many calls as the JVM wants by itself, which costs
+/// one that computes nothing that can be measured; five times as many cost it a sixth of its speed. Its second compiler
+/// gives way besides ([`super::compiler`]). Executors, where a long job spends its time, keep the JVM's own thresholds.
+const DRIVER_OPTION: &str = "-XX:CompileThresholdScaling=2";
 
 /// Arguments of `java` up to the main class, for Master and Worker.
 pub(super) fn daemon_args(context: &Context, source: Source) -> Vec<OsString> {
@@ -64,8 +57,7 @@ pub(super) fn daemon_args(context: &Context, source: Source) -> Vec<OsString> {
 
 /// The same for the driver.
 pub(super) fn driver_args(context: &Context, source: Source, heap: &str, options: &str) -> Vec<OsString> {
-    let mut args = vec![format!("-Xmx{heap}")];
-    args.extend(DRIVER_OPTIONS.map(String::from));
+    let mut args = vec![format!("-Xmx{heap}"), DRIVER_OPTION.to_owned()];
     args.extend(source.options);
     args.extend(MODULE_OPTIONS.map(String::from));
     args.extend([logging_option(context), temporary_option(context)]);

@@ -77,7 +77,7 @@ fn sum(jobs: &[JobPage], stages: &[StagePage]) -> Progress {
     let active = counted
         .iter()
         .filter(|stage| stage.status == "ACTIVE")
-        .map(|stage| stage.name.as_str());
+        .map(|stage| spoken(&stage.name));
     Progress {
         jobs_done: count(jobs.iter().filter(|job| job.status == "SUCCEEDED").count()),
         jobs_total: count(jobs.len()),
@@ -90,9 +90,29 @@ fn sum(jobs: &[JobPage], stages: &[StagePage]) -> Progress {
     }
 }
 
+/// A stage's name, `reduce at /folder/of/the/job.py:20`, with the file alone: the folder is the node's, and says nothing.
+fn spoken(name: &str) -> String {
+    let file = |place: &str| place.rsplit('/').next().unwrap_or(place).to_owned();
+    match name.rsplit_once(" at /") {
+        Some((what, place)) => format!("{what} at {}", file(place)),
+        None => name.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stages_are_named_by_file_and_not_by_folder() {
+        for (name, says) in [
+            ("reduceByKey at /srv/node/code/a.py:20", "reduceByKey at a.py:20"),
+            ("collect at a.py:1", "collect at a.py:1"),
+            ("", ""),
+        ] {
+            assert_eq!(spoken(name), says);
+        }
+    }
 
     #[test]
     fn skipped_stages_do_not_count() {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mayfly_configs::{Shared, read_text, shared};
+use serde_json::{Value, json};
 
 use super::lines;
 use crate::cli::failure::Failure;
@@ -70,6 +71,17 @@ pub(super) async fn compare(
         changes.push(Change { job, was });
     }
     Ok((jobs, changes))
+}
+
+/// What changes, for programs: both texts of each job, the one of Consul being null where it has none.
+pub(super) fn json(jobs: &SharedJobs, needed: &[&Change]) -> Vec<Value> {
+    let one = |change: &&Change| {
+        let name = change.job.name.as_str();
+        let was = change.was.as_ref();
+        let was = was.map(|kept| String::from_utf8_lossy(&kept.bytes));
+        json!({ "job": name, "key": jobs.key(name), "was": was, "text": change.job.text })
+    };
+    needed.iter().map(one).collect()
 }
 
 /// Prints what a change changes, line by line.

@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::changes::{self, Change};
 use crate::cli::consul::ConsulArgs;
 use crate::cli::failure::Failure;
+use crate::cli::out;
 use crate::cli::view::Paint;
+use crate::record::SCHEMA;
 
 /// Consul has something else.
 const DIFFERENT: u8 = 1;
@@ -19,6 +23,9 @@ pub(crate) struct Flags {
     /// Job files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// One JSON object: {schema, changes: [{job, key, was, text}]}
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     consul: ConsulArgs,
 }
@@ -30,8 +37,12 @@ pub(crate) struct Flags {
 pub(super) async fn run(flags: &Flags, paint: Paint) -> Result<u8, Failure> {
     let (jobs, changes) = changes::compare(|| super::open(&flags.consul), &flags.files).await?;
     let needed: Vec<&Change> = changes.iter().filter(|change| change.is_needed()).collect();
-    needed
-        .iter()
-        .try_for_each(|change| changes::show(&jobs, change, paint))?;
+    if flags.json {
+        out::json(&json!({ "schema": SCHEMA, "changes": changes::json(&jobs, &needed) }))?;
+    } else {
+        needed
+            .iter()
+            .try_for_each(|change| changes::show(&jobs, change, paint))?;
+    }
     Ok(if needed.is_empty() { 0 } else { DIFFERENT })
 }

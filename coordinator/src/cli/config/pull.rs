@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use mayfly_configs::{JobName, shared_alone, text_of};
+use serde_json::json;
 
 use crate::cli::consul::ConsulArgs;
 use crate::cli::failure::Failure;
 use crate::cli::{import, jobs, out};
+use crate::record::SCHEMA;
 use crate::shared::SharedJobs;
 
 /// Flags of `config pull`.
@@ -18,6 +20,9 @@ pub(crate) struct Flags {
     /// Write to this file, which must not exist yet
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// One JSON object: {schema, jobs: [name], text, output}
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     consul: ConsulArgs,
 }
@@ -44,9 +49,13 @@ pub(super) async fn run(flags: &Flags) -> Result<u8, Failure> {
         texts.push(one(&all, name).await?);
     }
     let text = texts.join("\n");
-    match &flags.output {
-        None => out::line(text.trim_end())?,
-        Some(path) => import::write(path, &text)?,
+    if let Some(path) = &flags.output {
+        import::write(path, &text)?;
+    }
+    if flags.json {
+        out::json(&json!({ "schema": SCHEMA, "jobs": names, "text": text, "output": flags.output }))?;
+    } else if flags.output.is_none() {
+        out::line(text.trim_end())?;
     }
     Ok(0)
 }

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use mayfly_kit::consul::{Put, parts};
+use serde_json::json;
 
 use super::changes::{self, Change};
 use crate::cli::consul::ConsulArgs;
 use crate::cli::failure::Failure;
 use crate::cli::view::Paint;
 use crate::cli::{ask, out};
+use crate::record::SCHEMA;
 use crate::shared::{SharedJobs, put};
 
 /// Flags of `config push`.
@@ -20,6 +22,9 @@ pub(crate) struct Flags {
     /// Ask nothing
     #[arg(long, short)]
     yes: bool,
+    /// One JSON object of what is written: {schema, changes: [{job, key, was, text}]}
+    #[arg(long, requires = "yes")]
+    json: bool,
     #[command(flatten)]
     consul: ConsulArgs,
 }
@@ -31,6 +36,11 @@ pub(crate) struct Flags {
 pub(super) async fn run(flags: &Flags, paint: Paint) -> Result<u8, Failure> {
     let (jobs, changes) = changes::compare(|| super::open(&flags.consul), &flags.files).await?;
     let needed: Vec<&Change> = changes.iter().filter(|change| change.is_needed()).collect();
+    if flags.json {
+        write(&jobs, &needed, |_| Ok(())).await?;
+        out::json(&json!({ "schema": SCHEMA, "changes": changes::json(&jobs, &needed) }))?;
+        return Ok(0);
+    }
     if needed.is_empty() {
         out::note("Consul has these jobs already");
         return Ok(0);
@@ -42,7 +52,8 @@ pub(super) async fn run(flags: &Flags, paint: Paint) -> Result<u8, Failure> {
         out::note("nothing is written");
         return Ok(0);
     }
-    write(&jobs, &needed).await?;
+    let told = |change: &Change| out::line(&format!("{} is written", change.job.name));
+    write(&jobs, &needed, told).await?;
     Ok(0)
 }
 
@@ -58,7 +69,11 @@ async fn agreed(jobs: &SharedJobs, count: usize) -> Result<bool, Failure> {
 }
 
 /// All at once where Consul takes that much, otherwise part by part, each of them whole or not at all.
-async fn write(jobs: &SharedJobs, needed: &[&Change]) -> Result<(), Failure> {
+async fn write(
+    jobs: &SharedJobs,
+    needed: &[&Change],
+    tell: impl Fn(&Change) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let puts: Vec<Put> = needed
         .iter()
         .map(|change| put(&change.job.name, &change.job.text, change.was.as_ref()))
@@ -82,7 +97,7 @@ async fn write(jobs: &SharedJobs, needed: &[&Change]) -> Result<(), Failure> {
             return Err(overtaken(jobs, now).await);
         }
         for change in now {
-            out::line(&format!("{} is written", change.job.name))?;
+            tell(change)?;
         }
         left = after;
     }

@@ -105,8 +105,7 @@ pub(super) async fn run(flags: &Flags) -> Result<u8, Failure> {
         network,
     };
     let progress = |what: &str| out::note(&format!("making {what}"));
-    let made = control::create(&site.account, &wanted, progress).await;
-    made.map_err(Failure::infra)?;
+    control::create(&site.account, &wanted, progress).await?;
     let (parts, server) = up(&site, &store).await?;
     let known = Known {
         parts: &parts,
@@ -154,9 +153,7 @@ async fn machine(site: &Site, flags: &Flags) -> Result<(Image, u64), Failure> {
             architectures.join(" and ")
         )));
     }
-    let prices = prices(&site.account, &kinds, false)
-        .await
-        .map_err(Failure::infra)?;
+    let prices = prices(&site.account, &kinds, false).await?;
     Ok((image, prices.most(&kinds).unwrap_or_default()))
 }
 
@@ -183,7 +180,7 @@ fn user_data(flags: &Flags, site: &Site, store: &OpenStore) -> Result<String, Fa
 }
 
 async fn policies(site: &Site) -> Result<Policies, Failure> {
-    let identity = site.account.identity().await.map_err(Failure::infra)?;
+    let identity = site.account.identity().await?;
     let store = site.parts.store.as_deref().unwrap_or_default();
     let store = S3Prefix::new(store);
     let store = store.map_err(|problem| Failure::usage(format!("the store {}", problem.message)))?;
@@ -203,7 +200,7 @@ async fn up(site: &Site, store: &OpenStore) -> Result<(Parts, Whereabouts), Fail
     let until = Instant::now() + WAIT_MAX;
     let mut told = String::new();
     loop {
-        let parts = control::find(&site.account, name).await.map_err(Failure::infra)?;
+        let parts = control::find(&site.account, name).await?;
         let server = Whereabouts::read(&store.store, name).await?;
         let there = |server: &Whereabouts| {
             let mut all = parts.machines.iter();

@@ -34,9 +34,7 @@ pub(super) async fn run(flags: &Flags) -> Result<u8, Failure> {
     let network = &flags.which.network;
     let store = site.store().await?;
     if !flags.yes {
-        let parts = control::find(&site.account, network)
-            .await
-            .map_err(Failure::infra)?;
+        let parts = control::find(&site.account, network).await?;
         let server = match &store {
             Some(store) => Whereabouts::read(&store.store, network).await?,
             None => None,
@@ -56,8 +54,7 @@ pub(super) async fn run(flags: &Flags) -> Result<u8, Failure> {
         refuse_open_runs(store, network).await?;
     }
     let progress = |what: &str| out::note(&format!("taking away {what}"));
-    let destroyed = control::destroy(&site.account, network, progress).await;
-    destroyed.map_err(Failure::infra)?;
+    control::destroy(&site.account, network, progress).await?;
     match &store {
         Some(store) => forget(store, network).await?,
         None => out::note("the network does not name its store: what the server kept there stays"),

@@ -31,8 +31,7 @@ pub(super) struct Flags {
 /// Shows what there is, and writes what is asked for.
 pub(super) async fn run(flags: &Flags) -> Result<u8, Failure> {
     let site = flags.which.open().await?;
-    let parts = control::find(&site.account, &flags.which.network).await;
-    let parts = parts.map_err(Failure::infra)?;
+    let parts = control::find(&site.account, &flags.which.network).await?;
     let store = site.store().await?;
     let server = match &store {
         Some(store) => Whereabouts::read(&store.store, &parts.network).await?,

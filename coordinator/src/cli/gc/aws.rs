@@ -12,16 +12,16 @@ use crate::record::SCHEMA;
 pub(super) async fn run(flags: &Flags) -> Result<u8, Failure> {
     let account = flags.aws.open().await?;
     let regions = if flags.all_regions {
-        account.regions().await.map_err(Failure::infra)?
+        account.regions().await?
     } else {
         vec![account.region().to_owned()]
     };
     let (mut found, mut ended) = (Vec::new(), Vec::new());
     for region in regions {
         let account = account.in_region(&region);
-        let there = look(&account).await.map_err(Failure::infra)?;
+        let there = look(&account).await?;
         if flags.yes {
-            ended.extend(end(&account, &there).await.map_err(Failure::infra)?);
+            ended.extend(end(&account, &there).await?);
         }
         found.extend(there);
     }

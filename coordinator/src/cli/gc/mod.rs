@@ -18,7 +18,12 @@ use crate::record::SCHEMA;
 
 /// Flags of `gc`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Without --yes it only looks.")]
+#[command(after_help = "\
+Examples:
+  coordinator gc                                  what runs have left here
+  coordinator gc --yes                            removes it
+
+Without --yes it only looks.")]
 pub(crate) struct Flags {
     /// Remove what is found
     #[arg(long)]

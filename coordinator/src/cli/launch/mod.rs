@@ -1,5 +1,6 @@
 //! `launch`: from a job to its receipt.
 
+mod again;
 mod bring;
 mod inputs;
 /// What is about to happen, for people.
@@ -233,6 +234,16 @@ pub(crate) async fn found_job(
     };
     let manner = begun.coordinator.manner;
     let client = begun.coordinator.client.clone();
+    if !flags.detach
+        && !begun.is_new
+        && let Some(receipt) = again::receipt(&begun.coordinator, &begun.run).await?
+    {
+        screen.note(&again::sentence(&begun.run))?;
+        screen.clear();
+        let code = follow::finish(Followed::Closed(Box::new(receipt)), flags.json, paint);
+        close(begun.coordinator, &mut signals.level).await;
+        return code;
+    }
     if flags.detach {
         if begun.coordinator.embedded.is_some() {
             handed_over(client, &begun.run, &screen).await?;
@@ -253,16 +264,18 @@ pub(crate) async fn found_job(
     screen.clear();
     let ended = ended?;
     let left = matches!(ended, Followed::Detached);
-    let code = follow::finish(ended, flags.json, paint)?;
+    let code = follow::finish(ended, flags.json, paint);
     if !left {
         close(begun.coordinator, &mut signals.level).await;
     }
-    Ok(code)
+    code
 }
 
 struct Begun {
     coordinator: Coordinator,
     run: String,
+    /// Whether this request made it; the same one may have done so before.
+    is_new: bool,
 }
 
 async fn begin(flags: &Flags, found: Found, home: &Path, screen: &mut Screen) -> Result<Begun, Failure> {
@@ -309,11 +322,15 @@ async fn begin(flags: &Flags, found: Found, home: &Path, screen: &mut Screen) ->
         agree(flags, plan.as_ref(), screen).await?;
     }
     request.bundle_key = store_bundle(&mut coordinator, &code).await?;
-    let run = launch(&coordinator.client, &request).await?;
+    let (run, is_new) = launch(&coordinator.client, &request).await?;
     if let Some(embedded) = &coordinator.embedded {
         show_page(flags, embedded, &run, home, screen)?;
     }
-    Ok(Begun { coordinator, run })
+    Ok(Begun {
+        coordinator,
+        run,
+        is_new,
+    })
 }
 
 /// Says where the run's page is as long as this command lives.
@@ -508,14 +525,16 @@ async fn planned(client: &Client, request: &LaunchRequest) -> Result<Option<Plan
     }
 }
 
-async fn launch(client: &Client, request: &LaunchRequest) -> Result<String, Failure> {
+/// The run of a request, and whether it was made now.
+async fn launch(client: &Client, request: &LaunchRequest) -> Result<(String, bool), Failure> {
     // The same request is the same run, whether the first one arrived or not.
     let asked = patiently(|| {
         let (mut client, request) = (client.clone(), request.clone());
         async move { client.launch(request).await }
     });
     let reply = asked.await.map_err(|status| client::refused("launch", &status))?;
-    Ok(reply.into_inner().run_id)
+    let reply = reply.into_inner();
+    Ok((reply.run_id, reply.created))
 }
 
 /// Calls until it is answered, for a while: the coordinator may be being started again.

@@ -20,12 +20,8 @@ pub fn lines(before: Option<&RunView>, now: &RunView) -> Vec<String> {
         });
     }
     what.extend(now.nodes.iter().filter_map(|node| node_line(before, now, node)));
-    what.extend(
-        now.notices
-            .iter()
-            .skip(before.notices.len())
-            .map(|n| plain::line(n)),
-    );
+    let noticed = known(&before.notices, &now.notices);
+    what.extend(now.notices.iter().skip(noticed).map(|n| plain::line(n)));
     what.extend(progress_line(before, now));
     if before.outcome() == Outcome::Unspecified && !now.reason.is_empty() {
         what.push(plain::line(&now.reason));
@@ -36,6 +32,17 @@ pub fn lines(before: Option<&RunView>, now: &RunView) -> Vec<String> {
     what.into_iter()
         .map(|line| format!("{at:>8} {phase:<10} {line}").trim_end().to_owned())
         .collect()
+}
+
+/// How many of the notices of now were there before. The oldest ones are forgotten when there are many, and the last one may
+/// be another one now.
+fn known(before: &[String], now: &[String]) -> usize {
+    let same = before.iter().zip(now).take_while(|(old, new)| old == new).count();
+    if same + 1 >= before.len() {
+        return same;
+    }
+    let overlaps = |count: &usize| now.get(..*count).is_some_and(|first| before.ends_with(first));
+    (0..before.len()).rev().find(overlaps).unwrap_or(0)
 }
 
 fn node_line(before: &RunView, now: &RunView, node: &NodeView) -> Option<String> {
@@ -77,6 +84,24 @@ fn progress_line(before: &RunView, now: &RunView) -> Option<String> {
 mod tests {
     use super::super::samples;
     use super::*;
+
+    #[test]
+    fn a_notice_is_new_also_when_older_ones_are_forgotten_or_the_last_one_is_another() {
+        let of = |text: &str| -> Vec<String> { text.chars().map(String::from).collect() };
+        for (before, now, new) in [
+            ("", "ab", "ab"),
+            ("ab", "ab", ""),
+            ("ab", "abc", "c"),
+            ("abc", "bcd", "d"),
+            ("abc", "cde", "de"),
+            ("ab", "ac", "c"),
+            ("ab", "a", ""),
+        ] {
+            let now = of(now);
+            let told = now.get(known(&of(before), &now)..).unwrap();
+            assert_eq!(told, of(new), "after {before}");
+        }
+    }
 
     #[test]
     fn each_change_is_told_once() {

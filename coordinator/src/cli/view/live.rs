@@ -1,10 +1,13 @@
 //! The live block: a pure function of the view and the width.
 
+use std::time::Duration;
+
 use mayfly_proto::v1::{NodeView, Outcome, Phase, Progress, Role, RunView};
 
 use super::names::{is_up, node_word, outcome_word, phase_word};
 use super::paint::Paint;
 use super::units::{bar, between_ms, bytes, dollars, dollars_of_cents, secs, share, share_bytes};
+use super::wrap::entry;
 use crate::cli::plain;
 
 /// Most nodes that get a line each; above that only the groups do.
@@ -14,11 +17,19 @@ const NOTICES_SHOWN: usize = 3;
 /// Narrowest width that is drawn for.
 const WIDTH_MIN: usize = 20;
 
+/// The view as it would be after so long in which nothing happened.
+pub(super) fn since(view: &RunView, passed: Duration) -> RunView {
+    let mut view = view.clone();
+    let passed_ms = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX);
+    view.now_ms = view.now_ms.saturating_add(passed_ms);
+    view
+}
+
 /// The lines of the block, none wider than `width`.
 #[must_use]
 pub fn render(view: &RunView, width: usize, paint: Paint) -> Vec<String> {
     let width = width.max(WIDTH_MIN);
-    let mut lines = vec![head(view, paint), phases(view, paint)];
+    let mut lines = vec![head(view, paint), phases(view, width, paint)];
     for (role, name) in [
         (Role::Master, "master "),
         (Role::Worker, "workers"),
@@ -37,12 +48,9 @@ pub fn render(view: &RunView, width: usize, paint: Paint) -> Vec<String> {
         lines.extend(collected(view));
     }
     let skipped = view.notices.len().saturating_sub(NOTICES_SHOWN);
-    lines.extend(
-        view.notices
-            .iter()
-            .skip(skipped)
-            .map(|n| paint.warn(&format!("! {}", plain::line(n)))),
-    );
+    let notices = view.notices.iter().skip(skipped);
+    let wrapped = notices.flat_map(|notice| entry("!", 2, notice, width + 2));
+    lines.extend(wrapped.map(|line| paint.warn(line.get(2..).unwrap_or_default())));
     lines.iter().map(|line| plain::cut(line, width)).collect()
 }
 
@@ -102,7 +110,8 @@ fn left(view: &RunView) -> Option<f64> {
     Some(this + later.sum::<f64>()).filter(|left| *left > 0.0)
 }
 
-fn phases(view: &RunView, paint: Paint) -> String {
+/// On a narrow terminal those of now, and `…` for earlier ones.
+fn phases(view: &RunView, width: usize, paint: Paint) -> String {
     let spans: Vec<_> = view
         .phases
         .iter()
@@ -127,7 +136,22 @@ fn phases(view: &RunView, paint: Paint) -> String {
             }
         }
     }
-    parts.join("  ")
+    let all = parts.len();
+    let of_last = |count: usize| {
+        let cut = if count < all { "…  " } else { "" };
+        format!(
+            "{cut}{}",
+            parts
+                .iter()
+                .skip(all - count)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("  ")
+        )
+    };
+    let fits = |line: &String| console::measure_text_width(line) <= width;
+    let widest = (1..=all).rev().map(of_last).find(fits);
+    widest.unwrap_or_else(|| of_last(all.min(1)))
 }
 
 fn group(view: &RunView, role: Role, name: &str) -> Option<String> {
@@ -243,7 +267,7 @@ fn collected(view: &RunView) -> Option<String> {
 mod tests {
     use mayfly_proto::v1::PhaseUsual;
 
-    use super::super::samples;
+    use super::super::{changes, json, samples};
     use super::*;
 
     #[test]
@@ -290,6 +314,28 @@ mod tests {
     #[test]
     fn a_view_of_nothing_is_drawn_too() {
         assert_eq!(render(&RunView::default(), 0, Paint { on: false }).len(), 3);
+    }
+
+    /// Whoever answers may be wrong about the time.
+    #[test]
+    fn times_that_are_none_are_drawn_too() {
+        let ends = [i64::MIN, -1, 0, i64::MAX];
+        for (now_ms, other) in ends.into_iter().flat_map(|now| ends.map(|other| (now, other))) {
+            for (_, mut view) in samples::views() {
+                (view.now_ms, view.deadline_ms) = (now_ms, other);
+                for span in &mut view.phases {
+                    span.began_ms = other;
+                }
+                let later = since(&view, Duration::MAX);
+                for view in [view, later] {
+                    let lines = render(&view, 80, Paint { on: false });
+                    let fits = |line: &String| console::measure_text_width(line) <= 80;
+                    assert!(lines.iter().all(fits), "{lines:#?}");
+                    assert!(!changes::lines(None, &view).is_empty());
+                    let _shown = json::view(&view);
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 /// What a run adds up to.
 pub(crate) mod account;
+mod block;
 /// Plain lines for what changed.
 pub mod changes;
 /// Two receipts beside each other.
@@ -13,7 +14,7 @@ pub(crate) mod estimate;
 pub mod json;
 /// The live block of a terminal.
 pub mod live;
-mod names;
+pub(crate) mod names;
 mod paint;
 /// The receipt.
 pub(crate) mod receipt;

@@ -1,18 +1,16 @@
 //! Writes a run as it goes on: a live block on a terminal, plain lines elsewhere, JSON for programs.
 
 use std::io::IsTerminal as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mayfly_proto::v1::{LogBatch, RunView};
 
+use super::block::Block;
 use super::paint::Paint;
 use super::{changes, json, live};
 use crate::cli::failure::Failure;
 use crate::cli::{out, plain};
-
-/// Most redraws a second.
-const REDRAWS: u8 = 5;
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,46 +41,57 @@ impl Mode {
 pub(crate) struct Screen {
     mode: Mode,
     paint: Paint,
-    block: ProgressBar,
+    block: Mutex<Block>,
     /// Whether the job's output and the block share a terminal.
     shared: bool,
     last: Option<(RunView, Instant)>,
     paused: bool,
+    /// Nobody reads standard output any more.
+    muted: bool,
 }
 
 impl Screen {
     /// A screen that shows nothing yet.
     #[must_use]
     pub(crate) fn new(mode: Mode, paint: Paint) -> Self {
-        let target = match mode {
-            Mode::Live => ProgressDrawTarget::stderr_with_hz(REDRAWS),
-            Mode::Plain | Mode::Json => ProgressDrawTarget::hidden(),
-        };
-        let block = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{msg}") {
-            block.set_style(style);
-        }
         Self {
             mode,
             paint,
-            block,
+            block: Mutex::new(Block::new()),
             shared: std::io::stdout().is_terminal(),
             last: None,
             paused: false,
+            muted: false,
         }
     }
 
     /// Takes the block away while somebody types, whose line would move it; notes and output go on.
     pub(crate) fn pause(&mut self) {
         self.paused = true;
-        self.block.set_message("");
-        self.block.tick();
+        self.block().erase();
     }
 
     /// Draws again.
     pub(crate) fn resume(&mut self) {
         self.paused = false;
         self.tick();
+    }
+
+    /// Writes nothing to standard output from now on.
+    pub(crate) fn mute(&mut self) {
+        self.muted = true;
+    }
+
+    fn block(&self) -> MutexGuard<'_, Block> {
+        self.block.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows something above the block.
+    fn above<T>(&self, show: impl FnOnce() -> T) -> T {
+        self.block().erase();
+        let shown = show();
+        self.tick();
+        shown
     }
 
     /// How long to wait between two calls of [`Screen::tick`].
@@ -97,8 +106,9 @@ impl Screen {
     /// Standard output cannot be written.
     pub(crate) fn note(&self, text: &str) -> Result<(), Failure> {
         match self.mode {
+            Mode::Json if self.muted => {}
             Mode::Json => return out::json(&json::note(text)),
-            Mode::Live => self.block.suspend(|| out::note(&plain::lines(text))),
+            Mode::Live => self.above(|| out::note(&plain::lines(text))),
             Mode::Plain => out::note(&plain::lines(text)),
         }
         Ok(())
@@ -109,7 +119,7 @@ impl Screen {
     /// # Errors
     /// Standard output cannot be written.
     pub(crate) fn session(&self, url: &str) -> Result<(), Failure> {
-        if let Mode::Json = self.mode {
+        if self.mode == Mode::Json && !self.muted {
             return out::json(&json::session(url));
         }
         self.note(&format!("session  {url}  (Ctrl-C ends it)"))
@@ -122,10 +132,9 @@ impl Screen {
     pub(crate) fn doing(&self, text: &str) -> Result<(), Failure> {
         match self.mode {
             Mode::Live => {
-                let width = usize::from(console::Term::stderr().size().1);
-                self.block
-                    .set_message(self.paint.dim(&plain::cut(&plain::line(text), width)));
-                self.block.tick();
+                let mut block = self.block();
+                let text = plain::cut(&plain::line(text), block.columns());
+                block.draw(&[self.paint.dim(&text)]);
                 Ok(())
             }
             Mode::Plain | Mode::Json => self.note(text),
@@ -138,6 +147,7 @@ impl Screen {
     /// Standard output cannot be written.
     pub(crate) fn view(&mut self, view: RunView) -> Result<(), Failure> {
         match self.mode {
+            Mode::Json if self.muted => {}
             Mode::Json => out::json(&json::view(&view))?,
             Mode::Live => self.draw(&view),
             Mode::Plain => {
@@ -157,8 +167,9 @@ impl Screen {
     /// Standard output cannot be written.
     pub(crate) fn log(&self, batch: &LogBatch) -> Result<(), Failure> {
         match self.mode {
+            _ if self.muted => Ok(()),
             Mode::Json => out::json(&json::log(batch)),
-            Mode::Live if self.shared => self.block.suspend(|| {
+            Mode::Live if self.shared => self.above(|| {
                 batch
                     .lines
                     .iter()
@@ -172,31 +183,28 @@ impl Screen {
     /// Lets the clock go on while nothing happens.
     pub(crate) fn tick(&self) {
         if let (Mode::Live, Some((view, seen))) = (self.mode, &self.last) {
-            let mut view = view.clone();
-            view.now_ms += i64::try_from(seen.elapsed().as_millis()).unwrap_or(0);
-            self.draw(&view);
+            self.draw(&live::since(view, seen.elapsed()));
         }
     }
 
     /// Removes the block, for what comes after it.
     pub(crate) fn clear(&self) {
-        self.block.finish_and_clear();
+        self.block().erase();
     }
 
     fn draw(&self, view: &RunView) {
         if self.paused {
             return;
         }
-        // Asked for each time: the window may have been resized. The last column stays free, or some terminals wrap.
-        let width = usize::from(console::Term::stderr().size().1).saturating_sub(1);
-        self.block
-            .set_message(live::render(view, width, self.paint).join("\n"));
-        self.block.tick();
+        let mut block = self.block();
+        // Asked for each time: the window may have been resized.
+        let lines = live::render(view, block.columns(), self.paint);
+        block.draw(&lines);
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        self.block.finish_and_clear();
+        self.clear();
     }
 }

@@ -109,6 +109,9 @@ impl Kept {
         self.renew(until).await?;
         let states = self.fleet.states().await.map_err(cloud_error)?;
         self.tag_what_is_there(&states).await?;
+        if wanted.masters > 0 {
+            self.pay_for_the_next_master(&states).await?;
+        }
         for group in Group::ALL {
             let wanted = of(wanted, group);
             match states.iter().find(|(found, _)| *found == group) {
@@ -119,6 +122,31 @@ impl Kept {
                     tracing::warn!(run = %self.order.run, group = group.name(), "AWS lists no such group");
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A master of spot that was lost is followed by one on demand, which AWS does not take back. A coordinator on the master
+    /// makes nothing, and cannot: its group's next master is of spot again.
+    async fn pay_for_the_next_master(&mut self, states: &[(Group, GroupState)]) -> Result<(), CloudError> {
+        let is_there = states
+            .iter()
+            .any(|(group, state)| *group == Group::Master && !state.going);
+        if !self.makes() || !is_there || !self.blueprint.master.spot || !self.ledger.spot_master_went() {
+            return Ok(());
+        }
+        self.blueprint.master.spot = false;
+        let changed = self.fleet.make_from_now_on(Group::Master, &self.blueprint.master);
+        match changed.await {
+            Ok(()) => {
+                tracing::info!(run = %self.order.run, "a spot master was lost: the next one is on demand");
+            }
+            Err(error) if error.kind().may_pass() => {
+                self.blueprint.master.spot = true;
+                return Err(cloud_error(error));
+            }
+            // A master of spot is better than none.
+            Err(error) => tracing::warn!(run = %self.order.run, %error, "the next master is of spot, too"),
         }
         Ok(())
     }

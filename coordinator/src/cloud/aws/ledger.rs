@@ -43,6 +43,8 @@ pub(super) struct Ledger {
     unlisted: BTreeMap<String, Group>,
     /// Since when no group is there, once released.
     ungrouped: Option<Duration>,
+    /// Whether a master of spot has ended, or is ending.
+    spot_master_went: bool,
 }
 
 impl Ledger {
@@ -57,6 +59,7 @@ impl Ledger {
             absent: BTreeMap::new(),
             unlisted: BTreeMap::new(),
             ungrouped: None,
+            spot_master_went: false,
         }
     }
 
@@ -221,6 +224,7 @@ impl Ledger {
     fn take(&mut self, instance: &Instance, hourly: Option<u64>, now: Timestamp) {
         if instance.state != State::Up {
             self.ending.insert(instance.id.clone());
+            self.spot_master_went |= instance.spot && instance.group == Group::Master;
         }
         if let Some(machine) = seen(instance, self.machines.get(&instance.id), hourly, now) {
             self.machines.insert(instance.id.clone(), machine);
@@ -232,6 +236,11 @@ impl Ledger {
     /// Everything that was ever seen.
     pub(super) fn machines(&self) -> Vec<Machine> {
         self.machines.values().cloned().collect()
+    }
+
+    /// Whether a master of spot was there and goes, or is gone.
+    pub(super) fn spot_master_went(&self) -> bool {
+        self.spot_master_went
     }
 
     /// Machines that are still to be told to end once no group is left: started without one, or left by one.
@@ -286,6 +295,25 @@ mod tests {
             deadline: None,
             going: false,
         }
+    }
+
+    #[test]
+    fn only_a_spot_master_that_goes_asks_for_one_on_demand() {
+        let seen = |group, spot, state| {
+            let mut ledger = Ledger::new(1);
+            let one = Instance {
+                group,
+                spot,
+                ..instance("i-1", state)
+            };
+            ledger.listed(&[one], |_| None, at(1), Duration::ZERO);
+            ledger.spot_master_went()
+        };
+        assert!(seen(Group::Master, true, State::Ending));
+        assert!(seen(Group::Master, true, State::Ended));
+        assert!(!seen(Group::Master, true, State::Up));
+        assert!(!seen(Group::Master, false, State::Ended));
+        assert!(!seen(Group::Workers, true, State::Ended));
     }
 
     #[test]

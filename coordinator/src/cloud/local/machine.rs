@@ -21,8 +21,9 @@ use crate::cloud::{Machine, Order};
 use crate::home::write_private;
 use crate::run::Role;
 
-/// What an agent inherits from the environment of the coordinator; nothing else gets to a node.
-const INHERITED: [&str; 9] = [
+/// What an agent inherits from the environment of the coordinator; nothing else gets to a node. The ways to a repository
+/// that was looked at before the launch, and to the packages that a job wants, are among it.
+const INHERITED: [&str; 28] = [
     "PATH",
     "HOME",
     "LANG",
@@ -30,6 +31,25 @@ const INHERITED: [&str; 9] = [
     "TZ",
     "TMPDIR",
     "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "SSH_AUTH_SOCK",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_TRUSTED_HOST",
+    "PIP_FIND_LINKS",
+    "PIP_CONFIG_FILE",
     "MAYFLY_LOG",
     "RUST_BACKTRACE",
 ];

@@ -352,3 +352,37 @@ fn a_run_that_is_held_for_a_look_is_held_as_long_as_somebody_asks() {
     world.apply(Event::CancelAsked(Cancel::Graceful));
     assert_eq!(world.run.phase(), PhaseName::Releasing);
 }
+
+#[test]
+fn what_is_told_of_an_attempt_that_is_over_changes_nothing() {
+    let mut world = World::new();
+    let (master, one, two) = world.form();
+    world.apply(Event::MachineGone(master));
+    world.apply(Event::CommitRead(None));
+    world.apply(Event::Armed(world.run.attempt));
+    let second = NodeId::master(2);
+    world.enrol(&second);
+    for id in [&second, &one, &two] {
+        world.say(id, NodePhase::Ready);
+    }
+    world.say(&second, NodePhase::Working);
+    let before = (world.run.phase(), world.run.attempt, world.outcome());
+    assert_eq!((before.0, before.1.number()), (PhaseName::Working, 2));
+    for id in [&second, &one, &two] {
+        for phase in [
+            NodePhase::Ended,
+            NodePhase::Failed,
+            NodePhase::Collected,
+            NodePhase::Committed,
+        ] {
+            world.apply(Event::Reported(
+                id.clone(),
+                Attempt::FIRST,
+                Box::new(report(phase)),
+            ));
+            let told = world.run.nodes[id].report.phase;
+            assert_ne!(told, phase, "{id} is believed to be {phase:?}");
+        }
+    }
+    assert_eq!((world.run.phase(), world.run.attempt, world.outcome()), before);
+}

@@ -5,6 +5,7 @@
   const run = document.getElementById("run");
   const log = document.getElementById("log");
   const search = document.getElementById("log-search");
+  const node = document.getElementById("log-node");
   const follow = document.getElementById("log-follow");
 
   const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -32,17 +33,29 @@
 
   if (!run || !log) return;
 
-  const wanted = () => (search ? search.value.toLowerCase() : "");
-  const filter = (line, text) => { line.hidden = text !== "" && !line.textContent.toLowerCase().includes(text); };
+  const wanted = () => ({ text: search ? search.value.toLowerCase() : "", node: node ? node.value : "" });
+  // What the page itself says is of no node, and is always shown.
+  const filter = (line, { text, node }) => {
+    const from = line.dataset.node;
+    line.hidden = (text !== "" && !line.textContent.toLowerCase().includes(text)) || (node !== "" && from !== "" && from !== node);
+  };
+  const nodes = new Set();
+  const know = (name) => {
+    if (!node || !name || nodes.has(name)) return;
+    nodes.add(name);
+    node.add(new Option(name, name));
+    node.hidden = nodes.size < 2;
+  };
   const toEnd = () => { if (!follow || follow.checked) log.scrollTop = log.scrollHeight; };
 
-  if (search) {
-    search.addEventListener("input", () => {
-      const text = wanted();
-      for (const line of log.children) filter(line, text);
-      toEnd();
-    });
-  }
+  const choose = () => {
+    const now = wanted();
+    for (const line of log.children) filter(line, now);
+    toEnd();
+  };
+  for (const line of log.children) know(line.dataset.node);
+  if (search) search.addEventListener("input", choose);
+  if (node) node.addEventListener("change", choose);
   if (follow) {
     follow.addEventListener("change", toEnd);
     // Who scrolls back wants to read; who comes back to the end wants to follow.
@@ -56,21 +69,20 @@
 
   const dot = document.querySelector(".live-dot");
   const add = (lines) => {
-    const text = wanted();
+    const now = wanted();
     const some = document.createDocumentFragment();
-    for (const [node, line] of lines.slice(-LINES_MAX)) {
+    for (const [from, line] of lines.slice(-LINES_MAX)) {
       const item = document.createElement("span");
-      item.className = node ? "l" : "l told";
-      item.dataset.node = node;
+      item.className = from ? "l" : "l told";
+      item.dataset.node = from;
       item.textContent = line + "\n";
-      filter(item, text);
+      know(from);
+      filter(item, now);
       some.append(item);
     }
     const keep = !follow || follow.checked;
     log.append(some);
     while (log.childElementCount > LINES_MAX) log.firstElementChild.remove();
-    const empty = document.getElementById("log-empty");
-    if (empty) empty.remove();
     if (keep) log.scrollTop = log.scrollHeight;
   };
 

@@ -21,7 +21,7 @@ const AFTER_RELEASE: Ms = 60 * SEC;
 const ALONE: Ms = 10 * MIN;
 /// On this machine: nodes of a server, and of a command.
 const ALONE_SERVER: Ms = 150 * SEC;
-const ALONE_COMMAND: Ms = 25 * SEC;
+const ALONE_COMMAND: Ms = 20 * SEC;
 /// After the deadline, whatever happens.
 const AFTER_DEADLINE: Ms = 5 * MIN;
 /// If its agent never starts: five minutes, and what a machine takes to power off.

@@ -1,15 +1,17 @@
-//! `docs/faults.md` names a test for each fault, or says why there is none; and what it names is there.
+//! Tables of the documentation that name a test for each thing that may go wrong, or say why there is none; and what they
+//! name is there.
+
+mod bad_inputs;
+mod faults;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Rows of the list of faults.
-const ROWS: [u32; 71] = [
-    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 27, 28, 30, 31, 32,
-    33, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 59, 60, 61, 62,
-    64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 76, 77, 78, 79, 80, 82,
-];
-const MORE_ROWS: [u32; 2] = [83, 84];
+/// A line of a table: its number, and what stands in the last column.
+struct Row {
+    number: u32,
+    tests: String,
+}
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -32,8 +34,8 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// The rows of the tables: number, and what stands in the last column.
-fn rows(page: &str) -> Vec<(u32, String)> {
+/// The rows of all tables of a page.
+fn rows(page: &str) -> Vec<Row> {
     let lines = page.lines().filter(|line| line.starts_with("| "));
     let cells = lines.map(|line| {
         line.trim_matches('|')
@@ -41,38 +43,41 @@ fn rows(page: &str) -> Vec<(u32, String)> {
             .map(str::trim)
             .collect::<Vec<_>>()
     });
-    cells
-        .filter_map(|cells| Some((cells.first()?.parse().ok()?, (*cells.last()?).to_owned())))
-        .collect()
+    let row = |cells: Vec<&str>| {
+        let number = cells.first()?.parse().ok()?;
+        let tests = (*cells.last()?).to_owned();
+        Some(Row { number, tests })
+    };
+    cells.filter_map(row).collect()
 }
 
-#[test]
-fn every_fault_has_a_row_and_every_row_a_test_or_a_reason() {
-    let page = text("docs/faults.md");
-    let rows = rows(&page);
-    let known: Vec<u32> = rows.iter().map(|(number, _)| *number).collect();
-    let all: Vec<u32> = ROWS.into_iter().chain(MORE_ROWS).collect();
-    assert_eq!(known, all, "rows of docs/faults.md");
-    for (number, tests) in &rows {
+/// Every row of the page names a test, or says why there is none.
+fn all_are_covered(page: &str) {
+    for Row { number, tests } in rows(&text(page)) {
         assert!(
             tests.contains('`') || tests.contains("Not tested: ") || tests.starts_with("as row "),
-            "row {number} names neither a test nor a reason: {tests}"
+            "{page}, row {number} names neither a test nor a reason: {tests}"
         );
     }
 }
 
-#[test]
-fn what_the_table_of_faults_names_is_there() {
-    let (page, points, plan) = (
-        text("docs/faults.md"),
-        text("kit/src/crash.rs"),
-        text("tests/sim/src/plan.rs"),
-    );
+/// What the rows of the page name is there: functions, faults of the simulation, points of `make chaos`.
+fn all_are_there(page: &str) {
+    let (points, plan) = (text("kit/src/crash.rs"), text("tests/sim/src/plan.rs"));
     let mut files = Vec::new();
-    for folder in ["agent", "coordinator", "proto", "s3", "tests"] {
+    for folder in [
+        "agent",
+        "aws",
+        "configs",
+        "coordinator",
+        "kit",
+        "proto",
+        "s3",
+        "tests",
+    ] {
         sources(&root().join(folder), &mut files);
     }
-    for (number, tests) in rows(&page) {
+    for Row { number, tests } in rows(&text(page)) {
         for name in tests.split('`').skip(1).step_by(2) {
             let there = if let Some(fault) = name.strip_prefix("sim:") {
                 plan.contains(&format!("=> \"{fault}\""))
@@ -86,9 +91,9 @@ fn what_the_table_of_faults_names_is_there() {
                 let declares = |source: &str| source.contains(&format!("fn {function}("));
                 files.iter().any(|(path, source)| fits(path) && declares(source))
             } else {
-                panic!("row {number}: {name:?} names no test")
+                panic!("{page}, row {number}: {name:?} names no test")
             };
-            assert!(there, "row {number}: {name} is not there");
+            assert!(there, "{page}, row {number}: {name} is not there");
         }
     }
 }

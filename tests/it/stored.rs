@@ -1,0 +1,89 @@
+//! What S3 may answer, hold and be given that is not as it should be: nothing of it is taken for right.
+
+mod answers;
+mod canned;
+mod changes;
+mod commits;
+mod names;
+mod runs;
+mod tap;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mayfly_agent::upload::{self, Progress, Target, UploadError, Uploaded};
+use mayfly_kit::layout;
+use mayfly_kit::store::{Access, Store, StoreConfig};
+use mayfly_proto::{Attempt, RunId};
+use mayfly_s3::{Config, Server};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+/// The embedded server over a folder, and a client of it.
+struct Rig {
+    server: Server,
+    folder: TempDir,
+    store: Store,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            root: folder.path().join("store"),
+            listen: ([127, 0, 0, 1], 0).into(),
+            access_key: "key".to_owned(),
+            secret_key: "secret-of-the-test".to_owned(),
+            region: "us-east-1".to_owned(),
+        };
+        let server = Server::start(config).await.unwrap();
+        let store = open(&format!("http://{}", server.addr()));
+        store.ensure_bucket().await.unwrap();
+        Self {
+            server,
+            folder,
+            store,
+        }
+    }
+
+    /// A folder for results.
+    fn results(&self, name: &str) -> std::path::PathBuf {
+        let results = self.folder.path().join(name);
+        std::fs::create_dir_all(&results).unwrap();
+        results
+    }
+}
+
+fn open(endpoint: &str) -> Store {
+    Store::open(&StoreConfig {
+        endpoint: Some(endpoint.to_owned()),
+        bucket: "stored".to_owned(),
+        prefix: "team/".to_owned(),
+        region: "us-east-1".to_owned(),
+        access: Access::keys("key", "secret-of-the-test"),
+    })
+}
+
+fn run_id() -> RunId {
+    "flights-abcdefgh".parse().unwrap()
+}
+
+/// Uploads a folder as the results of a run.
+async fn send(store: &Store, folder: impl Into<upload::Source>) -> Result<Uploaded, UploadError> {
+    let target = Target {
+        store: store.clone(),
+        prefix: layout::results(&run_id(), Attempt::FIRST),
+        only_new: true,
+        selection: Arc::default(),
+    };
+    upload::folder(folder, &target, &watch::Sender::new(Progress::default())).await
+}
+
+/// The same for a folder that has a name in the results.
+fn named(root: &Path, below: &str, name: &str) -> upload::Source {
+    upload::Source {
+        root: root.to_owned(),
+        below: below.into(),
+        name: name.to_owned(),
+    }
+}

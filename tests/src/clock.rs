@@ -1,0 +1,41 @@
+//! A clock that is wrong, for one command.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use tempfile::NamedTempFile;
+
+use crate::programs;
+
+/// The environment of a command whose clock says this now. What it starts has the right time, if it gets another environment.
+///
+/// # Panics
+/// What moves the clock cannot be compiled: the C compiler that links Rust's programs does it.
+#[must_use]
+pub fn says(now: Timestamp) -> [(&'static str, String); 2] {
+    let ahead = now.as_second() - Timestamp::now().as_second();
+    [
+        ("LD_PRELOAD", library().display().to_string()),
+        ("CLOCK_AHEAD_SECS", ahead.to_string()),
+    ]
+}
+
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let library = programs::path("agent").with_file_name("clock.so");
+        // Another process of tests may be loading it.
+        let part = NamedTempFile::new_in(library.parent().unwrap()).unwrap();
+        let mut compile = Command::new("cc");
+        compile
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(part.path())
+            .arg(programs::repository().join("tests/src/clock.c"))
+            .arg("-ldl");
+        programs::must(&mut compile);
+        part.persist(&library).unwrap();
+        library
+    })
+}
