@@ -53,9 +53,9 @@ fn assert_receipt(receipt: &Value, repo: &Repo, workers: usize) {
     assert_eq!(receipt["commit"], repo.head());
     let secs = |item: &Value, key: &str| item[key].as_f64().expect("a number");
     for node in receipt["nodes"].as_array().unwrap() {
-        // Processes are looked at every two seconds; shorter ones may fall between two looks.
+        // Processes are looked at every two seconds; most of what shorter ones did may fall between two looks.
         if secs(node, "secs") > 5.0 {
-            assert!(secs(node, "cpu_core_secs") > 0.1, "a node used no CPU: {node}");
+            assert!(secs(node, "cpu_core_secs") > 0.0, "a node used no CPU: {node}");
             assert!(
                 secs(node, "peak_memory_bytes") > 50e6,
                 "a node used no memory: {node}"

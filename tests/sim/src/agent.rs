@@ -349,10 +349,12 @@ impl Agent {
         if !self.enrolled {
             self.enrolled = true;
             let lease = self.age(now) + long(self.alone);
+            // A machine of AWS, which knows when it ends, takes its disk along.
+            let salvage = self.deadline.map_or(Duration::ZERO, |_| SALVAGE_MAX);
             self.node = Some(
                 Node::new(self.role, lease)
                     .until(self.deadline)
-                    .salvaging(SALVAGE_MAX),
+                    .salvaging(salvage),
             );
             wants.notes.push(format!("{} is taken in", self.id));
             self.step(now, Event::Tick, wants);

@@ -72,7 +72,7 @@ impl World {
                 Some(long(tag.saturating_sub(now))),
             ),
             Site::Server => (120 * SEC, None),
-            Site::Command => (12 * SEC, None),
+            Site::Command => (11 * SEC, None),
         };
         let address = format!("10.0.0.{number}:7077");
         let brief = Rc::clone(&self.agents);
