@@ -86,10 +86,7 @@ def main(arguments) -> int:
     try:
         with Procs(work / "logs") as running:
             bench = Bench(release, target, work, running)
-            try:
-                _measure(bench, names, lines, failures)
-            finally:
-                _write(bench, lines)
+            _measure(bench, names, lines, failures)
     finally:
         bench.mayfly.end_all()
         keep = bool(failures) or sys.exc_info()[0] is not None
@@ -109,6 +106,8 @@ def _measure(bench, names, lines, failures):
         except (BenchError, AssertionError, OSError, KeyError, ValueError) as error:
             failures.append(f"{name}: {type(error).__name__}: {error}")
             bench.say(failures[-1])
+        # What is measured stays when a later measurement is broken off.
+        _write(bench, lines)
         bench.say(f"measured {name} in {time.monotonic() - began:.0f} s")
 
 

@@ -6,6 +6,7 @@ mod session;
 
 use std::time::Duration;
 
+use mayfly_kit::admin::Loop;
 use mayfly_kit::backoff::{Backoff, Policy, jitter};
 use mayfly_proto::v1::carry_up::What;
 use mayfly_proto::v1::{CarryDown, CarryHead, CarryHeader, CarryHello, CarryUp, EngineReport};
@@ -67,8 +68,9 @@ enum Ended {
 }
 
 impl Carrier {
-    /// Serves until the node ends.
-    pub async fn run(self) {
+    /// Serves until the node ends; `pulse` is the line on `/status`.
+    pub async fn run(self, pulse: Loop) {
+        pulse.status("carries the engine's pages while there are any");
         let client = reqwest::Client::builder()
             .no_proxy()
             // A connection that is kept may be closed by the engine in the very moment in which it is used again.

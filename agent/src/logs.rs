@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use mayfly_kit::admin::Loop;
 use mayfly_proto::Attempt;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -87,6 +88,8 @@ pub struct Parts {
     pub live: live::Queue,
     /// The job's last lines.
     pub tail: Tail,
+    /// Its line on `/status`. It may wait for the store, and for lines, as long as they take.
+    pub pulse: Loop,
 }
 
 /// Keeps lines until all their senders are gone; uploads in the meantime.
@@ -102,7 +105,9 @@ pub async fn keep(parts: Parts) -> std::io::Result<()> {
         place,
         live,
         tail,
+        pulse,
     } = parts;
+    let mut kept = 0;
     let uploads = upload::Uploads::new(folder, place);
     let mut keeper = Keeper {
         redactor,
@@ -120,6 +125,8 @@ pub async fn keep(parts: Parts) -> std::io::Result<()> {
                 }
                 batch.drain(..).try_for_each(|line| keeper.line(line))?;
                 keeper.uploads.written()?;
+                kept += count;
+                pulse.status(format!("{kept} lines kept"));
             }
             Some(order) = orders.recv() => {
                 // Lines that were sent before the order come before it.

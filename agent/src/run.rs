@@ -55,6 +55,9 @@ pub const LEAVING_MAX: Duration = crate::driver::FAREWELL_MAX
     .saturating_add(LAST_WORDS_MAX)
     .saturating_add(THREADS_MAX);
 
+/// Of loops that wait for others, as long as those take.
+const UNBOUND: Duration = Duration::MAX;
+
 /// How the agent is started.
 pub struct Start {
     /// `node.json`.
@@ -127,13 +130,14 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
         place: place_seen,
         live,
         tail: tail.clone(),
+        pulse: admin.watch("logs", UNBOUND),
     });
     loops.spawn(async move {
         if let Err(error) = keeping.await {
             tracing::error!(error = &error as &dyn std::error::Error, "logs cannot be kept");
         }
     });
-    loops.spawn(pusher.run(session_seen));
+    loops.spawn(pusher.run(session_seen, admin.watch("push", UNBOUND)));
 
     let agent = std::env::current_exe().context("find the agent's executable")?;
     let keeper = Keeper::new(agent, start.config.job_user.clone());
@@ -204,7 +208,11 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
         admin.watch("usage", Duration::from_secs(30)),
     ));
     let (written, written_seen) = watch::channel(Written::default());
-    loops.spawn(watch_results(start.own.join("results"), written));
+    loops.spawn(watch_results(
+        start.own.join("results"),
+        written,
+        admin.watch("results", Duration::from_secs(60)),
+    ));
     let (report, report_seen) = watch::channel(Report::default());
     let (facts, facts_seen) = watch::channel(Facts::default());
     let (progress, progress_seen) = watch::channel(crate::upload::Progress::default());
@@ -238,7 +246,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
         node: report.subscribe(),
         visits: Visited::new(&start.config, &spec, &definition, Arc::clone(&visits)),
     };
-    loops.spawn(carrier.run());
+    loops.spawn(carrier.run(admin.watch("carry", UNBOUND)));
     loops.spawn(
         Sync {
             door,

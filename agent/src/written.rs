@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mayfly_kit::admin::Loop;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -24,13 +25,14 @@ pub struct Written {
 }
 
 /// Looks until nobody reads the values any more.
-pub async fn watch_results(folder: PathBuf, written: watch::Sender<Written>) {
+pub async fn watch_results(folder: PathBuf, written: watch::Sender<Written>, pulse: Loop) {
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !written.is_closed() {
         tick.tick().await;
         let folder = folder.clone();
         if let Ok(now) = tokio::task::spawn_blocking(move || look(&folder)).await {
+            pulse.status(format!("{} files are there", now.files));
             written.send_replace(now);
         }
     }

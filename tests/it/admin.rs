@@ -124,7 +124,7 @@ fn of_a_server_and_its_nodes_from_the_first_answer_to_the_death_of_the_server() 
         (says(worker, "/ready") == well("ready")).then_some(())
     });
     for node in [master, worker] {
-        let expected = ["node", "sync", "usage"].map(str::to_owned);
+        let expected = ["carry", "logs", "node", "push", "results", "sync", "usage"].map(str::to_owned);
         assert_eq!(names(node), BTreeSet::from(expected));
     }
     launch.until("the run's own line", secs(30), || {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mayfly_kit::admin::Loop;
 use mayfly_kit::backoff::{Backoff, Policy, jitter};
 use mayfly_proto::Attempt;
 use mayfly_proto::v1::LogBatch;
@@ -71,7 +72,8 @@ impl Queue {
 
 impl Pusher {
     /// Sends lines on until the queue's other end is gone, over as many connections as it takes.
-    pub async fn run(mut self, mut session: watch::Receiver<Option<Session>>) {
+    /// `pulse` is the line on `/status`.
+    pub async fn run(mut self, mut session: watch::Receiver<Option<Session>>, pulse: Loop) {
         let mut waits = Backoff::new(RETRY, jitter);
         let mut lines = Vec::with_capacity(BATCH);
         loop {
@@ -85,10 +87,14 @@ impl Pusher {
             let Some(known) = session.borrow_and_update().clone() else {
                 continue;
             };
+            pulse.status("sends lines to the coordinator");
             match self.connection(known, &mut session, &mut lines).await {
                 Ended::NoMoreLines => return,
                 Ended::NewSession => waits.reset(),
-                Ended::Lost => tokio::time::sleep(waits.next().unwrap_or(RETRY.cap)).await,
+                Ended::Lost => {
+                    pulse.status("the coordinator does not take lines");
+                    tokio::time::sleep(waits.next().unwrap_or(RETRY.cap)).await;
+                }
             }
         }
     }
