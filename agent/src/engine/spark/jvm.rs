@@ -40,9 +40,9 @@ const DAEMON_OPTIONS: [&str; 5] = [
     "-Xmx384m",
 ];
 
-/// A driver mostly starts and waits: each method is compiled after twice as many calls as the JVM wants by itself, which costs
-/// one that computes nothing that can be measured; five times as many cost it a sixth of its speed. Its second compiler
-/// gives way besides ([`super::compiler`]). Executors, where a long job spends its time, keep the JVM's own thresholds.
+/// A driver mostly starts and waits: each method is compiled after twice as many calls as the JVM wants by itself. Five times
+/// as many cost a driver that computes a sixth of its speed; `make bench` has a row for such a job. Its second compiler gives
+/// way besides ([`super::compiler`]). Executors, where a long job spends its time, keep the JVM's own thresholds.
 const DRIVER_OPTION: &str = "-XX:CompileThresholdScaling=2";
 
 /// Arguments of `java` up to the main class, for Master and Worker.
