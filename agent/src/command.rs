@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mayfly_kit::ways::{TO_PACKAGES, TO_REPOSITORIES};
 use tokio::sync::mpsc;
 
 use crate::supervise::{Child, Exit, Keeper, Spec, Stream};
@@ -13,8 +14,8 @@ use crate::supervise::{Child, Exit, Keeper, Spec, Stream};
 /// Lines of output that are kept, the last ones.
 const KEPT_LINES: usize = 400;
 
-/// What of the agent's own environment such programs may see: where things are and how to reach the network.
-const INHERITED: [&str; 29] = [
+/// What of the agent's own environment such programs may see, beside how to reach the network: where things are.
+const INHERITED: [&str; 9] = [
     "PATH",
     "HOME",
     "USER",
@@ -23,26 +24,6 @@ const INHERITED: [&str; 29] = [
     "LC_ALL",
     "TMPDIR",
     "XDG_CACHE_HOME",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "SSH_AUTH_SOCK",
-    "PIP_CERT",
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_TRUSTED_HOST",
-    "PIP_FIND_LINKS",
-    "PIP_CONFIG_FILE",
     "PIP_CACHE_DIR",
 ];
 
@@ -88,7 +69,8 @@ impl Command {
         args: impl IntoIterator<Item = A>,
         cwd: &Path,
     ) -> Self {
-        let env = INHERITED
+        let env = [&INHERITED[..], &TO_REPOSITORIES, &TO_PACKAGES]
+            .concat()
             .iter()
             .filter_map(|key| Some(((*key).into(), std::env::var_os(key)?)))
             .collect();

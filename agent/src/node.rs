@@ -236,11 +236,14 @@ enum Stage {
     Leaving {
         why: Why,
         ended: bool,
-        /// Results are uploaded before the node goes.
-        save: bool,
+        /// Results are uploaded before the node goes, until then, since boot.
+        save_until: Option<Duration>,
     },
-    /// Nobody waits for the results any more; they are uploaded for whoever comes later.
-    Salvaging(Why),
+    /// Nobody waits for the results any more; they are uploaded for whoever comes later, done or not until then.
+    Salvaging {
+        why: Why,
+        until: Duration,
+    },
     /// Only the last logs are left to do.
     Parting {
         why: Why,
@@ -289,8 +292,6 @@ pub struct Node {
     deadline_at: Option<Duration>,
     /// How long results are uploaded after the lease; zero where they stay on the disk.
     salvage: Duration,
-    /// When salvaging ends, done or not, since boot.
-    salvage_until: Option<Duration>,
 }
 
 impl Node {
@@ -313,7 +314,6 @@ impl Node {
             lease_until,
             deadline_at: None,
             salvage: Duration::ZERO,
-            salvage_until: None,
         }
     }
 
@@ -336,10 +336,16 @@ impl Node {
     /// When the node goes on by itself if nothing happens, since boot.
     #[must_use]
     pub fn wakes_at(&self) -> Duration {
-        self.salvage_until.unwrap_or_else(|| {
-            self.deadline_at
-                .map_or(self.lease_until, |deadline| deadline.min(self.lease_until))
-        })
+        match self.stage {
+            Stage::Leaving {
+                save_until: Some(until),
+                ..
+            }
+            | Stage::Salvaging { until, .. } => until,
+            _ => self
+                .deadline_at
+                .map_or(self.lease_until, |deadline| deadline.min(self.lease_until)),
+        }
     }
 
     /// Until when it may live without another answer, since boot.
@@ -369,8 +375,8 @@ impl Node {
                 self.leave_alone(now, Why::LeaseExpired, &mut effects);
             }
         }
-        if let Stage::Salvaging(why) = self.stage
-            && self.salvage_until.is_none_or(|until| now >= until)
+        if let Stage::Salvaging { why, until } = self.stage
+            && now >= until
         {
             self.say_farewell(why, &mut effects);
         }
@@ -381,7 +387,7 @@ impl Node {
     fn is_leaving(&self) -> bool {
         matches!(
             self.stage,
-            Stage::Leaving { .. } | Stage::Salvaging(_) | Stage::Parting { .. } | Stage::Gone
+            Stage::Leaving { .. } | Stage::Salvaging { .. } | Stage::Parting { .. } | Stage::Gone
         )
     }
 

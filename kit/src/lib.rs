@@ -7,6 +7,7 @@
 //! * [`tls`]: TLS and the way to a coordinator; [`tunnel`]: a connection that is carried over another one;
 //! * [`consul`]: the client of Consul;
 //! * [`telemetry`], [`shutdown`], [`backoff`], [`admin`]: logs, signals, waits between tries, HTTP for operators;
+//! * [`ways`]: variables that say how the network is reached;
 //! * [`scrape`]: metrics that are read when Prometheus asks;
 //! * [`crash`]: where tests end a process;
 //! * [`error`]: errors with their causes, as people read them.
@@ -26,3 +27,4 @@ pub mod sts;
 pub mod telemetry;
 pub mod tls;
 pub mod tunnel;
+pub mod ways;

@@ -165,14 +165,20 @@ fn of_a_server_and_its_nodes_from_the_first_answer_to_the_death_of_the_server() 
     assert_eq!(says(at, "/live"), well("live"));
 }
 
+/// A command whose job works.
+fn working<'h>(home: &'h Home, repo: &Repo) -> (Launch, Run<'h>) {
+    let job = Job::at_gate("pages", home, repo, "light.py").args(&["-a"]);
+    let mut launch = home.launch(&job);
+    let run = home.run_of(&job, &mut launch);
+    launch.until("the job", secs(120), || home.heard("works-a-1"));
+    (launch, run)
+}
+
 #[test]
 fn of_a_command_that_is_its_own_coordinator_on_loopback_alone() {
     let _slot = slots::take();
     let (home, repo) = (Home::light(), Repo::of_jobs());
-    let job = Job::at_gate("pages", &home, &repo, "light.py").args(&["-a"]);
-    let mut launch = home.launch(&job);
-    let run = home.run_of(&job, &mut launch);
-    launch.until("the job", secs(120), || home.heard("works-a-1"));
+    let (mut launch, run) = working(&home, &repo);
     let pid = i32::try_from(launch.pid()).unwrap();
     let listening = listening_of([pid]);
     assert!(
@@ -202,10 +208,7 @@ fn is_admin(at: SocketAddr) -> bool {
 fn of_an_agent_that_nobody_has_taken_in() {
     let _slot = slots::take();
     let (home, repo) = (Home::light(), Repo::of_jobs());
-    let job = Job::at_gate("pages", &home, &repo, "light.py").args(&["-a"]);
-    let mut launch = home.launch(&job);
-    let run = home.run_of(&job, &mut launch);
-    launch.until("the job", secs(120), || home.heard("works-a-1"));
+    let (mut launch, run) = working(&home, &repo);
     // It takes connections and says nothing.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut agent = agent_of(&home, &run, silent.local_addr().unwrap());

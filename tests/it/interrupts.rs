@@ -9,14 +9,6 @@ use mayfly_tests::wait::secs;
 use mayfly_tests::{Home, Job, Launch, Repo, Run, Serve, slots};
 use nix::sys::signal::Signal;
 
-fn holding<'h>(home: &'h Home, repo: &Repo) -> (Launch, Run<'h>) {
-    let job = Job::at_gate("held", home, repo, "holds.py");
-    let mut launch = home.launch(&job);
-    let run = home.run_of(&job, &mut launch);
-    launch.until("the job", secs(120), || home.heard("holds"));
-    (launch, run)
-}
-
 /// Presses Ctrl-C and waits for the answer.
 fn press(launch: &mut Launch, answer: &str) {
     launch.signal(Signal::SIGINT);
@@ -32,7 +24,7 @@ fn wait_for(launch: &mut Launch, answer: &str) {
 fn once_cancels_and_saves() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_jobs());
-    let (mut launch, run) = holding(&home, &repo);
+    let (mut launch, run) = home.holding(&repo);
     press(&mut launch, "cancelling");
     let ended = launch.wait(secs(60));
     ended.exited(130).said("nothing is left").said("cancelled");
@@ -75,7 +67,7 @@ fn once_while_the_fleet_forms() {
 fn twice_is_faster() {
     let _slot = slots::take();
     let (home, repo) = (Home::light(), Repo::of_jobs());
-    let (mut launch, run) = holding(&home, &repo);
+    let (mut launch, run) = home.holding(&repo);
     press(&mut launch, "cancelling");
     press(&mut launch, "cancelling now");
     let ended = launch.wait(secs(60));
@@ -92,7 +84,7 @@ fn twice_is_faster() {
 fn three_times_exits_at_once() {
     let _slot = slots::take();
     let (home, repo) = (Home::light(), Repo::of_jobs());
-    let (mut launch, run) = holding(&home, &repo);
+    let (mut launch, run) = home.holding(&repo);
     press(&mut launch, "cancelling");
     press(&mut launch, "cancelling now");
     launch.signal(Signal::SIGINT);

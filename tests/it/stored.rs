@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use mayfly_agent::upload::{self, Progress, Target, UploadError, Uploaded};
 use mayfly_kit::layout;
-use mayfly_kit::store::{Access, Store, StoreConfig};
+use mayfly_kit::store::Store;
 use mayfly_proto::{Attempt, RunId};
-use mayfly_s3::{Config, Server};
+use mayfly_s3::Server;
+use mayfly_tests::embedded;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -29,15 +30,8 @@ struct Rig {
 impl Rig {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config {
-            root: folder.path().join("store"),
-            listen: ([127, 0, 0, 1], 0).into(),
-            access_key: "key".to_owned(),
-            secret_key: "secret-of-the-test".to_owned(),
-            region: "us-east-1".to_owned(),
-        };
-        let server = Server::start(config).await.unwrap();
-        let store = open(&format!("http://{}", server.addr()));
+        let (server, url) = embedded::serve(&folder.path().join("store")).await;
+        let store = open(&url);
         store.ensure_bucket().await.unwrap();
         Self {
             server,
@@ -55,13 +49,7 @@ impl Rig {
 }
 
 fn open(endpoint: &str) -> Store {
-    Store::open(&StoreConfig {
-        endpoint: Some(endpoint.to_owned()),
-        bucket: "stored".to_owned(),
-        prefix: "team/".to_owned(),
-        region: "us-east-1".to_owned(),
-        access: Access::keys("key", "secret-of-the-test"),
-    })
+    embedded::client(endpoint, "stored", "team/")
 }
 
 fn run_id() -> RunId {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mayfly_proto::RunId;
 use tempfile::TempDir;
 
-use crate::{Ended, Job, Launch, Run, light, procs, programs, terminal, wait};
+use crate::{Ended, Job, Launch, Repo, Run, light, procs, programs, terminal, wait};
 
 /// Longest that a verb which runs nothing may take.
 const VERB_LIMIT: Duration = Duration::from_secs(60);
@@ -198,6 +198,19 @@ impl Home {
             Some(Run::new(self, run)).filter(|run| run.record().is_some())
         };
         launch.until("a run with a record", wait::secs(120), find)
+    }
+
+    /// Launches a job that has written something and holds at its gate.
+    ///
+    /// # Panics
+    /// It does not come so far.
+    #[must_use]
+    pub fn holding(&self, repo: &Repo) -> (Launch, Run<'_>) {
+        let job = Job::at_gate("held", self, repo, "holds.py");
+        let mut launch = self.launch(&job);
+        let run = self.run_of(&job, &mut launch);
+        launch.until("the job", wait::secs(120), || self.heard("holds"));
+        (launch, run)
     }
 
     /// Nothing of any run: refused before anything started.

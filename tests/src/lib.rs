@@ -9,6 +9,7 @@
 //! * [`Browser`]: a real Chromium.
 //! * [`prometheus`]: a real Prometheus. [`http`]: pages.
 //! * [`Ec2`]: EC2 on this machine: moto, mended, whose instances boot for real. [`ec2`]: how they boot, and their metadata.
+//! * [`embedded`]: our own S3 server in the test's process.
 //! * [`wait`]: every wait is for a fact and has an end. [`slots`]: how many clusters there are at one time.
 #![expect(
     clippy::unwrap_used,
@@ -27,6 +28,7 @@ pub mod clock;
 mod consul;
 mod cut;
 pub mod ec2;
+pub mod embedded;
 mod git_server;
 mod home;
 pub mod http;

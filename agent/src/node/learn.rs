@@ -94,10 +94,11 @@ impl Node {
     }
 
     fn failed(&mut self, failure: Failure) {
-        match self.stage {
+        match &mut self.stage {
             Stage::Forming { .. } => {}
             Stage::Collecting(_) | Stage::Committing => self.stage = Stage::Stuck,
-            Stage::Salvaging(_) => return self.salvage_until = None,
+            // It goes as if its time were over.
+            Stage::Salvaging { until, .. } => return *until = Duration::ZERO,
             // Once everything is being ended, or is done, that something fails is no news.
             Stage::Waiting
             | Stage::Stopping { .. }
@@ -114,10 +115,9 @@ impl Node {
     }
 
     fn uploaded(&mut self) {
-        match self.stage {
+        match &mut self.stage {
             Stage::Collecting(_) => self.stage = Stage::Collected,
-            // It goes as if its time were over.
-            Stage::Salvaging(_) => self.salvage_until = None,
+            Stage::Salvaging { until, .. } => *until = Duration::ZERO,
             _ => {}
         }
     }
@@ -134,7 +134,7 @@ impl Node {
             | Stage::Committing
             | Stage::Committed
             | Stage::Stuck
-            | Stage::Salvaging(_)
+            | Stage::Salvaging { .. }
             | Stage::Parting { .. }
             | Stage::Gone => return,
         };

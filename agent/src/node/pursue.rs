@@ -81,7 +81,7 @@ impl Node {
             | Stage::Committed
             | Stage::Stuck
             | Stage::Leaving { .. }
-            | Stage::Salvaging(_)
+            | Stage::Salvaging { .. }
             | Stage::Parting { .. }
             | Stage::Gone => {}
         }
@@ -161,12 +161,7 @@ impl Node {
     }
 
     pub(super) fn leave(&mut self, why: Why, grace: Duration, effects: &mut Vec<Effect>) {
-        self.stage = Stage::Leaving {
-            why,
-            ended: self.attempt.is_none(),
-            save: false,
-        };
-        effects.extend(self.attempt.map(|attempt| Effect::Stop(attempt, grace)));
+        self.go(why, grace, None, effects);
     }
 
     /// The same when nobody has answered in time. What runs is killed at once, since another attempt may begin elsewhere.
@@ -176,11 +171,18 @@ impl Node {
             Stage::Forming { .. } | Stage::Stopping { .. } | Stage::Collecting(What::All) | Stage::Stuck
         );
         let wanted = self.wish.as_ref().is_some_and(|wish| wish.save_results);
-        self.leave(why, Duration::ZERO, effects);
-        if let Stage::Leaving { save, .. } = &mut self.stage {
-            *save = unsaved && wanted && !self.salvage.is_zero();
-            self.salvage_until = save.then(|| now.saturating_add(self.salvage));
-        }
+        let saves = unsaved && wanted && !self.salvage.is_zero();
+        let save_until = saves.then(|| now.saturating_add(self.salvage));
+        self.go(why, Duration::ZERO, save_until, effects);
+    }
+
+    fn go(&mut self, why: Why, grace: Duration, save_until: Option<Duration>, effects: &mut Vec<Effect>) {
+        self.stage = Stage::Leaving {
+            why,
+            ended: self.attempt.is_none(),
+            save_until,
+        };
+        effects.extend(self.attempt.map(|attempt| Effect::Stop(attempt, grace)));
     }
 
     pub(super) fn say_farewell(&mut self, why: Why, effects: &mut Vec<Effect>) {
@@ -190,24 +192,35 @@ impl Node {
 
     /// The last steps, which nothing interrupts.
     fn part(&mut self, effects: &mut Vec<Effect>) {
-        match (&self.stage, self.attempt) {
-            (
-                &Stage::Leaving {
-                    why,
-                    ended: true,
-                    save: true,
-                },
-                Some(attempt),
-            ) => {
-                self.stage = Stage::Salvaging(why);
-                effects.push(Effect::Collect(attempt, What::All));
-            }
-            (&Stage::Leaving { why, ended: true, .. }, _) => self.say_farewell(why, effects),
-            (&Stage::Parting { why, done: true }, _) => {
+        match self.stage {
+            Stage::Leaving {
+                why,
+                ended: true,
+                save_until,
+            } => match save_until.zip(self.attempt) {
+                Some((until, attempt)) => {
+                    self.stage = Stage::Salvaging { why, until };
+                    effects.push(Effect::Collect(attempt, What::All));
+                }
+                None => self.say_farewell(why, effects),
+            },
+            Stage::Parting { why, done: true } => {
                 self.stage = Stage::Gone;
                 effects.push(Effect::Exit(why));
             }
-            _ => {}
+            Stage::Waiting
+            | Stage::Forming { .. }
+            | Stage::Stopping { .. }
+            | Stage::Collecting(_)
+            | Stage::Collected
+            | Stage::Committing
+            | Stage::Committed
+            | Stage::Stuck
+            | Stage::Resetting { .. }
+            | Stage::Leaving { .. }
+            | Stage::Salvaging { .. }
+            | Stage::Parting { .. }
+            | Stage::Gone => {}
         }
     }
 }

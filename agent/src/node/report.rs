@@ -73,7 +73,7 @@ impl Node {
             Stage::Collected | Stage::Committing => NodePhase::Collected,
             Stage::Committed => NodePhase::Committed,
             Stage::Stuck => NodePhase::Failed,
-            Stage::Leaving { .. } | Stage::Salvaging(_) | Stage::Parting { .. } | Stage::Gone => {
+            Stage::Leaving { .. } | Stage::Salvaging { .. } | Stage::Parting { .. } | Stage::Gone => {
                 NodePhase::Leaving
             }
         }
@@ -112,7 +112,7 @@ impl Node {
             Stage::Committed => "committed",
             Stage::Stuck => "failed",
             Stage::Resetting { .. } => "stopping the last attempt",
-            Stage::Salvaging(_) => "saving what is there before it leaves",
+            Stage::Salvaging { .. } => "saving what is there before it leaves",
             Stage::Leaving { .. } | Stage::Parting { .. } | Stage::Gone => "leaving",
         };
         match &self.failure {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use mayfly_kit::ways::TO_REPOSITORIES;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -20,27 +21,9 @@ const STDERR_MAX: usize = 64 << 10;
 /// Longest that a command on local data may take: adding a large work tree, bundling a long history.
 const LOCAL_LIMIT: Duration = Duration::from_secs(600);
 
-/// Variables that git may see; everything else of the caller's environment is dropped, `GIT_DIR` above all.
-const KEPT: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "TMPDIR",
-    "XDG_CONFIG_HOME",
-    "SSH_AUTH_SOCK",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "GIT_SSL_CAINFO",
-    "https_proxy",
-    "HTTPS_PROXY",
-    "http_proxy",
-    "HTTP_PROXY",
-    "no_proxy",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "all_proxy",
-];
+/// Variables that git may see, beside how to reach the network; everything else of the caller's environment is dropped,
+/// `GIT_DIR` above all.
+const KEPT: [&str; 6] = ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME"];
 
 /// What holds for every command.
 const OPTIONS: &[&str] = &[
@@ -230,7 +213,7 @@ impl Git {
             .current_dir(&self.dir)
             .process_group(0)
             .kill_on_drop(true);
-        for key in KEPT {
+        for key in KEPT.iter().chain(&TO_REPOSITORIES) {
             if let Some(value) = std::env::var_os(key) {
                 command.env(key, value);
             }

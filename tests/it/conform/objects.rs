@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use futures::TryStreamExt as _;
-use mayfly_kit::store::{Access, Created, Replaced, Store, StoreConfig};
-use mayfly_s3::{Config, Server};
+use mayfly_kit::store::{Created, Replaced, Store};
 use mayfly_sim::call::{If, Res};
 use mayfly_sim::store::Store as Model;
 use mayfly_tests::ec2::Image;
-use mayfly_tests::{Chance, Ec2};
+use mayfly_tests::{Chance, Ec2, embedded};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -93,28 +92,15 @@ fn same_version(versions: &mut HashMap<u64, String>, version: u64, etag: &str, a
 }
 
 fn open(endpoint: &str) -> Store {
-    Store::open(&StoreConfig {
-        endpoint: Some(endpoint.to_owned()),
-        bucket: "conform".to_owned(),
-        prefix: "models/".to_owned(),
-        region: "us-east-1".to_owned(),
-        access: Access::keys("key", "secret-of-the-test"),
-    })
+    embedded::client(endpoint, "conform", "models/")
 }
 
 #[tokio::test]
 async fn the_model_of_s3_answers_as_the_embedded_server() {
     let folder = TempDir::new().unwrap();
     for seed in 0..5 {
-        let config = Config {
-            root: folder.path().join(seed.to_string()),
-            listen: ([127, 0, 0, 1], 0).into(),
-            access_key: "key".to_owned(),
-            secret_key: "secret-of-the-test".to_owned(),
-            region: "us-east-1".to_owned(),
-        };
-        let server = Server::start(config).await.unwrap();
-        let store = open(&format!("http://{}", server.addr()));
+        let (_server, url) = embedded::serve(&folder.path().join(seed.to_string())).await;
+        let store = open(&url);
         store.ensure_bucket().await.unwrap();
         agree(&store, seed).await;
     }

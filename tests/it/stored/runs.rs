@@ -2,7 +2,7 @@
 
 use mayfly_kit::layout;
 use mayfly_proto::RunId;
-use mayfly_tests::Home;
+use mayfly_tests::{Home, embedded};
 
 use super::Rig;
 use super::tap::Tap;
@@ -26,9 +26,9 @@ async fn a_list_of_many_runs_asks_for_each_record_once() {
     let mut list = home.command(&["list", "--json", "--max", "1000"]);
     list.env("MAYFLY_STORE", "s3://stored/team")
         .env("AWS_ENDPOINT_URL", tap.url())
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "key")
-        .env("AWS_SECRET_ACCESS_KEY", "secret-of-the-test");
+        .env("AWS_REGION", embedded::REGION)
+        .env("AWS_ACCESS_KEY_ID", embedded::ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", embedded::SECRET_KEY);
     let mut list = home.start(&mut list);
     let told = tokio::task::block_in_place(|| list.wait(mayfly_tests::wait::secs(60)));
     let told = told.exited(0).json();

@@ -1,21 +1,13 @@
 //! `cancel` from another shell, of a run whose coordinator is in its launch.
 
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Home, Job, Launch, Repo, Run, slots};
-
-fn holding<'h>(home: &'h Home, repo: &Repo) -> (Launch, Run<'h>) {
-    let job = Job::at_gate("held", home, repo, "holds.py");
-    let mut launch = home.launch(&job);
-    let run = home.run_of(&job, &mut launch);
-    launch.until("the job", secs(120), || home.heard("holds"));
-    (launch, run)
-}
+use mayfly_tests::{Home, Job, Repo, slots};
 
 #[test]
 fn a_run_of_another_shell_is_cancelled_and_saved_and_once_more_is_no_mistake() {
     let _slot = slots::take();
     let (home, repo) = (Home::light(), Repo::of_jobs());
-    let (mut launch, run) = holding(&home, &repo);
+    let (mut launch, run) = home.holding(&repo);
     let cancelled = home.verb(&["cancel", "last"]);
     assert!(
         cancelled.exited(0).stdout.contains(run.id.as_str()),
@@ -38,7 +30,7 @@ fn a_run_of_another_shell_is_cancelled_and_saved_and_once_more_is_no_mistake() {
 fn fast_saves_the_logs_only() {
     let _slot = slots::take();
     let (home, repo) = (Home::light(), Repo::of_jobs());
-    let (mut launch, run) = holding(&home, &repo);
+    let (mut launch, run) = home.holding(&repo);
     home.verb(&["cancel", run.id.as_str(), "--fast"]).exited(0);
     launch.wait(secs(60)).exited(130).said("nothing is left");
     run.assert_closed("cancelled");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use mayfly_kit::crash::{self, Point};
+use mayfly_kit::ways::{TO_PACKAGES, TO_REPOSITORIES};
 use mayfly_proto::{NodeId, RunId};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -21,35 +22,15 @@ use crate::cloud::{Machine, Order};
 use crate::home::write_private;
 use crate::run::Role;
 
-/// What an agent inherits from the environment of the coordinator; nothing else gets to a node. The ways to a repository
-/// that was looked at before the launch, and to the packages that a job wants, are among it.
-const INHERITED: [&str; 28] = [
+/// What an agent inherits from the environment of the coordinator, beside how to reach the network; nothing else gets to a
+/// node.
+const INHERITED: [&str; 8] = [
     "PATH",
     "HOME",
     "LANG",
     "LC_ALL",
     "TZ",
     "TMPDIR",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "GIT_SSL_CAINFO",
-    "SSH_AUTH_SOCK",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "PIP_CERT",
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_TRUSTED_HOST",
-    "PIP_FIND_LINKS",
-    "PIP_CONFIG_FILE",
     "MAYFLY_LOG",
     "RUST_BACKTRACE",
 ];
@@ -243,7 +224,8 @@ fn spawn(agent: &Path, config: &Path, folder: &Path, run: &RunId, node: &NodeId)
         .arg(config)
         .current_dir(folder)
         .env_clear();
-    for name in INHERITED.iter().chain(crash::VARIABLES) {
+    let inherited = [&INHERITED[..], &TO_REPOSITORIES, &TO_PACKAGES].concat();
+    for name in inherited.iter().chain(crash::VARIABLES) {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
