@@ -390,15 +390,19 @@ impl Run {
 
     /// What is known of the workers that do not serve; `None` where all do.
     fn missing(&self) -> Option<String> {
-        if self.alive() >= self.spec.workers {
+        let missing = self.spec.workers.saturating_sub(self.alive());
+        if missing == 0 {
             return None;
         }
         let enrolled = u32::try_from(self.workers().count()).unwrap_or(u32::MAX);
         let strangers = self.spec.workers.saturating_sub(enrolled);
+        // The engine counts a worker before that one says itself that it is ready. Where those who never enrolled are all
+        // that is missing, nobody else is named.
+        let named = if missing > strangers { LATE_NAMED } else { 0 };
         let late = self
             .workers()
             .filter(|node| node.phase_in(self.attempt) != Some(NodePhase::Ready))
-            .take(LATE_NAMED)
+            .take(named)
             .map(|node| format!("{} {}", node.id, node.report.status));
         let mut parts: Vec<String> = late.map(|text| text.trim_end().to_owned()).collect();
         if strangers > 0 {
