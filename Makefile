@@ -30,6 +30,7 @@ quickstart: local
 test: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
 test: needs
 	scripts/needs-engines
+	packer/check
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
 	cd tests/rig && $$(python3 ../../bench/tools.py rig) -m pytest

@@ -24,6 +24,7 @@ use crate::identity::Session;
 use crate::logs::{Order as LogOrder, Tail};
 use crate::node::{Blame, Event, Failure, JobEnd, Role};
 use crate::prepare::{Kind, PrepareError};
+use crate::staged::Staged;
 use crate::supervise::{Child, Exit, Keeper, Line, Stream};
 use crate::visits::{Over, Visits};
 use crate::{environment, python};
@@ -63,6 +64,8 @@ pub struct Common {
     pub tail: Tail,
     /// What is reported beside the node's phase.
     pub facts: watch::Sender<Facts>,
+    /// How far the inputs have come.
+    pub staged: Arc<Staged>,
     /// Where events go.
     pub events: mpsc::Sender<Event>,
     /// The use of a job that is a session.
@@ -191,7 +194,8 @@ impl Running {
     }
 
     fn prepare(&mut self) {
-        self.preparing.spawn(prepare::prepare(Arc::clone(&self.common)));
+        self.preparing
+            .spawn(prepare::prepare(Arc::clone(&self.common), self.attempt));
     }
 
     async fn start_engine(&mut self, role: Role, master: String) {
@@ -230,7 +234,7 @@ impl Running {
             memory_bytes: config.memory_bytes,
             folder: config.folder.clone(),
             secret: spec.engine_secret.clone(),
-            conf: spec.spark_conf.clone().into_iter().collect(),
+            conf: spec.engine_conf.clone().into_iter().collect(),
             env: environment::of_job(&self.common, self.attempt),
             python_bin: python::bin_folder(&config.folder),
             temporary: config.shared.join("tmp"),

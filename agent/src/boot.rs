@@ -10,8 +10,10 @@
 //! ```
 //!
 //! * Taken in, the node writes [`ENROLLED`] into the folder for what lasts until the next boot. The image's own timer looks
-//!   for it; and an agent that is started where it is already there had a life on this machine before, which cannot be
+//!   for it; and an agent that is started where it is already there had a life on this machine before, whose job cannot be
 //!   taken up again: it powers off. So the unit needs `RuntimeDirectoryPreserve=yes` and may be restarted.
+//! * A node that dies once its job has ended leaves something to be saved ([`crate::again`]): then another inner process
+//!   follows it, a few times.
 //! * An instance without our tags is somebody else's idea: nothing is done there but to say so. The image's timer has the
 //!   last word.
 //! * The outer process passes signals on; the end that follows from them is an end like any other.
@@ -25,6 +27,7 @@ mod tags;
 mod userdata;
 
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -38,8 +41,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::again::Keep;
 use crate::config::{Access, NodeConfig, StoreConfig};
 use crate::jobuser::{JobUser, UserError};
+use crate::supervise::{become_subreaper, sweep};
 pub use control::Control;
 use facts::Facts;
 use machine::Offer;
@@ -51,6 +56,10 @@ use userdata::UserData;
 pub const ENROLLED: &str = "enrolled";
 /// Exit code of `agent boot-node` on an instance that carries no node.
 pub const NOT_OURS: u8 = 78;
+/// Exit code of a Rust program that has panicked.
+const PANICKED: i32 = 101;
+/// How many inner processes there may be; what kills them all is not chance.
+const LIVES_MAX: u32 = 4;
 /// Of the time to be taken in, the part that tags may be late.
 const TAGS_SHARE: u32 = 5;
 
@@ -198,29 +207,47 @@ pub enum Outcome {
 /// Starts the inner process with `args`, waits for its end, and powers the machine off.
 ///
 /// # Errors
-/// Signals cannot be listened for. Everything else ends in powering off.
+/// Signals cannot be listened for, or the system knows no subreapers. Everything else ends in powering off.
+#[expect(
+    clippy::print_stderr,
+    reason = "the outer process has no logs but the service manager's"
+)]
 pub async fn supervise(args: &[String], within: Duration) -> io::Result<Outcome> {
     let (signals, mut level) = Signals::listen()?;
     let mut counting = JoinSet::new();
     counting.spawn(signals.count());
+    // What a dead inner process had started becomes ours, and is ended before another one follows.
+    become_subreaper()?;
     let marker = runtime_folder().join(ENROLLED);
-    let why = if marker.exists() {
-        "an agent that was taken in has ended here before".to_owned()
-    } else {
-        match start(args) {
-            Ok(mut inner) => match attend(&mut inner, &marker, within, &mut level).await {
-                End::Exited(status) if status.code() == Some(i32::from(NOT_OURS)) => {
-                    return Ok(Outcome::NotOurs);
-                }
-                End::Exited(status) => format!("the node has ended: {status}"),
-                End::NotEnrolled => format!("the node was not taken in within {} s", within.as_secs()),
-                End::Lost(error) => format!("the node cannot be waited for: {error}"),
-            },
-            Err(error) => format!("the node cannot be started: {error}"),
+    let keep = Keep::new(&runtime_folder());
+    let mut lives = 0;
+    let why = loop {
+        if marker.exists() && keep.unsaved().is_none() {
+            break "an agent that was taken in has ended here before".to_owned();
+        }
+        lives += 1;
+        let end = match start(args) {
+            Ok(mut inner) => attend(&mut inner, &marker, within, &mut level).await,
+            Err(error) => break format!("the node cannot be started: {error}"),
+        };
+        match end {
+            End::Exited(status) if status.code() == Some(i32::from(NOT_OURS)) => return Ok(Outcome::NotOurs),
+            End::Exited(status) if has_died(status) && lives < LIVES_MAX && keep.unsaved().is_some() => {
+                eprintln!("the node has died: {status}; what it left is saved by another process");
+                sweep().await;
+            }
+            End::Exited(status) => break format!("the node has ended: {status}"),
+            End::NotEnrolled => break format!("the node was not taken in within {} s", within.as_secs()),
+            End::Lost(error) => break format!("the node cannot be waited for: {error}"),
         }
     };
     power::off(&why, &mut level).await;
     Ok(Outcome::PoweredOff)
+}
+
+/// Whether it did not end as it had chosen to.
+fn has_died(status: ExitStatus) -> bool {
+    status.signal().is_some() || status.code() == Some(PANICKED)
 }
 
 fn start(args: &[String]) -> io::Result<Child> {

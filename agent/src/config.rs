@@ -73,36 +73,10 @@ pub enum RoleName {
 }
 
 pub use crate::jobuser::JobUser;
+pub use crate::toolchain::Toolchain;
 pub use mayfly_kit::consul::ConsulSettings;
 pub use mayfly_kit::store::{Access, StoreConfig};
 pub use mayfly_kit::sts::JobRole;
-
-/// What `agent toolchain` found or installed on a machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Toolchain {
-    /// Folder that holds `jars/`, `python/`, `bin/`.
-    pub spark_home: PathBuf,
-    /// Spark's version, as `4.0.5`.
-    pub spark_version: String,
-    /// Scala's binary version that this Spark was built for, as `2.13`.
-    pub scala_version: String,
-    /// The `java` program.
-    pub java: PathBuf,
-    /// The base Python, with pyspark, numpy, pandas and pyarrow.
-    pub python: PathBuf,
-    /// Folder of the AppCDS archives that fit this Spark and JDK; `None` where they cannot be used.
-    pub cds_archive: Option<PathBuf>,
-}
-
-impl Toolchain {
-    /// Where the `java` program belongs: its `JAVA_HOME`.
-    #[must_use]
-    pub fn java_home(&self) -> PathBuf {
-        let home = self.java.parent().and_then(Path::parent);
-        home.map_or_else(PathBuf::new, Path::to_path_buf)
-    }
-}
 
 /// Why the configuration of a node cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -12,10 +12,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::again::Keep;
 use crate::attempt::{self, Order};
 use crate::collect::Collector;
 use crate::metrics::Standing;
-use crate::node::{Effect, Event, Node, Role, Why};
+use crate::node::{Effect, Event, Node, Role, Unsaved, Why};
 use crate::sync::Report;
 
 /// Orders that wait for the task of an attempt; there are never more than one of each kind and a few stops.
@@ -49,6 +50,8 @@ pub struct Driver {
     pub pulse: Loop,
     /// Phase, lease and deadline.
     pub standing: watch::Sender<Standing>,
+    /// Where it is noted what a process after this one would have to save.
+    pub keep: Option<Keep>,
 }
 
 /// What runs on behalf of the driver.
@@ -70,8 +73,10 @@ impl Driver {
         };
         let mut next = Event::Tick;
         loop {
+            let unsaved = self.node.unsaved();
             let (node, effects) = self.node.step(self.boot.elapsed(), next);
             self.node = node;
+            self.note(unsaved);
             self.publish();
             for effect in effects {
                 tracing::debug!(?effect, "do");
@@ -155,6 +160,14 @@ impl Driver {
             }
             // The caller ends.
             Effect::Exit(_) => {}
+        }
+    }
+
+    /// Before anything follows from it, and before anybody is told.
+    fn note(&self, before: Option<Unsaved>) {
+        let now = self.node.unsaved();
+        if let Some(keep) = self.keep.as_ref().filter(|_| now != before) {
+            keep.set_unsaved(now.as_ref());
         }
     }
 

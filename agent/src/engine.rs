@@ -24,6 +24,8 @@ pub mod cause;
 mod entry;
 mod env;
 mod facts;
+#[cfg(test)]
+mod generic;
 pub mod hook;
 mod orders;
 pub mod plain;

@@ -18,6 +18,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
+use crate::again::{Keep, Papers};
 use crate::config::{NodeConfig, RoleName};
 use finder::Finder;
 use key::Key;
@@ -151,6 +152,10 @@ pub struct Door {
     patience: Policy,
     /// What is shown since this process was taken in: its join token expires.
     known_as: Option<MetadataValue<Ascii>>,
+    /// What it proves itself with since then.
+    identity: Option<Identity>,
+    /// Where that is kept for a process after this one.
+    keep: Option<Keep>,
     /// When the certificate is to be renewed.
     renew_at: Option<Instant>,
 }
@@ -202,8 +207,39 @@ impl Door {
                 budget: Duration::from_secs(config.alone_secs),
             },
             known_as: None,
+            identity: None,
+            keep: None,
             renew_at: None,
         })
+    }
+
+    /// The same, of a process that another one may follow, or that follows one which had been taken in: then it is the same
+    /// to the coordinator.
+    ///
+    /// # Errors
+    /// What the earlier one has kept cannot be used.
+    pub fn kept(mut self, keep: Keep) -> Result<Self, EnrolError> {
+        if let Some(papers) = keep.papers() {
+            self.known_as = Some(bearer(&papers.token)?);
+            self.request.boot_id = papers.boot_id;
+            if let Some(pkcs8) = papers.key {
+                let key = Key::kept(&pkcs8)?;
+                self.request.certificate_request = key.request();
+                self.identity = Some(key.identity(papers.certificate));
+                self.key = Some(key);
+            }
+            self.prove()?;
+        }
+        self.keep = Some(keep);
+        Ok(self)
+    }
+
+    /// Shows what it has to whoever is at the end of the way.
+    fn prove(&mut self) -> Result<(), EnrolError> {
+        match (&mut self.way, &self.identity) {
+            (Some(way), Some(identity)) => way.with(identity),
+            (None, _) | (_, None) => Ok(()),
+        }
     }
 
     /// Asks to be taken in, for at most [`NodeConfig::alone_secs`]; repeating it later gives the same node.
@@ -241,7 +277,8 @@ impl Door {
             Ok(way) => {
                 tracing::info!(%url, "the coordinator is found");
                 self.way = Some(way);
-                true
+                // As a stranger it would need its join token, which expires.
+                self.prove().is_ok()
             }
             Err(error) => {
                 tracing::warn!(
@@ -292,20 +329,23 @@ impl Door {
     /// It makes no sense, or lacks what every node needs.
     pub fn enrolled(&mut self, reply: EnrollReply) -> Result<Enrolled, EnrolError> {
         let node: NodeId = reply.node_id.parse().map_err(EnrolError::Answer)?;
-        let mut authorization: MetadataValue<Ascii> = format!("Bearer {}", reply.session_token)
-            .parse()
-            .map_err(|_| EnrolError::Lacks("token that can be sent back"))?;
-        authorization.set_sensitive(true);
+        let authorization = bearer(&reply.session_token)?;
+        if let Some(keep) = &self.keep {
+            keep.set_papers(&Papers {
+                boot_id: self.request.boot_id.clone(),
+                token: reply.session_token.clone(),
+                key: self.key.as_ref().map(Key::pkcs8),
+                certificate: reply.certificate.clone(),
+            });
+        }
         if let Some(key) = &self.key {
             if reply.certificate.is_empty() {
                 return Err(EnrolError::Lacks("certificate"));
             }
-            let identity = key.identity(reply.certificate);
-            if let Some(way) = &mut self.way {
-                way.with(&identity)?;
-            }
+            self.identity = Some(key.identity(reply.certificate));
             let lasts = Duration::from_millis(reply.certificate_ms);
             self.renew_at = Some(key::renew_at(Instant::now(), lasts));
+            self.prove()?;
         }
         self.known_as = Some(authorization.clone());
         let way = self.way.as_ref().ok_or(EnrolError::Lacks("address"))?;
@@ -321,6 +361,15 @@ impl Door {
             sync_interval: Duration::from_millis(reply.sync_interval_ms),
         })
     }
+}
+
+/// What a node shows with each call.
+fn bearer(token: &str) -> Result<MetadataValue<Ascii>, EnrolError> {
+    let mut shown: MetadataValue<Ascii> = format!("Bearer {token}")
+        .parse()
+        .map_err(|_| EnrolError::Lacks("token that can be sent back"))?;
+    shown.set_sensitive(true);
+    Ok(shown)
 }
 
 fn tune(endpoint: Endpoint) -> Endpoint {

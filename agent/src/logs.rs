@@ -170,7 +170,7 @@ impl Keeper {
             Order::Begin(attempt) => {
                 self.attempt = attempt;
                 self.tail.clear();
-                self.uploads.begin(attempt);
+                self.uploads.begin(attempt)?;
             }
             Order::Learn(secret) => self.redactor.learn(&secret),
             Order::Settle(done) => {

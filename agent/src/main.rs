@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use mayfly_agent::again::Keep;
 use mayfly_agent::beside::Beside;
 use mayfly_agent::boot::{self, Found};
 use mayfly_agent::config::NodeConfig;
@@ -17,7 +18,7 @@ use mayfly_agent::namespace;
 use mayfly_agent::node::{SALVAGE_MAX, Why};
 use mayfly_agent::run::Start;
 use mayfly_agent::supervise::become_subreaper;
-use mayfly_agent::toolchain::{self, Request, Step};
+use mayfly_agent::toolchain::{self, Step};
 use mayfly_kit::error::chain;
 use mayfly_kit::imds::Imds;
 use nix::sys::prctl::set_pdeathsig;
@@ -67,21 +68,7 @@ enum Verb {
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
-    /// Finds or installs Java, Python and Spark, once.
-    Toolchain {
-        /// Where to install.
-        #[arg(long)]
-        cache: Option<PathBuf>,
-        /// Version of Spark.
-        #[arg(long, default_value = toolchain::SPARK_VERSION)]
-        spark: String,
-        /// Steps as JSON lines; the last line is the result.
-        #[arg(long)]
-        json: bool,
-        /// Only look what is there, and install nothing; one part a line.
-        #[arg(long)]
-        look: bool,
-    },
+    Toolchain(toolchain::Flags),
 }
 
 #[derive(Args)]
@@ -104,12 +91,7 @@ fn main() -> anyhow::Result<ExitCode> {
             user,
             program,
         } => keep(status.as_deref(), user, program),
-        Verb::Toolchain {
-            cache,
-            spark,
-            json,
-            look,
-        } => find_toolchain(cache, spark, json, look),
+        Verb::Toolchain(flags) => find_toolchain(flags),
     }
 }
 
@@ -125,6 +107,7 @@ fn run(config: &Path, json: bool) -> anyhow::Result<ExitCode> {
         // They stay in the node's folder, which the next command names.
         salvage: Duration::ZERO,
         marker: None,
+        keep: None,
         json,
     })
 }
@@ -184,8 +167,8 @@ fn boot_machine(boot: &Booting) -> anyhow::Result<ExitCode> {
 
 #[expect(clippy::print_stderr, reason = "there are no logs yet")]
 fn boot_node(boot: &Booting) -> anyhow::Result<ExitCode> {
-    // Nobody would power the machine off after it.
-    set_pdeathsig(Signal::SIGTERM).context("follow the outer process")?;
+    // Nobody would power the machine off after it. At once: what it has noted for the next one is as it was.
+    set_pdeathsig(Signal::SIGKILL).context("follow the outer process")?;
     let began = Instant::now();
     let until = began + Duration::from_secs(boot.within_secs.into());
     let imds = Imds::from_environment()?;
@@ -222,6 +205,7 @@ fn boot_node(boot: &Booting) -> anyhow::Result<ExitCode> {
         spot: spot.then_some(imds),
         salvage: SALVAGE_MAX,
         marker: Some(boot::runtime_folder().join(boot::ENROLLED)),
+        keep: Some(Keep::new(&boot::runtime_folder())),
         json: boot.json,
     })
 }
@@ -263,14 +247,11 @@ fn keep(status: Option<&Path>, user: Option<Ids>, mut program: Vec<OsString>) ->
     clippy::print_stderr,
     reason = "this is what the command is for"
 )]
-fn find_toolchain(cache: Option<PathBuf>, spark: String, json: bool, look: bool) -> anyhow::Result<ExitCode> {
+fn find_toolchain(flags: toolchain::Flags) -> anyhow::Result<ExitCode> {
     become_subreaper().context("become a subreaper")?;
     let keeper = std::env::current_exe().context("find the agent's executable")?;
-    let request = Request {
-        cache: cache.unwrap_or_else(toolchain::default_cache),
-        spark,
-        keeper: keeper.into(),
-    };
+    let (json, look) = (flags.json, flags.look);
+    let request = flags.request(keeper.into());
     if look {
         for part in one_thread()?.block_on(toolchain::look(&request)) {
             match serde_json::to_string(&part) {
@@ -295,8 +276,7 @@ fn find_toolchain(cache: Option<PathBuf>, spark: String, json: bool, look: bool)
     if json {
         println!("{}", serde_json::to_string(&found)?);
     } else {
-        println!("Spark {} at {}", found.spark_version, found.spark_home.display());
-        println!("Java {}, Python {}", found.java.display(), found.python.display());
+        println!("{found}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -29,6 +29,7 @@ use std::time::Duration;
 use mayfly_kit::records::StepEntry;
 use mayfly_proto::engine::Peer;
 use mayfly_proto::{Attempt, NodeId};
+use serde::{Deserialize, Serialize};
 
 /// How long a machine that is left alone uploads what its job wrote, from the end of its lease on. With the lease before and
 /// the last logs after it, such a machine is gone long before ten minutes are over.
@@ -104,7 +105,7 @@ pub struct Failure {
 }
 
 /// How the job's process ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobEnd {
     /// Set when it ended by itself.
     pub exit_code: Option<i32>,
@@ -118,6 +119,15 @@ pub struct JobEnd {
     pub stopped: bool,
     /// How each step ended, where the job is several.
     pub steps: Vec<StepEntry>,
+}
+
+/// What a process of the agent that follows a dead one has to save in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsaved {
+    /// The attempt that it is of.
+    pub attempt: Attempt,
+    /// How the job ended, where it ran.
+    pub end: Option<JobEnd>,
 }
 
 /// A fact. Those that carry an attempt come from work that was begun for it.
@@ -331,6 +341,20 @@ impl Node {
     #[must_use]
     pub fn salvaging(self, salvage: Duration) -> Self {
         Self { salvage, ..self }
+    }
+
+    /// The same in place of a process that has died and left this to be saved: nothing of its attempt runs any more.
+    #[must_use]
+    pub fn again(self, unsaved: Unsaved) -> Self {
+        Self {
+            attempt: Some(unsaved.attempt),
+            stage: Stage::Stopping {
+                grace: Duration::ZERO,
+                ended: true,
+            },
+            job: unsaved.end.map_or(Job::None, Job::Ended),
+            ..self
+        }
     }
 
     /// When the node goes on by itself if nothing happens, since boot.

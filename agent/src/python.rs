@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::command::{Command, Finished};
+use crate::command::Command;
 use crate::prepare::PrepareError;
 use crate::supervise::{Keeper, Line, Stream};
 
+pub mod choice;
 pub mod packages;
+mod pip;
+pub mod search;
+mod shared;
 
 /// For all of it.
 const INSTALL_MAX: Duration = Duration::from_secs(15 * 60);
@@ -22,8 +26,10 @@ const PROJECT: &str = "pyproject.toml";
 /// What is needed to prepare an interpreter.
 #[derive(Clone)]
 pub struct Request {
-    /// The base interpreter, with pyspark.
+    /// The base interpreter, with what every job may import.
     pub base: PathBuf,
+    /// Whether the node has an environment of its own over it in any case.
+    pub own: bool,
     /// Environments over the base whose packages are seen too.
     pub under: Vec<PathBuf>,
     /// The node's own folder.
@@ -38,7 +44,7 @@ pub struct Request {
     pub lines: mpsc::Sender<Line>,
 }
 
-/// Where the interpreter of a node's own environment is or will be: put first on the `PATH` of Spark's daemons, so that
+/// Where the interpreter of a node's own environment is or will be: put first on the `PATH` of the engine's daemons, so that
 /// `python3` means the same packages on each node, each at a place of its own.
 #[must_use]
 pub fn bin_folder(folder: &Path) -> PathBuf {
@@ -51,11 +57,11 @@ pub fn bin_folder(folder: &Path) -> PathBuf {
 /// # Errors
 /// The job's doing when a requirement cannot be installed, with pip's own sentence.
 pub async fn prepare(request: &Request) -> Result<PathBuf, PrepareError> {
-    if request.requirements.is_empty() {
+    let requirements = requirements_file(request)?;
+    if requirements.is_none() && !request.own {
         let last = request.under.last().map(|venv| venv.join("bin").join("python3"));
         return Ok(last.unwrap_or_else(|| request.base.clone()));
     }
-    let requirements = requirements_file(request)?;
     let venv = request.folder.join("python");
     let maker = Maker {
         keeper: &request.keeper,
@@ -63,6 +69,10 @@ pub async fn prepare(request: &Request) -> Result<PathBuf, PrepareError> {
         lines: &request.lines,
     };
     maker.make(&venv, &request.under).await?;
+    let program = bin_folder(&request.folder).join("python3");
+    let Some(requirements) = requirements else {
+        return Ok(program);
+    };
     let cwd = requirements.parent().unwrap_or(&request.code);
     let what: Vec<OsString> = if requirements.file_name().is_some_and(|name| name == PROJECT) {
         vec![cwd.into()]
@@ -70,11 +80,14 @@ pub async fn prepare(request: &Request) -> Result<PathBuf, PrepareError> {
         vec!["-r".into(), requirements.clone().into()]
     };
     maker.install(&venv, cwd, &what, &request.requirements).await?;
-    Ok(bin_folder(&request.folder).join("python3"))
+    Ok(program)
 }
 
-fn requirements_file(request: &Request) -> Result<PathBuf, PrepareError> {
+fn requirements_file(request: &Request) -> Result<Option<PathBuf>, PrepareError> {
     let name = &request.requirements;
+    if name.is_empty() {
+        return Ok(None);
+    }
     let real = request.code.join(name).canonicalize().map_err(|_| {
         PrepareError::job(format!(
             "requirements {name:?} do not exist in the repository at this commit"
@@ -88,7 +101,7 @@ fn requirements_file(request: &Request) -> Result<PathBuf, PrepareError> {
         .unwrap_or(&request.code);
     let inside = root.canonicalize().is_ok_and(|root| real.starts_with(root));
     if inside && real.is_file() {
-        Ok(real)
+        Ok(Some(real))
     } else {
         Err(PrepareError::job(format!(
             "requirements {name:?} are not a file of the repository"
@@ -165,52 +178,8 @@ impl Maker<'_> {
             })
             .await
             .map_err(|error| PrepareError::infra(format!("run pip: {error}")))?;
-        judge(&done, name)
+        pip::judge(&done, name)
     }
-}
-
-fn judge(done: &Finished, name: &str) -> Result<(), PrepareError> {
-    if done.exit.is_none() {
-        let minutes = INSTALL_MAX.as_secs() / 60;
-        return Err(PrepareError::job(format!(
-            "{name} could not be installed within {minutes} minutes"
-        )));
-    }
-    if done.success() {
-        return Ok(());
-    }
-    let said = done.lines.iter().rev().find(|line| line.starts_with("ERROR:"));
-    let said = said.map_or(done.last_line(), |line| line.trim_start_matches("ERROR:").trim());
-    // What pip was not given it calls missing: that nobody answered stands above.
-    if let Some(reason) = unreached(&done.lines) {
-        let message =
-            format!("{name} cannot be installed: no package index answers ({reason}); pip says: {said}");
-        return Err(PrepareError::infra(message));
-    }
-    let message = format!("{name} cannot be installed: {said}");
-    Err(if said.contains("No space left") {
-        PrepareError::infra(message)
-    } else {
-        PrepareError::job(message)
-    })
-}
-
-/// Why pip reached no index at its last try, if that is what happened.
-fn unreached(lines: &[String]) -> Option<&str> {
-    let given_up = |line: &&String| line.contains("Retry(total=0,") && line.contains("connection broken by");
-    let line = lines.iter().rfind(given_up)?;
-    let reasons = [
-        "Temporary failure in name resolution",
-        "Name or service not known",
-        "Connection refused",
-        "Connection reset",
-        "Network is unreachable",
-        "No route to host",
-        "timed out",
-        "Cannot connect to proxy",
-    ];
-    let known = reasons.into_iter().find(|reason| line.contains(reason));
-    Some(known.unwrap_or("the connection is broken"))
 }
 
 fn site_packages(venv: &Path) -> Option<PathBuf> {

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::access;
+use crate::again::Keep;
 use crate::attempt::{Common, Facts};
 use crate::beside::Beside;
 use crate::carry::{Carrier, Visited};
@@ -33,6 +34,7 @@ use crate::logs::{self, Order as LogOrder, Place, Redactor, Tail, live};
 use crate::metrics::{Board, Metrics, Standing};
 use crate::node::{Node, Role, Why};
 use crate::notice::{Lookout, Notice};
+use crate::staged::Staged;
 use crate::supervise::{Keeper, Line, Stream};
 use crate::sync::{Report, Sources, Sync};
 use crate::usage::watch_usage;
@@ -72,6 +74,8 @@ pub struct Start {
     pub salvage: Duration,
     /// Written once the node is taken in, for whoever watches over the boot.
     pub marker: Option<PathBuf>,
+    /// What is kept for a process after this one, where one may follow.
+    pub keep: Option<Keep>,
     /// The run's coordinator, where it lives on this machine.
     pub beside: Option<Beside>,
     /// Log as JSON.
@@ -147,6 +151,10 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
         coordinator.spawn(beside.keep(keeper.clone(), lines.clone(), is_done));
     }
     let mut door = Door::new(&start.config, start.private_results)?;
+    let unsaved = start.keep.as_ref().and_then(Keep::unsaved);
+    if let Some(keep) = &start.keep {
+        door = door.kept(keep.clone())?;
+    }
     let Some(enrolled) = enrol(&mut door, level.clone()).await? else {
         return Ok(Why::Signal);
     };
@@ -176,6 +184,12 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
     }
     for secret in spec.secret_env.iter().filter_map(|name| spec.env.get(name)) {
         logs.send(LogOrder::Learn(secret.clone()))
+            .await
+            .context("the keeper of the logs has ended")?;
+    }
+    if let Some(unsaved) = &unsaved {
+        tracing::warn!(attempt = %unsaved.attempt, "the process before this one has died: what it left is saved");
+        logs.send(LogOrder::Begin(unsaved.attempt))
             .await
             .context("the keeper of the logs has ended")?;
     }
@@ -216,6 +230,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
     let (report, report_seen) = watch::channel(Report::default());
     let (facts, facts_seen) = watch::channel(Facts::default());
     let (progress, progress_seen) = watch::channel(crate::upload::Progress::default());
+    let staged = Arc::new(Staged::default());
     let (standing, standing_seen) = watch::channel(Standing::default());
     let board = Board {
         boot,
@@ -257,6 +272,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
                 usage: usage_seen,
                 upload: progress_seen,
                 written: written_seen,
+                staged: Arc::clone(&staged),
                 notice: notice_seen,
                 admin_port,
             },
@@ -299,13 +315,19 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
         logs,
         tail,
         facts,
+        staged,
         events: event_sender,
         visits,
     };
+    let node = Node::new(role, boot.elapsed() + first_lease)
+        .until(deadline)
+        .salvaging(start.salvage);
     let driver = Driver {
-        node: Node::new(role, boot.elapsed() + first_lease)
-            .until(deadline)
-            .salvaging(start.salvage),
+        node: match unsaved {
+            Some(unsaved) => node.again(unsaved),
+            None => node,
+        },
+        keep: start.keep,
         boot,
         events,
         collector: Collector {

@@ -27,7 +27,7 @@ mod lines;
 mod orphans;
 
 pub use lines::{LINE_MAX_BYTES, Line, Stream};
-pub use orphans::become_subreaper;
+pub use orphans::{become_subreaper, sweep};
 
 /// A keeper starts and reports within this time, or the machine is beyond use.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -39,7 +39,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// What to run. No `Debug`: the environment may hold secrets.
 #[derive(Clone)]
 pub struct Spec {
-    /// Short name for logs, as `spark-master`.
+    /// Short name for logs, as `git` or `job`.
     pub name: String,
     /// Where its lines belong.
     pub stream: Stream,
@@ -273,7 +273,7 @@ impl Watch {
             Some(exit) => exit,
             // The keeper itself was killed: what it kept is ours now, by reparenting.
             None => {
-                orphans::sweep().await;
+                sweep().await;
                 Exit {
                     signal: Some(9),
                     ..Exit::default()

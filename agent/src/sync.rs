@@ -2,6 +2,7 @@
 
 mod answer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mayfly_kit::admin::Loop;
@@ -19,6 +20,7 @@ use crate::identity::{Door, Session};
 use crate::metrics::Metrics;
 use crate::node::{Event, Role};
 use crate::notice::Notice;
+use crate::staged::Staged;
 use crate::upload;
 use crate::written::Written;
 
@@ -54,6 +56,8 @@ pub struct Sources {
     pub upload: watch::Receiver<upload::Progress>,
     /// The results folder.
     pub written: watch::Receiver<Written>,
+    /// Inputs.
+    pub staged: Arc<Staged>,
     /// What is known of the machine's end.
     pub notice: watch::Receiver<Notice>,
     /// Where the admin pages are; 0 for none.
@@ -88,6 +92,7 @@ impl Sources {
             usage: Some(*self.usage.borrow()),
             results_files: written.files,
             success_markers: written.success_markers,
+            staged: self.staged.wire(),
             admin_port: self.admin_port.into(),
             notice: self.notice.borrow_and_update().wire(Instant::now()),
             collected: Some(Collected {
@@ -130,7 +135,7 @@ impl Sync {
     /// Reports until nobody takes the answers any more.
     pub async fn run(mut self) {
         let mut waits = Backoff::new(RETRY, jitter as fn() -> u64);
-        let mut seq = 0u64;
+        let mut seq = first_number();
         while !self.events.is_closed() {
             self.renew().await;
             seq += 1;
@@ -255,4 +260,14 @@ impl Sync {
             () = self.events.closed() => {}
         }
     }
+}
+
+/// Reports count from how long the machine is up, in milliseconds: none is made more often, so that those of a process which
+/// follows this one have higher numbers.
+fn first_number() -> u64 {
+    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let mut words = text.split_whitespace();
+    let secs: Option<f64> = words.next().and_then(|word| word.parse().ok());
+    let up = secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
+    up.map_or(0, |up| u64::try_from(up.as_millis()).unwrap_or_default())
 }

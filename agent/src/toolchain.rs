@@ -4,29 +4,80 @@
 //! and a death in the middle do no harm. What was found is noted in `toolchain-<spark>.json`; as long as what it names is
 //! there, the next call takes milliseconds.
 
+use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Toolchain;
 use crate::supervise::Keeper;
 
 mod cds;
+mod flags;
 mod java;
 mod look;
 mod python;
 
+pub use flags::Flags;
 pub(crate) use java::on_path;
 pub use look::{Part, State, look};
+pub(crate) use python::{Interpreter, ask, names};
 
 /// The version that is installed unless another is asked for.
 pub const SPARK_VERSION: &str = "4.0.5";
-const BASE_REQUIREMENTS: &str = include_str!("toolchain/base-requirements.txt");
+const REQUIREMENTS: &str = include_str!("toolchain/base-requirements.txt");
+const REQUIREMENTS_OF_3: &str = include_str!("toolchain/base-requirements-3.txt");
 /// For another one that is installing.
 const LOCK_MAX: Duration = Duration::from_secs(30 * 60);
 const LOCK_POLL: Duration = Duration::from_millis(200);
+
+/// What `agent toolchain` found or installed on a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Toolchain {
+    /// Folder that holds `jars/`, `python/`, `bin/`.
+    pub spark_home: PathBuf,
+    /// Spark's version, as `4.0.5`.
+    pub spark_version: String,
+    /// Scala's binary version that this Spark was built for, as `2.13`.
+    pub scala_version: String,
+    /// The `java` program.
+    pub java: PathBuf,
+    /// The base Python, with pyspark, numpy, pandas and pyarrow.
+    pub python: PathBuf,
+    /// Folder of the AppCDS archives that fit this Spark and JDK; `None` where they cannot be used.
+    pub cds_archive: Option<PathBuf>,
+}
+
+impl Toolchain {
+    /// Where the `java` program belongs: its `JAVA_HOME`.
+    #[must_use]
+    pub fn java_home(&self) -> PathBuf {
+        let home = self.java.parent().and_then(Path::parent);
+        home.map_or_else(PathBuf::new, Path::to_path_buf)
+    }
+
+    /// Where programs find what is in it, by the variables in which they look.
+    pub(crate) fn variables(&self) -> [(&'static str, PathBuf); 2] {
+        [
+            ("JAVA_HOME", self.java_home()),
+            ("SPARK_HOME", self.spark_home.clone()),
+        ]
+    }
+}
+
+impl fmt::Display for Toolchain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Spark {} at {}", self.spark_version, self.spark_home.display())?;
+        write!(
+            f,
+            "Java {}, Python {}",
+            self.java.display(),
+            self.python.display()
+        )
+    }
+}
 
 /// What to find or install.
 #[derive(Debug, Clone)]
@@ -35,6 +86,8 @@ pub struct Request {
     pub cache: PathBuf,
     /// Spark's version, as `4.0.5`.
     pub spark: String,
+    /// The Python that a job names, for [`look`]; empty for the machine's own.
+    pub python: String,
     /// The agent's own executable.
     pub keeper: Keeper,
 }
@@ -101,7 +154,7 @@ pub async fn ensure(request: &Request, mut progress: impl FnMut(Step)) -> Result
         )));
     }
     let note = request.cache.join(format!("toolchain-{}.json", request.spark));
-    if let Some(toolchain) = recall(&note) {
+    if let Some(toolchain) = recall(&note, &request.spark) {
         return Ok(toolchain);
     }
     std::fs::create_dir_all(&request.cache).map_err(Error::io("create the cache", &request.cache))?;
@@ -114,7 +167,7 @@ pub async fn ensure(request: &Request, mut progress: impl FnMut(Step)) -> Result
         ..request.clone()
     };
     let _lock = lock(&request.cache, &mut progress).await?;
-    if let Some(toolchain) = recall(&note) {
+    if let Some(toolchain) = recall(&note, &request.spark) {
         return Ok(toolchain);
     }
     remove_leftovers(&request.cache);
@@ -133,10 +186,19 @@ pub async fn ensure(request: &Request, mut progress: impl FnMut(Step)) -> Result
     Ok(toolchain)
 }
 
-fn recall(note: &Path) -> Option<Toolchain> {
+/// The packages that every job may import without asking for them, pinned as this release of Spark wants them.
+pub(crate) fn base_requirements(spark: &str) -> &'static str {
+    if spark.starts_with("3.") {
+        REQUIREMENTS_OF_3
+    } else {
+        REQUIREMENTS
+    }
+}
+
+fn recall(note: &Path, spark: &str) -> Option<Toolchain> {
     let record: Record = serde_json::from_slice(&std::fs::read(note).ok()?).ok()?;
     let found = &record.toolchain;
-    let same = record.requirements == BASE_REQUIREMENTS
+    let same = record.requirements == base_requirements(spark)
         && record.java_home == java_home()
         && modified_secs(&found.java)? == record.java_modified_secs
         && found.spark_home.join("jars").is_dir()
@@ -153,7 +215,7 @@ fn remember(note: &Path, toolchain: &Toolchain) -> Result<(), Error> {
         toolchain: toolchain.clone(),
         java_modified_secs: modified_secs(&toolchain.java).unwrap_or(0),
         java_home: java_home(),
-        requirements: BASE_REQUIREMENTS.into(),
+        requirements: base_requirements(&toolchain.spark_version).into(),
     };
     let part = note.with_extension("part");
     let text = serde_json::to_vec_pretty(&record).map_err(|error| Error::Failed(error.to_string()))?;

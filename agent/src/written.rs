@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 const EVERY: Duration = Duration::from_secs(1);
 /// Entries looked at; whether there are more changes nothing.
 const ENTRIES_MAX: usize = 2_000;
-/// Spark's mark of a folder that executors have written.
+/// The mark of a folder into which several nodes have written, each a part.
 const SUCCESS: &str = "_SUCCESS";
 
 /// What lies in the results folder.

@@ -43,6 +43,7 @@ async fn form(network: u8, workers: u8) -> Cluster {
         cache: toolchain::default_cache(),
         spark: toolchain::SPARK_VERSION.into(),
         keeper: keeper(),
+        python: String::new(),
     };
     let toolchain = toolchain::ensure(&request, |step| eprintln!("{}: {}", step.name, step.detail))
         .await

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside a test function")]
 
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use data_encoding::BASE64;
 use mayfly_agent::commit::{self, CommitError, Committed, Obstacle, Request};
 use mayfly_agent::upload::{self, Progress, Target, UploadError, Uploaded};
 use mayfly_kit::layout;
@@ -14,8 +16,12 @@ use mayfly_kit::records::{Commit, Manifest, SCHEMA};
 use mayfly_kit::store::{Access, Created, Replaced, Store, StoreConfig, StoreFault};
 use mayfly_proto::{Attempt, NodeId, RunId};
 use mayfly_s3::{Config, Server};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::sync::watch;
+
+#[path = "store/flaws.rs"]
+mod flaws;
 
 const SECRET: &str = "test-secret-key";
 
@@ -174,8 +180,8 @@ async fn a_folder_arrives_whole_without_links_and_leftovers() {
         [
             "link: a symbolic link",
             "pipe: not a regular file",
-            "x/.part-0.crc: Hadoop's local checksum",
-            "x/_temporary: Spark's unfinished output",
+            "x/.part-0.crc: a local checksum",
+            "x/_temporary: unfinished output",
             "x/folder: a symbolic link",
         ]
     );
@@ -205,6 +211,65 @@ async fn a_folder_arrives_whole_without_links_and_leftovers() {
         0,
         "no parts are left behind"
     );
+}
+
+/// Larger than what is read in one request, and in each way in which a store comes to its checksum.
+#[tokio::test]
+async fn what_a_store_has_damaged_is_refused_also_when_it_is_read_in_ranges() {
+    let rig = rig().await;
+    let large: Vec<u8> = (0..70_000_003u32).map(|n| (n % 251) as u8).collect();
+    let whole = bytes::Bytes::from(large.clone());
+    rig.store.put("crc", whole.clone()).await.unwrap();
+    let sum = BASE64.encode(&Sha256::digest(&large));
+    let sent = rig.store.put_checked("sha", whole.clone(), &sum, true).await;
+    assert!(matches!(sent.unwrap(), Created::Yes(_)));
+    in_parts(&rig.store, "even", &whole, &[30_000_000; 3]).await;
+    in_parts(&rig.store, "uneven", &whole, &[6_000_000, 50_000_000, 30_000_000]).await;
+
+    for key in ["crc", "sha", "even", "uneven"] {
+        let copy = rig.folder.path().join(key);
+        let came = AtomicU64::new(0);
+        let tell = |bytes| {
+            came.fetch_add(bytes, Ordering::Relaxed);
+        };
+        let read = rig.store.get_to_file_telling(key, &copy, &tell).await;
+        assert_eq!(read.unwrap(), Some(70_000_003), "{key}");
+        assert!(std::fs::read(&copy).unwrap() == large, "{key}");
+        assert_eq!(came.into_inner(), 70_000_003, "{key}");
+
+        damage(&rig.folder.path().join("store/mayfly/team").join(key), 50_000_000);
+        let copy = rig.folder.path().join("damaged");
+        let error = rig.store.get_to_file(key, &copy).await.unwrap_err();
+        let what = "its bytes are not those of its checksum";
+        assert_eq!(error.fault(), &StoreFault::Corrupt { what }, "{key}");
+        assert!(error.to_string().contains(key) && !copy.exists(), "{error}");
+    }
+}
+
+async fn in_parts(store: &Store, key: &str, whole: &bytes::Bytes, sizes: &[usize]) {
+    let upload = store.multipart(key).await.unwrap();
+    let (mut parts, mut from) = (Vec::new(), 0);
+    for (number, size) in (1..).zip(sizes) {
+        let to = whole.len().min(from + size);
+        parts.push(store.part(&upload, number, whole.slice(from..to)).await.unwrap());
+        from = to;
+    }
+    let made = store.complete(&upload, parts, whole.len() as u64, true).await;
+    assert!(matches!(made.unwrap(), Created::Yes(_)));
+}
+
+/// Another byte, as a disk changes it: nobody is told.
+fn damage(file: &Path, at: u64) {
+    let stored = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(file)
+        .unwrap();
+    let written = stored.metadata().unwrap().modified().unwrap();
+    let mut byte = [0];
+    stored.read_exact_at(&mut byte, at).unwrap();
+    stored.write_all_at(&[byte[0] ^ 1], at).unwrap();
+    stored.set_modified(written).unwrap();
 }
 
 #[tokio::test]

@@ -64,9 +64,10 @@ pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<
     let engine = top
         .need(sink, "engine")
         .and_then(|field| engine::named(sink, mode.engines, &field));
-    let code = top
-        .sub(sink, "code")
-        .and_then(|section| code::code(sink, mode, block.place, &section, engine.as_ref()));
+    let code = top.sub(sink, "code").and_then(|section| {
+        let code = code::code(sink, mode, block.place, &section, engine.as_ref())?;
+        Some((section, code))
+    });
     let env = top
         .need(sink, "env")
         .and_then(|field| maps::env(sink, mode, &field));
@@ -85,6 +86,11 @@ pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<
         .and_then(|section| workers(sink, mode, &section, engine.as_ref()));
     let master = role::master(sink, mode, master, workers.as_ref());
     let spark = top.sub(sink, "spark").and_then(|section| spark(sink, &section));
+    let code = code.filter(|(section, code)| {
+        spark
+            .as_ref()
+            .is_none_or(|spark| mode.partial || code::python_fits(sink, section, code, spark))
+    });
     let limits = top
         .sub(sink, "limits")
         .and_then(|section| limits(sink, mode, &section));
@@ -100,7 +106,7 @@ pub(crate) fn job(sink: &mut Sink, mode: Mode<'_>, block: &Block<'_>) -> Option<
     Some(Job {
         name: name?,
         engine: Engine::new(engine?),
-        code: code?,
+        code: code?.1,
         env: env?,
         secrets: secrets?,
         inputs: inputs?,
@@ -270,13 +276,15 @@ fn spark(sink: &mut Sink, section: &Section<'_>) -> Option<Spark> {
 pub(crate) fn spark_version(text: &str) -> Result<String, Problem> {
     let parts: Vec<&str> = text.split('.').collect();
     let plain = |part: &&str| part.len() <= 3 && units::whole(part).is_ok();
-    if parts.len() == 3 && parts.first() == Some(&"4") && parts.iter().all(plain) {
+    let known = matches!(parts[..], ["4", _, _] | ["3", "5", _]);
+    if known && parts.iter().all(plain) {
         return Ok(text.to_owned());
     }
-    Err(
-        Problem::new(format!("is {}, which is not a release of Spark 4", quote(text)))
-            .help("write all three numbers, such as 4.0.5"),
-    )
+    Err(Problem::new(format!(
+        "is {}, which is not a release of Spark 3.5 or 4",
+        quote(text)
+    ))
+    .help("write all three numbers, such as 4.0.5"))
 }
 
 fn limits(sink: &mut Sink, mode: Mode<'_>, section: &Section<'_>) -> Option<Limits> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::diag::Problem;
 use crate::engine::{compiled_in_text, parse_engine};
 use crate::git::Repo;
-use crate::names::{GitRef, InstanceType, JobName, RelPath};
+use crate::names::{GitRef, InstanceType, JobName, PythonName, RelPath};
 use crate::s3::S3Prefix;
 use crate::units::Secs;
 use crate::warning::Warning;
@@ -137,6 +137,9 @@ pub struct Code {
     pub args: Vec<String>,
     /// File of Python requirements, relative to `path`.
     pub requirements: Option<RelPath>,
+    /// The Python that it runs with, where that is not the machine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<PythonName>,
     /// In place of an entry: a program and its arguments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,

@@ -34,6 +34,7 @@ pub(crate) static JOB: Table = Table(&[
             "class",
             "args",
             "requirements",
+            "python",
             "command",
             "build",
             "steps",

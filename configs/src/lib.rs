@@ -56,7 +56,7 @@ pub use job::{
     Chosen, Code, Collect, Engine, Env, Input, InputFrom, Job, JobFile, Limits, Machine, OnFailure, Secret,
     Spark, Step, Workers,
 };
-pub use names::{GitRef, InstanceType, JobName, RelPath};
+pub use names::{GitRef, InstanceType, JobName, PythonName, RelPath};
 pub use older::{Import, import};
 pub use s3::S3Prefix;
 pub use settings::{

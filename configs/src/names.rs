@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mayfly_proto::python::Named;
 use serde::{Deserialize, Serialize};
 
 use crate::diag::Problem;
@@ -70,6 +71,10 @@ checked_text!(
     /// A path inside the repository, with `/` between its parts; `.` is the root.
     RelPath, rel_path
 );
+checked_text!(
+    /// A Python that a node may have: a version, such as `3.12`, or the path of an interpreter.
+    PythonName, python_name
+);
 
 const NAME_HELP: &str = "1 to 40 of a-z, 0-9 and -, a letter first, no - at the end, such as `daily-report`";
 
@@ -98,6 +103,19 @@ fn job_name(text: &str) -> Result<(), Problem> {
         ));
     }
     Ok(())
+}
+
+fn python_name(text: &str) -> Result<(), Problem> {
+    sized(text, 512)?;
+    clean(text)?;
+    if Named::parse(text).is_some() {
+        return Ok(());
+    }
+    Err(Problem::new(format!(
+        "is {}, which is neither a version of Python 3 nor the path of an interpreter",
+        quote(text)
+    ))
+    .help("write two numbers, such as 3.12, or a path from the root, such as /usr/bin/python3.12"))
 }
 
 fn instance_type(text: &str) -> Result<(), Problem> {

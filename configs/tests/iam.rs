@@ -6,7 +6,11 @@ mod calls;
 #[path = "iam/eval.rs"]
 mod eval;
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use mayfly_configs::{IamPlace, Policy, S3Prefix};
+use regex::Regex;
 use serde_json::{Value, json};
 
 use calls::{Row, rows};
@@ -88,6 +92,54 @@ fn every_action_that_is_allowed_is_in_the_table() {
         }
     }
     assert!(missing.is_empty(), "no row allows:\n{}", missing.join("\n"));
+}
+
+/// Calls of AWS's clients in `aws/src`, as policies name them.
+fn calls_of_the_code() -> BTreeSet<String> {
+    let call = Regex::new(r"\.\s*(ec2|groups|iam|pricing|quotas|sts)\s*\.\s*([a-z_]+)\(\)").unwrap();
+    let mut calls = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../aws/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(path).unwrap();
+            calls.extend(
+                call.captures_iter(&text)
+                    .map(|found| action(&found[1], &found[2])),
+            );
+        }
+    }
+    calls
+}
+
+fn action(client: &str, method: &str) -> String {
+    let service = match client {
+        "groups" => "autoscaling",
+        "quotas" => "servicequotas",
+        other => other,
+    };
+    let words = method
+        .split('_')
+        .map(|word| word[..1].to_uppercase() + &word[1..]);
+    format!("{service}:{}", words.collect::<String>())
+}
+
+/// Who makes which call is what runs against the rig show (`tests/it/aws/allowed.rs`).
+#[test]
+fn every_call_that_the_code_makes_is_allowed_to_somebody() {
+    let statements = ALLOWING
+        .map(|name| statements(&mut policy(name)).clone())
+        .concat();
+    let allowing = statements.iter().filter(|one| one["Effect"] == "Allow");
+    let allowed: BTreeSet<String> = allowing.flat_map(|one| texts(&one["Action"])).collect();
+    let calls = calls_of_the_code();
+    assert!(calls.len() > 50, "they are not found: {calls:?}");
+    let beyond: Vec<&String> = calls.difference(&allowed).collect();
+    assert!(beyond.is_empty(), "no policy allows {beyond:?}");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn people_are_told_what_differs_in_their_job_alone() {
     assert_eq!(
         of("log-reg-iris"),
         [
-            "spark.yml:22: `spark_url` names Spark 3.0.0-preview, and Mayfly runs releases of Spark 4; the job runs on 4.0.5"
+            "spark.yml:22: `spark_url` names Spark 3.0.0-preview, and Mayfly runs releases of Spark 3.5 and 4; the job runs on 4.0.5"
         ]
     );
     let santander = of("log-reg-santander");
@@ -85,13 +85,15 @@ fn arguments_are_taken_apart_and_stay_as_they_are() {
 }
 
 #[test]
-fn a_release_of_spark_4_in_the_url_is_taken() {
+fn a_release_of_spark_in_the_url_is_taken_where_it_runs_here() {
     let url = |file: &str| only(&block(&format!("  spark_url: https://host/{file}\n")));
     let spark = |chosen: &Chosen| chosen.job.spark.version.clone();
-    let four = url("spark-4.0.1-bin-hadoop3.tgz");
-    assert_eq!((spark(&four).as_str(), four.warnings.len()), ("4.0.1", 0));
+    for release in ["4.0.1", "3.5.1"] {
+        let chosen = url(&format!("spark-{release}-bin-hadoop3.tgz"));
+        assert_eq!((spark(&chosen).as_str(), chosen.warnings.len()), (release, 0));
+    }
     for other in [
-        "spark-3.5.1-bin-hadoop3.tgz",
+        "spark-3.4.1-bin-hadoop3.tgz",
         "our-own-spark.tgz",
         "spark-4.1-bin-x.tgz",
     ] {

@@ -94,7 +94,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ("listen: localhost:7070\n", 1, &["IP:PORT"]),
         ("listen: 0.0.0.0:99999\n", 1, &["IP:PORT"]),
         ("admin: [a]\n", 1, &["`admin` is a list"]),
-        ("\nspark: 3.5.0\n", 2, &["`spark` is `3.5.0`", "Spark 4"]),
+        ("\nspark: 3.4.0\n", 2, &["`spark` is `3.4.0`", "Spark 3.5 or 4"]),
         (
             "public_url: mayfly:7070\n",
             1,

@@ -44,6 +44,17 @@ struct Application {
     id: String,
 }
 
+/// Why the history of a run is not shown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HistoryError {
+    /// The run left nothing that can be shown. Nothing has failed here.
+    #[error("{0}")]
+    Nothing(String),
+    /// The store, the toolchain or the server failed.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
 /// A History Server. Dropping it ends it: its keeper kills it when nobody holds the other end of its socket, whatever
 /// becomes of this process.
 pub(crate) struct History {
@@ -76,7 +87,7 @@ impl History {
         home: &Home,
         wanted: &Wanted<'_>,
         progress: impl FnMut(Step) + Send,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, HistoryError> {
         let agent = agent_program()?;
         let folder = tempfile::Builder::new().prefix("mayfly-history-").tempdir();
         let folder = folder.context("make a folder for the event log")?;
@@ -103,7 +114,8 @@ impl History {
                 Err(error) => last = Some(error),
             }
         }
-        Err(last.unwrap_or_else(|| anyhow::anyhow!("Spark’s History Server was not started")))
+        let never = || anyhow::anyhow!("Spark’s History Server was not started");
+        Err(last.unwrap_or_else(never).into())
     }
 
     /// The page of the run, below its address.
@@ -147,27 +159,32 @@ async fn at_a_port(agent: &Path, tools: &Tools, base: &str, events: &Path) -> an
 }
 
 /// The files of the event log, side by side.
-async fn fetch(wanted: &Wanted<'_>, to: &Path) -> anyhow::Result<()> {
-    let prefix = layout::events(wanted.run, wanted.attempt);
-    let entries = wanted.store.list_all(&prefix, FILES_MAX).await?;
-    anyhow::ensure!(
-        !entries.is_empty(),
-        "{} left no event log in attempt {}: there is one once Spark has begun a job, and when it has been collected",
-        wanted.run,
-        wanted.attempt
-    );
+async fn fetch(wanted: &Wanted<'_>, to: &Path) -> Result<(), HistoryError> {
+    let Wanted { run, attempt, .. } = wanted;
+    let prefix = layout::events(run, *attempt);
+    let entries = wanted.store.list_all(&prefix, FILES_MAX).await;
+    let entries = entries.map_err(anyhow::Error::from)?;
+    if entries.is_empty() {
+        let when = "there is one once Spark has begun a job, and when it has been collected";
+        return Err(HistoryError::Nothing(format!(
+            "{run} left no event log in attempt {attempt}: {when}"
+        )));
+    }
     let bytes: u64 = entries.iter().map(|entry| entry.size).sum();
-    anyhow::ensure!(
-        bytes <= BYTES_MAX,
-        "the event log has {bytes} bytes, more than {BYTES_MAX}"
-    );
+    if bytes > BYTES_MAX {
+        return Err(HistoryError::Nothing(format!(
+            "the event log of {run} has {bytes} bytes, more than the {BYTES_MAX} that are shown: it is at {}",
+            wanted.store.s3_url(&prefix)
+        )));
+    }
     for entry in entries {
         let name = entry.key.rsplit('/').next().unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.starts_with('.') || name.is_empty() || !name.chars().all(plain) {
             continue;
         }
-        wanted.store.get_to_file(&entry.key, &to.join(name)).await?;
+        let got = wanted.store.get_to_file(&entry.key, &to.join(name)).await;
+        got.map_err(anyhow::Error::from)?;
     }
     Ok(())
 }

@@ -74,14 +74,15 @@ fn is_writable(folder: &Path) -> bool {
 /// How long a look may take: programs are asked for their versions.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
 
-/// What there is of what nodes need; nothing is installed.
+/// What there is of what nodes need, with the Python that a job names, if it names one; nothing is installed.
 ///
 /// # Errors
 /// The agent cannot be asked.
-pub async fn look(agent: &Path, home: &Path, spark: &str) -> anyhow::Result<Vec<Part>> {
+pub async fn look(agent: &Path, home: &Path, spark: &str, python: Option<&str>) -> anyhow::Result<Vec<Part>> {
     let asked = Command::new(agent)
         .args(["toolchain", "--json", "--look", "--spark", spark, "--cache"])
         .arg(shared_cache().unwrap_or_else(|| home.join("cache")))
+        .args(python.into_iter().flat_map(|python| ["--python", python]))
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();

@@ -84,6 +84,8 @@ points! {
     AgentEnrol = "agent.enrol",
     /// It tells the machine's boot timer that it was.
     AgentMark = "agent.mark",
+    /// It notes what the next process would have to save in its place.
+    AgentKeep = "agent.keep",
     /// It gets code and requirements.
     AgentPrepare = "agent.prepare",
     /// It starts the engine.

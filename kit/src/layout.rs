@@ -112,6 +112,15 @@ pub fn results(run: &RunId, n: Attempt) -> String {
     format!("{}results/", attempt(run, n))
 }
 
+/// Name of the file that holds what the job's build made.
+pub const BUILT: &str = "built.tar";
+
+/// What the job's build made on the master of one attempt, for its workers.
+#[must_use]
+pub fn built(run: &RunId, n: Attempt) -> String {
+    format!("{}{BUILT}", attempt(run, n))
+}
+
 /// Engine event logs of one attempt.
 #[must_use]
 pub fn events(run: &RunId, n: Attempt) -> String {

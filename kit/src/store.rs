@@ -10,6 +10,7 @@ mod list;
 mod multipart;
 mod put;
 mod ranges;
+mod sums;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use serde::{Deserialize, Serialize};

@@ -3,6 +3,7 @@
 //! * [`v1`]: code generated from `mayfly/v1/*.proto` (messages, clients, servers);
 //! * [`ids`]: checked newtypes for the ids that travel as strings;
 //! * [`engine`]: what an engine is, which travels as JSON;
+//! * [`python`]: which Python a job may name;
 //! * [`selection`]: which files are results;
 //! * [`spark`]: how its memory is shared out.
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 pub mod engine;
 pub mod ids;
+pub mod python;
 pub mod selection;
 pub mod spark;
 

@@ -114,20 +114,67 @@ fn a_single_machine_that_is_killed() {
     killed(job.without("workers"), &home, 0);
 }
 
+/// The blocks of `docs/engines.md` that are in this language and begin so.
+fn shown(language: &str, begins: &str) -> String {
+    let page = std::fs::read_to_string(repository().join("docs/engines.md")).unwrap();
+    let fence = format!("```{language}\n");
+    let mut blocks = page.split(&fence).skip(1);
+    let block = blocks.find(|block| block.starts_with(begins));
+    let block =
+        block.unwrap_or_else(|| panic!("docs/engines.md has no {language} that begins with {begins:?}"));
+    block.split("```").next().unwrap_or_default().to_owned()
+}
+
+/// The engine that the documentation shows, beside the job files of the test.
+fn tasks(home: &Home) {
+    let text = shown("yaml", "about: Celery");
+    assert!(text.lines().count() < 40, "a definition is short");
+    let file = home.scratch("engines/tasks.yml");
+    std::fs::create_dir_all(home.scratch("engines")).unwrap();
+    std::fs::write(&file, text).unwrap();
+    let checked = home.verb(&["engine", "check", file.to_str().unwrap()]);
+    checked.exited(0);
+    assert!(
+        checked.stdout.starts_with("tasks is right: Celery"),
+        "{}",
+        checked.stdout
+    );
+}
+
 #[test]
 fn an_engine_of_ones_own_is_a_file_beside_the_job() {
     needs("redis-server", "redis-server");
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_jobs());
-    let text = std::fs::read_to_string(repository().join("tests/engines/tasks.yml")).unwrap();
-    assert!(text.lines().count() < 40, "a definition is short");
-    std::fs::create_dir_all(home.scratch("engines")).unwrap();
-    std::fs::write(home.scratch("engines/tasks.yml"), text).unwrap();
+    tasks(&home);
     let job = Job::at_gate("tasks", &home, &repo, "with_tasks.py")
         .set("engine", "tasks")
         .workers(2)
         .set("limits.form", "9m");
     killed(job, &home, 2);
+}
+
+/// Everything that the documentation has one write for it, as it stands there.
+#[test]
+fn the_job_of_the_documentation_gives_what_it_says() {
+    needs("redis-server", "redis-server");
+    let _slot = slots::take();
+    let home = Home::new();
+    tasks(&home);
+    let (module, program) = (
+        shown("python", "import os\nimport celery\n"),
+        shown("python", "import os\nimport tasks\n"),
+    );
+    let repo = Repo::of(&[("tasks.py", &module), ("squares.py", &program)]);
+    let job = shown("yaml", "squares:\n").replace("repo: .", &format!("repo: {}", repo.url()));
+    let file = home.scratch("jobs.yml");
+    std::fs::write(&file, job).unwrap();
+    let mut launch = home.start(&mut home.command(&["launch", file.to_str().unwrap(), "squares"]));
+    launch.wait(secs(600)).exited(0);
+    let run = home.run(&home.runs()[0]);
+    run.assert_closed("succeeded");
+    let total = std::fs::read_to_string(run.results(1).join("total.txt")).unwrap();
+    assert_eq!(total, "328350\n");
 }
 
 #[test]

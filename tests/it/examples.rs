@@ -188,6 +188,23 @@ fn steps_whose_master_is_killed() {
     killed("on-time", true);
 }
 
+/// Those that are not killed above.
+#[test]
+#[ignore = "minutes; `make test-long`"]
+fn every_other_example_whose_master_is_killed() {
+    for (job, data) in [
+        ("word-count", false),
+        ("log-reg-iris", false),
+        ("iris-r", false),
+        ("flights", true),
+        ("delays-dask", true),
+        ("delays-ray", true),
+        ("delays-mpi", true),
+    ] {
+        killed(job, data);
+    }
+}
+
 #[test]
 fn log_reg_iris() {
     let _slot = slots::take();

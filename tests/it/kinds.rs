@@ -177,6 +177,39 @@ fn what_is_built_may_be_the_entry() {
     assert_eq!(text(&run, "said.txt"), "built\n");
 }
 
+/// Workers run, as their daemon, what the build made; it is executable, and every one of them has what was made once.
+#[test]
+fn what_is_built_on_the_master_is_on_every_worker() {
+    let _slot = slots::take();
+    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let engine = r#"
+about: Workers are what the build made.
+worker: {run: ["{code}/out/serve", "{results}/{node.name}"], ready: {line: serving}}
+jobs: {command: ["{command}"]}
+"#;
+    fs::create_dir_all(home.scratch("engines")).unwrap();
+    fs::write(home.scratch("engines/made.yml"), engine).unwrap();
+    let serve = r##"mkdir out && cat /proc/sys/kernel/random/uuid > out/made && echo "# built" >> step.sh
+        printf '%s\n' '#!/bin/sh' 'cd "${0%/*}" && cat made ../step.sh > "$1"' 'echo serving' 'exec sleep 1h' > out/serve
+        chmod +x out/serve"##;
+    let job = Job::new("made", &repo.url(), "")
+        .set("engine", "made")
+        .without("code.entry")
+        .set("code.build", vec!["sh", "-c", serve])
+        .set(
+            "code.command",
+            vec!["sh", "-c", "cat out/made step.sh > $MAYFLY_RESULTS/master-1"],
+        )
+        .workers(2);
+    let run = ran(&home, &job, 0, "succeeded");
+    let of_master = text(&run, "master-1");
+    assert!(of_master.ends_with("# built\n"), "{of_master}");
+    for worker in ["worker-1", "worker-2"] {
+        assert_eq!(text(&run, worker), of_master, "{worker}");
+        assert!(!run.node(worker).join("built").exists(), "left on {worker}");
+    }
+}
+
 #[test]
 fn a_build_that_fails_is_the_jobs_failure() {
     let _slot = slots::take();

@@ -1,4 +1,4 @@
-//! A clock that is wrong, for one command.
+//! A clock that is wrong, for one command; and time that passes at once.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,6 +20,22 @@ pub fn says(now: Timestamp) -> [(&'static str, String); 2] {
         ("LD_PRELOAD", library().display().to_string()),
         ("CLOCK_AHEAD_SECS", ahead.to_string()),
     ]
+}
+
+/// The environment of programs for which so many seconds have passed as soon as there is a file at this path: what they wait
+/// for as long has come then.
+///
+/// # Panics
+/// As [`says`].
+#[must_use]
+pub fn jumps(at: &Path, secs: u64) -> Vec<(String, String)> {
+    [
+        ("LD_PRELOAD", library().display().to_string()),
+        ("CLOCK_JUMPED", at.display().to_string()),
+        ("CLOCK_JUMP_SECS", secs.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
 }
 
 fn library() -> &'static Path {

@@ -54,6 +54,14 @@ impl Home {
         home
     }
 
+    /// Another folder of somebody who has the same environment.
+    #[must_use]
+    pub fn elsewhere(&self) -> Self {
+        let mut other = Self::new();
+        other.environment.clone_from(&self.environment);
+        other
+    }
+
     /// Sets more of the environment of its commands.
     pub fn set_environment(&mut self, environment: &[(&str, &str)]) {
         let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());

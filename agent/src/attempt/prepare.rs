@@ -1,6 +1,7 @@
 //! Code and requirements of the job.
 
 mod build;
+mod built;
 mod inputs;
 
 use std::io::ErrorKind;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mayfly_kit::crash::{self, Point};
+use mayfly_proto::Attempt;
 use mayfly_proto::v1::Code;
 use tokio::time::Instant;
 
@@ -16,7 +18,7 @@ use crate::config::RoleName;
 use crate::engine::Python;
 use crate::git::{self, Limits, Source};
 use crate::prepare::PrepareError;
-use crate::python::{self, packages};
+use crate::python::{self, choice, packages};
 
 /// What the job needs on this node.
 #[derive(Debug, Clone)]
@@ -28,29 +30,26 @@ pub(super) struct Prepared {
 }
 
 /// Clones and installs. A worker needs neither where the engine sends it what it runs.
-pub(super) async fn prepare(common: Arc<Common>) -> Result<Prepared, PrepareError> {
+pub(super) async fn prepare(common: Arc<Common>, attempt: Attempt) -> Result<Prepared, PrepareError> {
     let Common { config, spec, .. } = &*common;
     make_results(&common).await?;
     let wanted = spec.code.clone().unwrap_or_default();
     let code = config.folder.join("code");
     let alone = config.role == RoleName::Worker && !common.definition.code_on_workers;
     // Neither waits for the other.
-    let (staged, under) = tokio::join!(stage(&common), packages(&common, &wanted, alone));
+    let (staged, installed) = tokio::join!(stage(&common), installed(&common, &wanted, alone));
     staged?;
-    let under = under?;
-    if alone && wanted.requirements.is_empty() {
-        let python = config.toolchain.python.clone();
-        return Ok(Prepared {
-            code,
-            python: interpreter(&common, python, &under),
-        });
+    let (base, under) = installed?;
+    if !alone || !wanted.requirements.is_empty() {
+        let began = Instant::now();
+        crash::around(Point::AgentPrepare, clone(&common, &wanted, &code)).await?;
+        took(&common, "clone", began);
     }
     let began = Instant::now();
-    crash::around(Point::AgentPrepare, clone(&common, &wanted, &code)).await?;
-    took(&common, "clone", began);
-    let began = Instant::now();
     let request = python::Request {
-        base: config.toolchain.python.clone(),
+        // Daemons look for it there, which may have started before it was made.
+        own: base != config.toolchain.python,
+        base: base.clone(),
         under: under.clone(),
         folder: config.folder.clone(),
         code: code.join(&wanted.path),
@@ -62,10 +61,10 @@ pub(super) async fn prepare(common: Arc<Common>) -> Result<Prepared, PrepareErro
     if !wanted.requirements.is_empty() {
         took(&common, "requirements", began);
     }
-    let python = interpreter(&common, program, &under);
-    if config.role != RoleName::Worker && !wanted.build.is_empty() {
+    let python = interpreter(&base, program, &under);
+    if !wanted.build.is_empty() {
         let began = Instant::now();
-        build::build(&common, &wanted, &code, &python).await?;
+        built(&common, attempt, &wanted, &code, &python).await?;
         took(&common, "build", began);
     }
     Ok(Prepared { code, python })
@@ -82,8 +81,58 @@ async fn stage(common: &Common) -> Result<(), PrepareError> {
     Ok(())
 }
 
+/// Once, on the master; workers that have the code wait for what came of it. Nodes that are alike do not know yet which of
+/// them is the master: each builds.
+async fn built(
+    common: &Common,
+    attempt: Attempt,
+    wanted: &Code,
+    code: &Path,
+    python: &Python,
+) -> Result<(), PrepareError> {
+    let shared = common.definition.code_on_workers && common.spec.workers > 0;
+    match common.config.role {
+        RoleName::Worker if shared => built::fetch(common, attempt, code).await,
+        RoleName::Worker => Ok(()),
+        RoleName::Master if shared => {
+            let began = built::Began::now(common).await?;
+            build::build(common, wanted, code, python).await?;
+            began.share(common, attempt, code).await
+        }
+        RoleName::Master | RoleName::Auto => build::build(common, wanted, code, python).await,
+    }
+}
+
+/// What is installed for more than this run: the Python that the job names, and over it what the engine wants.
+async fn installed(
+    common: &Common,
+    wanted: &Code,
+    alone: bool,
+) -> Result<(PathBuf, Vec<PathBuf>), PrepareError> {
+    let began = Instant::now();
+    let base = choice::base(&choice::Wanted {
+        named: &wanted.python,
+        toolchain: &common.config.toolchain,
+        path: std::env::var_os("PATH").unwrap_or_default(),
+        folder: &common.config.folder,
+        keeper: &common.keeper,
+        lines: &common.lines,
+    })
+    .await?;
+    if !wanted.python.is_empty() {
+        took(common, "python", began);
+    }
+    let under = packages(common, wanted, alone, &base).await?;
+    Ok((base, under))
+}
+
 /// What the engine wants to be there; the environment of its packages, if it has any.
-async fn packages(common: &Common, wanted: &Code, alone: bool) -> Result<Vec<PathBuf>, PrepareError> {
+async fn packages(
+    common: &Common,
+    wanted: &Code,
+    alone: bool,
+    base: &Path,
+) -> Result<Vec<PathBuf>, PrepareError> {
     let Common {
         config, definition, ..
     } = common;
@@ -101,7 +150,7 @@ async fn packages(common: &Common, wanted: &Code, alone: bool) -> Result<Vec<Pat
     let venv = packages::environment(&packages::Wanted {
         engine: &definition.name,
         pip: &install.pip,
-        base: &config.toolchain.python,
+        base,
         folder: &config.folder,
         keeper: &common.keeper,
         lines: &common.lines,
@@ -112,8 +161,7 @@ async fn packages(common: &Common, wanted: &Code, alone: bool) -> Result<Vec<Pat
 }
 
 /// Programs of the innermost environment come first.
-fn interpreter(common: &Common, program: PathBuf, under: &[PathBuf]) -> Python {
-    let base = &common.config.toolchain.python;
+fn interpreter(base: &Path, program: PathBuf, under: &[PathBuf]) -> Python {
     let bins = under.iter().rev().map(|venv| venv.join("bin"));
     let mut path: Vec<PathBuf> = program.parent().map(Path::to_owned).into_iter().collect();
     path.extend(bins.chain(base.parent().map(Path::to_owned)));

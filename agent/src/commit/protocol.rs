@@ -324,7 +324,7 @@ fn sound(key: String, manifest: Manifest) -> Result<Manifest, Obstacle> {
     }
 }
 
-/// One list of files by path. The same file on two nodes (Spark's `_SUCCESS`) is one file.
+/// One list of files by path. The same file on two nodes (the mark `_SUCCESS`) is one file.
 fn merge(manifests: Vec<Manifest>) -> Result<Vec<FileEntry>, Obstacle> {
     let mut merged: BTreeMap<String, (NodeId, FileEntry)> = BTreeMap::new();
     for Manifest { node, files, .. } in manifests {

@@ -1,4 +1,4 @@
-//! The key that this process of the agent proves itself with. It is drawn at start and never leaves the process.
+//! The key that this process of the agent proves itself with. It is drawn at start and never leaves the machine.
 
 use std::time::Duration;
 
@@ -19,7 +19,15 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn draw() -> Result<Self, rcgen::Error> {
-        let pair = KeyPair::generate()?;
+        Self::of(KeyPair::generate()?)
+    }
+
+    /// That of the process before this one (PKCS#8).
+    pub(super) fn kept(pkcs8: &[u8]) -> Result<Self, rcgen::Error> {
+        Self::of(KeyPair::try_from(pkcs8)?)
+    }
+
+    fn of(pair: KeyPair) -> Result<Self, rcgen::Error> {
         let request = CertificateParams::default().serialize_request(&pair)?;
         Ok(Self {
             request: request.der().to_vec(),
@@ -30,6 +38,11 @@ impl Key {
     /// Signed PKCS#10 (DER).
     pub(super) fn request(&self) -> Vec<u8> {
         self.request.clone()
+    }
+
+    /// For the process after this one (PKCS#8).
+    pub(super) fn pkcs8(&self) -> Vec<u8> {
+        self.pair.serialize_der()
     }
 
     /// With the certificate that came of the request.

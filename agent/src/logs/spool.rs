@@ -1,9 +1,9 @@
 //! One stream of one attempt on disk: what has come, and up to where it is in the store.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::reserve::Reserve;
 
@@ -19,6 +19,8 @@ const MEMORY_MAX: usize = 1024 * 1024;
 
 pub(super) struct Spool {
     file: File,
+    /// Where it is noted what is in the store, for a process that goes on with the file.
+    note: PathBuf,
     /// What is not on the disk yet.
     buffer: Vec<u8>,
     /// What is on the disk.
@@ -36,20 +38,25 @@ pub(super) struct Chunk {
 }
 
 impl Spool {
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
+    /// A new one, or what a process before this one has left of it.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::options()
             .read(true)
             .write(true)
             .create(true)
-            .truncate(true)
+            .truncate(false)
             .open(path)?;
+        let flushed = file.metadata()?.len();
+        let note = path.with_extension("sent");
+        let (chunks, uploaded) = sent(&note).filter(|(_, end)| *end <= flushed).unwrap_or_default();
         Ok(Self {
+            lines: lines_of(&file, flushed)?,
             file,
+            note,
             buffer: Vec::new(),
-            flushed: 0,
-            uploaded: 0,
-            lines: 0,
-            chunks: 0,
+            flushed,
+            uploaded,
+            chunks,
             dropped: 0,
         })
     }
@@ -138,7 +145,31 @@ impl Spool {
     pub(super) fn done(&mut self, chunk: &Chunk) {
         self.uploaded += chunk.text.len() as u64;
         self.chunks += 1;
+        // On a full disk there is the one of before: from there on every piece is sent again, under its number.
+        let _older = fs::write(&self.note, format!("{} {}", self.chunks, self.uploaded));
     }
+}
+
+/// Pieces that are in the store, and where the next one begins.
+fn sent(note: &Path) -> Option<(u32, u64)> {
+    let text = fs::read_to_string(note).ok()?;
+    let (chunks, uploaded) = text.split_once(' ')?;
+    Some((chunks.parse().ok()?, uploaded.parse().ok()?))
+}
+
+/// Lines of the first so many bytes.
+fn lines_of(file: &File, length: u64) -> io::Result<u64> {
+    let (mut at, mut lines, mut buffer) = (0, 0, vec![0; BUFFER]);
+    while at < length {
+        let count = file.read_at(&mut buffer, at)?;
+        if count == 0 {
+            break;
+        }
+        let some = buffer.iter().take(count).filter(|byte| **byte == b'\n');
+        lines += some.count() as u64;
+        at += count as u64;
+    }
+    Ok(lines)
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -152,7 +183,7 @@ mod tests {
     #[test]
     fn a_full_disk_keeps_what_fits_into_memory_and_counts_the_rest() {
         // Every write there fails as on a full disk.
-        let mut spool = Spool::create(Path::new("/dev/full")).unwrap();
+        let mut spool = Spool::open(Path::new("/dev/full")).unwrap();
         let mut none = Reserve::default();
         let line = "z".repeat(99_999);
         for n in 0..20 {
@@ -171,7 +202,7 @@ mod tests {
             .open(&path)
             .unwrap();
         spool.close(&mut none).unwrap();
-        let text = std::fs::read_to_string(path).unwrap();
+        let text = fs::read_to_string(path).unwrap();
         assert_eq!(text.lines().count(), 12);
         assert!(
             text.ends_with("[9 lines were not kept: this log has reached 4 GiB, or the disk was full]\n")
@@ -179,9 +210,37 @@ mod tests {
     }
 
     #[test]
+    fn the_process_after_this_one_goes_on_where_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("attempt-1-job.log");
+        let mut none = Reserve::default();
+        let mut all = Vec::new();
+        for life in 0..3 {
+            let mut spool = Spool::open(&path).unwrap();
+            for n in 0..2 {
+                assert_eq!(spool.append("line", &mut none).unwrap(), life * 2 + n);
+                spool.flush(&mut none).unwrap();
+                // The last one is not sent in this life.
+                if n == 0 {
+                    let chunk = spool.next().unwrap().unwrap();
+                    all.push((chunk.number, chunk.text.len()));
+                    spool.done(&chunk);
+                }
+            }
+        }
+        assert_eq!(all, [(0, 5), (1, 10), (2, 10)]);
+        // A note that is none, or of another file, is as none: everything is sent again.
+        for note in ["", "3 999", "3", "x y"] {
+            fs::write(path.with_extension("sent"), note).unwrap();
+            let chunk = Spool::open(&path).unwrap().next().unwrap().unwrap();
+            assert_eq!((chunk.number, chunk.text.len()), (0, 30), "{note:?}");
+        }
+    }
+
+    #[test]
     fn chunks_are_whole_lines_and_together_everything() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::create(&folder.path().join("job.log")).unwrap();
+        let mut spool = Spool::open(&folder.path().join("job.log")).unwrap();
         let line = "z".repeat(60_000);
         for n in 0..40 {
             assert_eq!(spool.append(&line, &mut Reserve::default()).unwrap(), n);

@@ -78,20 +78,37 @@ impl Uploads {
         }
     }
 
-    pub(super) fn begin(&mut self, attempt: Attempt) {
+    /// What a process before this one has left of the attempt is uploaded with what comes.
+    pub(super) fn begin(&mut self, attempt: Attempt) -> io::Result<()> {
         self.attempt = attempt;
+        for stream in Stream::ALL {
+            if self.path(stream).exists() {
+                self.open(stream)?;
+            }
+        }
+        self.written()
     }
 
-    pub(super) fn append(&mut self, stream: Stream, text: &str) -> io::Result<u64> {
+    fn path(&self, stream: Stream) -> PathBuf {
+        let name = format!("attempt-{}-{}.log", self.attempt, stream.as_str());
+        self.folder.join(name)
+    }
+
+    fn open(&mut self, stream: Stream) -> io::Result<()> {
         let key = (self.attempt, stream.as_str());
         if !self.spools.contains_key(&key) {
             std::fs::create_dir_all(&self.folder)?;
             if self.spools.is_empty() {
                 self.reserve.take(&self.folder);
             }
-            let name = format!("attempt-{}-{}.log", self.attempt, stream.as_str());
-            self.spools.insert(key, Spool::create(&self.folder.join(name))?);
+            self.spools.insert(key, Spool::open(&self.path(stream))?);
         }
+        Ok(())
+    }
+
+    pub(super) fn append(&mut self, stream: Stream, text: &str) -> io::Result<u64> {
+        let key = (self.attempt, stream.as_str());
+        self.open(stream)?;
         self.spools
             .get_mut(&key)
             .map_or(Ok(0), |spool| spool.append(text, &mut self.reserve))

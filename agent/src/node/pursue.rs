@@ -170,7 +170,8 @@ impl Node {
             self.stage,
             Stage::Forming { .. } | Stage::Stopping { .. } | Stage::Collecting(What::All) | Stage::Stuck
         );
-        let wanted = self.wish.as_ref().is_some_and(|wish| wish.save_results);
+        // Only one that follows a dead process has something to save before anybody has said how.
+        let wanted = self.wish.as_ref().is_none_or(|wish| wish.save_results);
         let saves = unsaved && wanted && !self.salvage.is_zero();
         let save_until = saves.then(|| now.saturating_add(self.salvage));
         self.go(why, Duration::ZERO, save_until, effects);

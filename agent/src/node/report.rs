@@ -4,7 +4,7 @@ use mayfly_proto::Attempt;
 use mayfly_proto::engine::Peer;
 use mayfly_proto::v1::{FailureKind, JobReport, NodeFailure, NodePhase};
 
-use super::{Blame, Engine, Failure, Goal, Job, JobEnd, Node, Role, Stage};
+use super::{Blame, Engine, Failure, Goal, Job, JobEnd, Node, Role, Stage, Unsaved};
 
 impl Node {
     /// The attempt it works on; `None` before the first answer.
@@ -55,6 +55,35 @@ impl Node {
             .as_ref()
             .map(|wish| wish.workers.clone())
             .unwrap_or_default()
+    }
+
+    /// What is to be saved in its place if its process dies now; `None` while the attempt still runs, which nobody can take
+    /// up again, and once nothing is left to do.
+    #[must_use]
+    pub fn unsaved(&self) -> Option<Unsaved> {
+        let end = match &self.job {
+            Job::None => None,
+            // It is being ended, and will not outlive this process.
+            Job::Running => Some(JobEnd {
+                stopped: true,
+                ..JobEnd::default()
+            }),
+            Job::Ended(end) => Some(end.clone()),
+        };
+        let is_left = match &self.stage {
+            Stage::Forming { .. } => matches!(self.job, Job::Ended(_)),
+            Stage::Stopping { .. } | Stage::Collecting(_) | Stage::Collected | Stage::Committing => true,
+            Stage::Waiting
+            | Stage::Committed
+            | Stage::Stuck
+            | Stage::Resetting { .. }
+            | Stage::Leaving { .. }
+            | Stage::Salvaging { .. }
+            | Stage::Parting { .. }
+            | Stage::Gone => false,
+        };
+        let attempt = self.attempt.filter(|_| is_left)?;
+        Some(Unsaved { attempt, end })
     }
 
     /// Its phase on the wire.

@@ -1,3 +1,4 @@
+mod again;
 mod alone;
 
 use std::collections::{HashMap, HashSet};

@@ -3,19 +3,14 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use mayfly_proto::engine::Install;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::Maker;
+use super::{Maker, shared};
 use crate::prepare::PrepareError;
 use crate::supervise::{Keeper, Line};
 use crate::toolchain;
-
-/// For another node of this machine that is installing the same.
-const WAIT_MAX: Duration = Duration::from_secs(20 * 60);
 
 /// What is to be installed, and where.
 pub struct Wanted<'w> {
@@ -54,26 +49,17 @@ pub fn programs(install: &Install) -> Result<(), PrepareError> {
 /// A package cannot be installed, or the folder cannot be written.
 pub async fn environment(wanted: &Wanted<'_>) -> Result<PathBuf, PrepareError> {
     let venv = place(wanted);
-    let mark = venv.join("complete");
-    if mark.exists() {
-        return Ok(venv);
-    }
-    let infra = |error: std::io::Error| PrepareError::infra(format!("make {}: {error}", venv.display()));
-    let above = venv.parent().unwrap_or(&venv);
-    std::fs::create_dir_all(above).map_err(infra)?;
-    let lock = venv.with_extension("lock");
-    let held = toolchain::lock_file(&lock, WAIT_MAX, || {}).await;
-    let _held = held.map_err(|error| PrepareError::infra(mayfly_kit::error::chain(&error)))?;
-    if mark.exists() {
-        return Ok(venv);
-    }
+    shared::once(&venv, async || install(wanted, &venv).await).await?;
+    Ok(venv)
+}
+
+async fn install(wanted: &Wanted<'_>, venv: &Path) -> Result<(), PrepareError> {
     let maker = Maker {
         keeper: wanted.keeper,
         base: wanted.base,
         lines: wanted.lines,
     };
-    // What one that was killed left is cleared first.
-    maker.make(&venv, &[]).await?;
+    maker.make(venv, &[]).await?;
     let what: Vec<OsString> = ["--only-binary=:all:".into()]
         .into_iter()
         .chain(wanted.pip.iter().map(OsString::from))
@@ -83,26 +69,15 @@ pub async fn environment(wanted: &Wanted<'_>) -> Result<PathBuf, PrepareError> {
         wanted.engine,
         wanted.pip.join(", ")
     );
-    maker.install(&venv, above, &what, &name).await?;
-    std::fs::write(&mark, "").map_err(infra)?;
-    Ok(venv)
+    maker
+        .install(venv, venv.parent().unwrap_or(venv), &what, &name)
+        .await
 }
 
-/// Beside the base environment; a job's user must not change what other jobs run, and has its own in its node's folder.
 fn place(wanted: &Wanted<'_>) -> PathBuf {
     let list = format!("{}\n{}", wanted.base.display(), wanted.pip.join("\n"));
-    let hash: String = data_encoding::HEXLOWER
-        .encode(&Sha256::digest(list))
-        .chars()
-        .take(8)
-        .collect();
-    let name = format!("engine-{}-{hash}", wanted.engine);
-    let cache = wanted
-        .base
-        .ancestors()
-        .nth(3)
-        .filter(|_| wanted.keeper.user.is_none());
-    cache.unwrap_or(wanted.folder).join(name)
+    let name = format!("engine-{}-{}", wanted.engine, shared::mark_of(&list));
+    shared::place(wanted.base, wanted.keeper, wanted.folder, &name)
 }
 
 #[cfg(test)]

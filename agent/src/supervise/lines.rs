@@ -18,6 +18,9 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Job, Self::Engine, Self::Agent];
+
     /// Its name in the protocol and in the store.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -79,7 +79,7 @@ impl Drop for Keeper {
 }
 
 /// Kills every child that is not a keeper, with its tree, until there is none.
-pub(super) async fn sweep() {
+pub async fn sweep() {
     let began = Instant::now();
     while began.elapsed() < SWEEP_MAX && sweep_once() {
         tokio::time::sleep(SWEEP_EVERY).await;

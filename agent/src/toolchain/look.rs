@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Error, Request, java, python, recall};
+use super::{Request, java, python, recall};
+use crate::python::search::Search;
 
 /// One of Java, Python and Spark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,9 +44,9 @@ pub async fn look(request: &Request) -> Vec<Part> {
         ..request.clone()
     };
     let note = request.cache.join(format!("toolchain-{}.json", request.spark));
-    if let Some(known) = recall(&note) {
+    if let Some(known) = recall(&note, &request.spark) {
         return vec![
-            found("python", &known.python),
+            of_job(request, &known.python).await,
             found("spark", &known.spark_home),
             found("java", &known.java),
         ];
@@ -53,13 +54,16 @@ pub async fn look(request: &Request) -> Vec<Part> {
     let python = python::find(request).await;
     let spark = match &python {
         Ok(python) => spark(request, python),
-        Err(_) => Part {
-            name: "spark",
-            state: State::Missing,
-            detail: "it is installed with Python, which is missing".to_owned(),
-        },
+        Err(_) => missing(
+            "spark",
+            "it is installed with Python, which is missing".to_owned(),
+        ),
     };
-    vec![of_python(python), spark, of_java(request).await]
+    let python = match &python {
+        Ok(python) => of_job(request, &python.program).await,
+        Err(error) => missing("python", error.to_string()),
+    };
+    vec![python, spark, of_java(request).await]
 }
 
 fn found(name: &'static str, place: &Path) -> Part {
@@ -70,14 +74,27 @@ fn found(name: &'static str, place: &Path) -> Part {
     }
 }
 
-fn of_python(python: Result<python::Interpreter, Error>) -> Part {
-    match python {
-        Ok(python) => found("python", &python.program),
-        Err(error) => Part {
-            name: "python",
-            state: State::Missing,
-            detail: error.to_string(),
-        },
+fn missing(name: &'static str, detail: String) -> Part {
+    Part {
+        name,
+        state: State::Missing,
+        detail,
+    }
+}
+
+/// The Python of a job, which may be the machine's own.
+async fn of_job(request: &Request, own: &Path) -> Part {
+    let search = Search {
+        named: &request.python,
+        own,
+        spark: &request.spark,
+        path: std::env::var_os("PATH").unwrap_or_default(),
+        keeper: &request.keeper,
+        cwd: &request.cache,
+    };
+    match search.find().await {
+        Ok(python) => found("python", python.as_ref().map_or(own, |python| &python.program)),
+        Err(error) => missing("python", error.message),
     }
 }
 

@@ -1,16 +1,17 @@
 //! The base Python: an environment with pyspark and the packages that jobs expect.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mayfly_proto::python::{supported, supported_text};
 use sha2::{Digest, Sha256};
 
-use super::{BASE_REQUIREMENTS, Error, Request, Step, put_in_place, unfinished};
+use super::{Error, Request, Step, base_requirements, put_in_place, unfinished};
 use crate::command::Command;
 use crate::python::PIP_INSTALL;
+use crate::supervise::Keeper;
 
-/// Newest first after the user's own choice; what Spark and the pinned packages are made for.
-const NAMES: [&str; 5] = ["python3", "python3.13", "python3.12", "python3.11", "python3.10"];
 const ASK_MAX: Duration = Duration::from_secs(30);
 const VENV_MAX: Duration = Duration::from_secs(180);
 const INSTALL_MAX: Duration = Duration::from_secs(15 * 60);
@@ -23,10 +24,19 @@ pub(super) struct Base {
     pub(super) spark_home: PathBuf,
 }
 
-pub(super) struct Interpreter {
-    pub(super) program: PathBuf,
-    minor: u32,
-    complete: bool,
+/// A Python 3, as it says of itself.
+#[derive(Debug)]
+pub(crate) struct Interpreter {
+    pub(crate) program: PathBuf,
+    pub(crate) minor: u32,
+    /// Whether environments can be made with it.
+    pub(crate) complete: bool,
+}
+
+/// Names of the interpreters that this release of Spark runs with: newest first, after the user's own choice.
+pub(crate) fn names(spark: &str) -> Vec<String> {
+    let versions = supported(spark).rev().map(|minor| format!("python3.{minor}"));
+    std::iter::once("python3".to_owned()).chain(versions).collect()
 }
 
 pub(super) async fn base(request: &Request, progress: &mut impl FnMut(Step)) -> Result<Base, Error> {
@@ -52,9 +62,10 @@ pub(super) async fn base(request: &Request, progress: &mut impl FnMut(Step)) -> 
 /// The folder of the environment for this interpreter.
 pub(super) fn place(request: &Request, found: &Interpreter) -> PathBuf {
     let hash = Sha256::digest(format!(
-        "{}\n{}\n{BASE_REQUIREMENTS}",
+        "{}\n{}\n{}",
         request.spark,
-        found.program.display()
+        found.program.display(),
+        base_requirements(&request.spark)
     ));
     let hash: String = data_encoding::HEXLOWER.encode(&hash).chars().take(8).collect();
     let name = format!("spark-{}-py3.{}-{hash}", request.spark, found.minor);
@@ -62,9 +73,11 @@ pub(super) fn place(request: &Request, found: &Interpreter) -> PathBuf {
 }
 
 pub(super) async fn find(request: &Request) -> Result<Interpreter, Error> {
+    let range = supported(&request.spark);
     let mut incomplete = None;
-    for name in NAMES {
-        match ask(request, name).await {
+    for name in names(&request.spark) {
+        let python = ask(&request.keeper, &name, &request.cache).await;
+        match python.filter(|python| range.contains(&python.minor)) {
             Some(python) if python.complete => return Ok(python),
             Some(python) => incomplete = incomplete.or(Some(python)),
             None => {}
@@ -81,15 +94,26 @@ pub(super) async fn find(request: &Request) -> Result<Interpreter, Error> {
                 "brew install python@3.12"
             ),
         ),
-        None => format!(
-            "Python 3.10 to 3.13 is not on the PATH: install it with {}",
-            by_system(
-                "apt install python3 python3-venv",
-                "dnf install python3.12",
-                "brew install python@3.12"
-            ),
-        ),
+        None => missing(&request.spark),
     }))
+}
+
+fn missing(spark: &str) -> String {
+    let wanted = supported_text(spark);
+    let newest = *supported(spark).end().min(&12);
+    // What distributions call Python 3 may be too new for an older Spark.
+    let debian = match newest {
+        12 => "python3 python3-venv".to_owned(),
+        _ => format!("python3.{newest} python3.{newest}-venv"),
+    };
+    format!(
+        "{wanted} is not on the PATH, and Spark {spark} runs with no other: install it with {}",
+        by_system(
+            &format!("apt install {debian}"),
+            &format!("dnf install python3.{newest}"),
+            &format!("brew install python@3.{newest}")
+        )
+    )
 }
 
 fn by_system(debian: &str, fedora: &str, brew: &str) -> String {
@@ -102,20 +126,18 @@ fn by_system(debian: &str, fedora: &str, brew: &str) -> String {
     }
 }
 
-/// What an interpreter says of itself; `None` when it is not there or of no use.
-async fn ask(request: &Request, name: &str) -> Option<Interpreter> {
-    let command = Command::new(&request.keeper, name, ["-c", ASK], &request.cache).env_remove("PYTHONPATH");
+/// What an interpreter says of itself; `None` when it is not there, or is no Python 3.
+pub(crate) async fn ask(keeper: &Keeper, program: impl Into<OsString>, cwd: &Path) -> Option<Interpreter> {
+    let command = Command::new(keeper, program, ["-c", ASK], cwd).env_remove("PYTHONPATH");
     let said = command.run(ASK_MAX, |_| {}).await.ok()?.lines;
     let value = |key: &str| {
         said.iter()
             .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
     };
-    let minor: u32 = value("version")?.strip_prefix("3 ")?.parse().ok()?;
-    let complete = said.iter().any(|line| line == "complete");
-    (10..=13).contains(&minor).then_some(Interpreter {
+    Some(Interpreter {
+        minor: value("version")?.strip_prefix("3 ")?.parse().ok()?,
         program: value("program")?.into(),
-        minor,
-        complete,
+        complete: said.iter().any(|line| line == "complete"),
     })
 }
 
@@ -144,7 +166,7 @@ async fn install(
         )));
     }
     let list = folder.path().join("base-requirements.txt");
-    std::fs::write(&list, BASE_REQUIREMENTS).map_err(Error::io("write", &list))?;
+    std::fs::write(&list, base_requirements(&request.spark)).map_err(Error::io("write", &list))?;
     let python = folder.path().join("bin/python3");
     // The build of pyspark's source package would fetch its own tools each time; the pinned ones are used.
     progress(Step {
@@ -183,7 +205,7 @@ fn again(request: &Request) -> String {
 pub(super) async fn pip(
     request: &Request,
     python: &Path,
-    what: &[&std::ffi::OsStr],
+    what: &[&OsStr],
     progress: &mut impl FnMut(Step),
 ) -> Result<(), Error> {
     let args = PIP_INSTALL.iter().map(AsRef::as_ref).chain(what.iter().copied());
@@ -226,4 +248,37 @@ pub(super) async fn pip(
         "pip cannot install what Spark needs: {said}{hint}; when that is mended, `{}` installs it",
         again(request)
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_of_spark_lie_side_by_side_each_with_packages_that_fit_it() {
+        let place = |spark: &str| {
+            let request = Request {
+                cache: "/cache".into(),
+                spark: spark.into(),
+                python: String::new(),
+                keeper: PathBuf::from("/agent").into(),
+            };
+            let found = Interpreter {
+                program: "/usr/bin/python3.11".into(),
+                minor: 11,
+                complete: true,
+            };
+            place(&request, &found).display().to_string()
+        };
+        let (four, newer, older) = (place("4.0.5"), place("4.1.4"), place("3.5.9"));
+        assert!(four.starts_with("/cache/spark-4.0.5-py3.11-"), "{four}");
+        assert!(four != newer && newer != older && older != four);
+        assert!(base_requirements("4.1.4").contains("\nnumpy==2."));
+        assert!(base_requirements("3.5.9").contains("\nnumpy==1."));
+        assert_eq!(
+            names("3.5.9"),
+            ["python3", "python3.11", "python3.10", "python3.9"]
+        );
+        assert!(missing("3.5.9").starts_with("Python 3.9 to 3.11 is not on the PATH"));
+    }
 }

@@ -203,7 +203,7 @@ impl Walk<'_> {
             let (name, path) = named(path, name).map_err(Stop::Error)?;
             match entry.file_type() {
                 FileType::Directory if name == "_temporary" => {
-                    self.skip(&path, "Spark's unfinished output")?;
+                    self.skip(&path, "unfinished output")?;
                 }
                 FileType::Directory => self.pending.push(Pending {
                     parent: Arc::clone(fd),
@@ -211,7 +211,7 @@ impl Walk<'_> {
                     path,
                 }),
                 _ if name.starts_with('.') && name.ends_with(".crc") => {
-                    self.skip(&path, "Hadoop's local checksum")?;
+                    self.skip(&path, "a local checksum")?;
                 }
                 _ if !self.selection.takes(&path) => self.left_out += 1,
                 // Some file systems do not tell; then opening does.

@@ -1,12 +1,13 @@
 //! The `code` block: where the program is, which one it is, and what goes with it.
 
 use mayfly_proto::engine::{COMMAND, Definition};
+use mayfly_proto::python::{self, Named};
 
 use super::{Mode, optional, steps};
 use crate::diag::{Place, Problem, Sink};
 use crate::git::Repo;
-use crate::job::Code;
-use crate::names::{GitRef, RelPath};
+use crate::job::{Code, Spark};
+use crate::names::{GitRef, PythonName, RelPath};
 use crate::read::{Field, Section};
 use crate::text::{clean_value, quote, sized};
 
@@ -45,6 +46,9 @@ pub(super) fn code(
     let requirements = optional(section.get("requirements"), |field| {
         field.with(sink, |text| RelPath::new(text))
     });
+    let python = optional(section.get("python"), |field| {
+        field.with(sink, |text| PythonName::new(text))
+    });
     let (entry, class, requirements) = (entry?, class?, requirements?);
     let code = Code {
         repo: repo?,
@@ -54,6 +58,7 @@ pub(super) fn code(
         class,
         args: args?,
         requirements,
+        python: python?,
         command: match command {
             None => Vec::new(),
             Some(words) => words?,
@@ -171,15 +176,35 @@ fn fits_entry(sink: &mut Sink, section: &Section<'_>, code: &Code, engine: &Defi
             "add its main class: `class: com.example.Main`",
         );
     }
-    if kind.class && code.requirements.is_some() {
-        refuse(
-            sink,
-            "requirements",
-            format!("is given, but {entry} is not a Python program"),
-            "remove it",
-        );
+    let of_python = [
+        ("requirements", code.requirements.is_some()),
+        ("python", code.python.is_some()),
+    ];
+    for (key, _) in of_python.into_iter().filter(|(_, given)| kind.class && *given) {
+        let why = format!("is given, but {entry} is not a Python program");
+        refuse(sink, key, why, "remove it");
     }
     sink.count() == before
+}
+
+/// Whether Spark, and what every node has with it, runs with the Python that is named; of a path only the node knows.
+pub(super) fn python_fits(sink: &mut Sink, section: &Section<'_>, code: &Code, spark: &Spark) -> bool {
+    let (Some(python), Some(field)) = (&code.python, section.get("python")) else {
+        return true;
+    };
+    let Some(Named::Version(minor)) = Named::parse(python.as_str()) else {
+        return true;
+    };
+    let fits = python::supported(&spark.version).contains(&minor);
+    if !fits {
+        let (release, range) = (&spark.version, python::supported_text(&spark.version));
+        let problem = Problem::new(format!("is {python}, and Spark {release} runs with {range}"));
+        field.report(
+            sink,
+            problem.help("name one of these, or another `spark.version`"),
+        );
+    }
+    fits
 }
 
 pub(super) fn class(text: &str) -> Result<String, Problem> {

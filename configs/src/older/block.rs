@@ -241,7 +241,7 @@ fn spark_url(sink: &mut Sink, moved: &mut Moved, default: &str, field: &Field<'_
         return moved.lay(["spark", "version"], field, value);
     }
     let why = format!(
-        "names Spark {}, and Mayfly runs releases of Spark 4; the job runs on {default}",
+        "names Spark {}, and Mayfly runs releases of Spark 3.5 and 4; the job runs on {default}",
         crate::text::escape(release, 20)
     );
     moved.remark(field, true, &why);

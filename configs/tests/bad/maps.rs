@@ -73,12 +73,19 @@ fn maps() {
         3,
         &["not one of Spark"],
     );
-    refused(
-        "spark version",
-        &job("spark: {version: 3.5.1}"),
-        3,
-        &["not a release of Spark 4"],
-    );
+    for release in [
+        "3.4.4",
+        "2.4.8",
+        "3.5",
+        "4.0",
+        "4.0.x",
+        "5.0.0",
+        "4.0.0.post0",
+        "latest",
+    ] {
+        let text = job(&format!("spark: {{version: \"{release}\"}}"));
+        refused("spark version", &text, 3, &["not a release of Spark 3.5 or 4"]);
+    }
     refused(
         "28 unset",
         &job("env: {A: \"${NOT_SET}\"}"),

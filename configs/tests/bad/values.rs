@@ -147,8 +147,55 @@ fn rules_between_keys() {
     );
     let jar = "a:\n  code:\n    entry: a.jar\n    class: A\n    requirements: r.txt\n";
     refused("requirements for a jar", jar, 5, &["not a Python program"]);
+    let jar = jar.replace("requirements: r.txt", "python: 3.12");
+    refused(
+        "python for a jar",
+        &jar,
+        5,
+        &["`code.python` is given", "not a Python program"],
+    );
     let shared = format!("defaults:\n  workers: {{min: 3}}\n{}", job("workers: {count: 2}"));
     refused("30 min of the defaults", &shared, 2, &["`workers.min` is 3"]);
+}
+
+#[test]
+fn the_python_of_a_job() {
+    for value in [
+        "3",
+        "2.7",
+        "3.12.1",
+        "3.012",
+        "python",
+        "bin/python3",
+        "~/bin/python3",
+        "[3.12]",
+        "py 3.12",
+    ] {
+        refused("python", &code("python", value), 4, &["`code.python` is"]);
+    }
+    let one_of = "Spark 4.0.5 runs with Python 3.10 to 3.13";
+    refused(
+        "python too old",
+        &code("python", "3.9"),
+        4,
+        &["`code.python` is 3.9", one_of],
+    );
+    refused("python too new", &code("python", "python3.14"), 4, &[one_of]);
+    let older = |python: &str| format!("{}  spark: {{version: 3.5.9}}\n", code("python", python));
+    let one_of = "Spark 3.5.9 runs with Python 3.9 to 3.11";
+    refused("python of another Spark", &older("3.12"), 4, &[one_of]);
+    for (text, python) in [
+        (code("python", "3.10"), "3.10"),
+        (code("python", "\"3.13\""), "3.13"),
+        (
+            code("python", "/opt/python3.14/bin/python3"),
+            "/opt/python3.14/bin/python3",
+        ),
+        (older("python3.9"), "python3.9"),
+    ] {
+        let file = parse("jobs.yml", &text, &env).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(file.jobs[0].code.python.as_ref().unwrap().as_str(), python);
+    }
 }
 
 #[test]

@@ -11,18 +11,20 @@ use serde::Serialize;
 use super::scaled;
 use crate::record::{Outcome, PhaseName, Prediction, Receipt};
 
-/// Runs of one job that are looked at for an estimate: their ids do not say which are the newest.
-pub const MANY: usize = 200;
+/// Runs of one job that are looked at for an estimate: their ids do not say which are the newest, so it is all of them.
+pub const MANY: usize = 10_000;
 /// The same where nobody waits, at the begin of each run.
 pub const SOME: usize = 40;
 /// Receipts read at the same time.
 const READS: usize = 16;
+/// Receipts that are kept of all that are read: the newest ones.
+const KEPT: usize = 200;
 /// Largest receipt, in bytes.
 const RECEIPT_MAX: u64 = 4 << 20;
 /// Runs that say what is usual: the newest ones that succeeded.
 pub const USUAL: usize = 10;
 
-/// Receipts of at most `max` runs of a job, the newest first. What cannot be read is left out.
+/// Receipts of a job, the newest first, out of at most `max` of its runs. What cannot be read is left out.
 ///
 /// # Errors
 /// The store cannot be listed.
@@ -43,19 +45,29 @@ pub async fn of_job(store: &Store, job: &str, max: usize) -> Result<Vec<Receipt>
             .flatten()?;
         serde_json::from_slice::<Receipt>(&object.bytes).ok()
     };
-    let mut receipts: Vec<Receipt> = futures::stream::iter(runs)
+    let read = futures::stream::iter(runs)
         .map(read)
         .buffer_unordered(READS)
-        .filter_map(std::future::ready)
-        .collect()
-        .await;
-    receipts.sort_by(|a, b| {
-        b.release
-            .observed
-            .cmp(&a.release.observed)
-            .then_with(|| a.run.cmp(&b.run))
+        .filter_map(std::future::ready);
+    let newest = read.fold(Vec::new(), async |mut newest, receipt| {
+        newest.push(receipt);
+        // Those of ten thousand runs are never in memory at one time.
+        if newest.len() > 2 * KEPT {
+            keep_newest(&mut newest);
+        }
+        newest
     });
-    Ok(receipts)
+    let mut newest = newest.await;
+    keep_newest(&mut newest);
+    Ok(newest)
+}
+
+fn keep_newest(receipts: &mut Vec<Receipt>) {
+    receipts.sort_by(|a, b| {
+        let observed = b.release.observed.cmp(&a.release.observed);
+        observed.then_with(|| a.run.cmp(&b.run))
+    });
+    receipts.truncate(KEPT);
 }
 
 /// How long each phase usually takes, in seconds: the middle of the newest runs that succeeded at the first attempt.

@@ -3,21 +3,31 @@
 use mayfly_aws::{Account, AwsError, Kind, Place};
 
 use super::failure::Failure;
+use crate::cloud::CloudError;
 
 impl From<AwsError> for Failure {
     fn from(error: AwsError) -> Self {
         match error.kind() {
-            // What this machine is told to ask with.
-            Kind::Credentials | Kind::Invalid => Self::usage(error),
+            // What this machine is told to ask with, and what that may do.
+            Kind::Credentials | Kind::Invalid | Kind::Permission => Self::usage(error),
             Kind::Capacity
             | Kind::Quota
-            | Kind::Permission
             | Kind::Unsupported
             | Kind::NotFound
             | Kind::Exists
             | Kind::InUse
             | Kind::Throttled
             | Kind::Transient => Self::infra(error),
+        }
+    }
+}
+
+impl From<CloudError> for Failure {
+    /// Of what was looked up before anything is made.
+    fn from(error: CloudError) -> Self {
+        match error {
+            CloudError::Permanent(_) => Self::usage(error),
+            CloudError::Transient { .. } | CloudError::Pending(_) => Self::chain("", &error),
         }
     }
 }

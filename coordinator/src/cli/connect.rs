@@ -90,6 +90,12 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
     let (mut found, _scratch) = found(&flags.launch, &cwd).await?;
     let job = &mut found.job;
     let url = url_of(job.engine.definition())?;
+    if job.engine.definition().hook.is_some() && job.spark.version.starts_with("3.") {
+        return Err(Failure::usage(format!(
+            "Spark {} has no Spark Connect that asks its clients for a token: set `spark.version` to a release of Spark 4",
+            job.spark.version
+        )));
+    }
     let token = random_base32(TOKEN_BYTES).map_err(|error| Failure::chain("draw a token", &error))?;
     job.code.become_session(flags.idle);
     // What its runs take says nothing of those of the job itself.

@@ -280,6 +280,64 @@ fn words(templates: &[Template], facts: &Facts) -> Result<String, String> {
 mod tests {
     use super::*;
 
+    /// Every tag is closed, in order.
+    fn balanced(xml: &str) -> bool {
+        let mut open = Vec::new();
+        let tags = xml.split('<').skip(1).filter_map(|rest| rest.split_once('>'));
+        for (tag, _) in tags {
+            match tag.strip_prefix('/') {
+                Some(name) if open.pop() != Some(name) => return false,
+                Some(_) => {}
+                None if tag.starts_with("!--") => {}
+                None => open.push(tag),
+            }
+        }
+        open.is_empty()
+    }
+
+    /// Nobody has run it; what can be told without that is: its files are XML, and hold what the daemons do not start without.
+    #[test]
+    fn what_hadoop_reads_is_whole() {
+        let text = compiled_in_text("hadoop").unwrap();
+        let definition = parse_engine("hadoop", "hadoop", text).unwrap();
+        assert!(definition.unproven.is_some() && text.contains("unproven"));
+        let facts = Facts::sample(&definition, "worker-1");
+        let mut values = std::collections::BTreeMap::new();
+        for (name, file) in &definition.files {
+            let FileText::Text(file) = file else {
+                panic!("{name} has lines")
+            };
+            let xml = file.render(&facts).unwrap();
+            assert!(name.ends_with(".xml") && balanced(&xml), "{name}:\n{xml}");
+            for property in xml.split("<property>").skip(1) {
+                let part = |tag: &str| {
+                    let rest = property.split_once(&format!("<{tag}>")).unwrap().1;
+                    rest.split_once('<').unwrap().0.to_owned()
+                };
+                let before = values.insert(part("name"), part("value"));
+                assert_eq!(before, None, "twice: {property}");
+            }
+        }
+        for (name, value) in [
+            ("yarn.scheduler.capacity.root.queues", "default"),
+            ("yarn.scheduler.capacity.root.default.capacity", "100"),
+            ("yarn.nodemanager.aux-services", "mapreduce_shuffle"),
+            ("mapreduce.framework.name", "yarn"),
+            (
+                "mapreduce.application.classpath",
+                "$HADOOP_MAPRED_HOME/share/hadoop/mapreduce/*,$HADOOP_MAPRED_HOME/share/hadoop/mapreduce/lib/*",
+            ),
+        ] {
+            assert_eq!(values.get(name).map(String::as_str), Some(value), "{name}");
+        }
+        let whitelist = &values["yarn.nodemanager.env-whitelist"];
+        assert!(
+            whitelist.split(',').any(|name| name == "HADOOP_MAPRED_HOME"),
+            "{whitelist}"
+        );
+        assert!(balanced("<a><!-- x --><b>1</b></a>") && !balanced("<a><b>1</a></b>") && !balanced("<a>"));
+    }
+
     #[test]
     fn every_engine_is_rendered_for_a_fleet() {
         for name in compiled_in() {

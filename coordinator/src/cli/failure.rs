@@ -118,6 +118,15 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+impl From<crate::history::HistoryError> for Failure {
+    fn from(error: crate::history::HistoryError) -> Self {
+        match error {
+            crate::history::HistoryError::Nothing(why) => Self::usage(why),
+            crate::history::HistoryError::Failed(error) => error.into(),
+        }
+    }
+}
+
 impl From<mayfly_kit::consul::ConsulError> for Failure {
     fn from(error: mayfly_kit::consul::ConsulError) -> Self {
         Self::chain("", &error)

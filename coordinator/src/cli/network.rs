@@ -184,8 +184,7 @@ pub(crate) async fn run(flags: &Flags) -> Result<u8, Failure> {
             let consul = flags.consul.sides()?;
             let place = Place::at(&flags.network, consul.as_ref().map(|sides| &sides.own));
             let place = place.map_err(Failure::usage)?;
-            let parts = place.find(&account).await.map_err(Failure::infra)?;
-            show(flags.json, &parts)
+            show(flags.json, &place.find(&account).await?)
         }
         Verb::Destroy(flags) => destroy(flags).await,
     }

@@ -1,19 +1,22 @@
 //! `preview`: the first rows of a Parquet file on standard input, for the page. It is a process of its own, since such a
 //! file says how large its parts are, and a job may have written any number: what is too much ends this process alone.
 
+mod unpack;
+
 use std::io::{Read as _, stdin};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use nix::sys::resource::{Resource, setrlimit};
 use parquet::errors::Result as Parsed;
-use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::file::reader::FileReader as _;
 use parquet::record::Field;
 use parquet::schema::types::Type;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::out;
+use unpack::Table;
 
 /// Largest file that is looked into, in bytes.
 pub(crate) const FILE_MAX: u64 = 32 << 20;
@@ -64,7 +67,7 @@ pub(crate) fn run() -> Result<u8, Failure> {
 
 /// The head of a table.
 fn head(file: Bytes) -> Parsed<Head> {
-    let reader = SerializedFileReader::new(file)?;
+    let reader = Table::new(file)?;
     let metadata = reader.metadata().file_metadata();
     let whole = metadata.schema();
     let fields: Vec<Arc<Type>> = whole.get_fields().iter().take(COLUMNS).cloned().collect();

@@ -7,6 +7,7 @@ use mayfly_kit::layout;
 use mayfly_kit::store::Store;
 use mayfly_proto::RunId;
 use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
 
 use super::failure::Failure;
 use super::{plain, remote, shelf, storage};
@@ -15,8 +16,10 @@ use crate::record::{Receipt, RunRecord, SCHEMA};
 
 /// Most runs looked at.
 const RUNS_MAX: usize = 10_000;
-/// Records read at the same time.
-const READS: usize = 16;
+/// Tasks that read all records: a thousand of them are work for more than one core.
+const READERS: usize = 4;
+/// Records that each of them reads at the same time.
+const READS: usize = 4;
 /// Largest record, in bytes.
 const RECORD_MAX: u64 = 4 << 20;
 /// Matches named when a prefix is not unique.
@@ -85,21 +88,33 @@ pub(crate) async fn ids(store: &Store) -> Result<Vec<RunId>, Failure> {
 /// # Errors
 /// The store cannot be read.
 pub(crate) async fn records(store: &Store) -> Result<(Vec<RunRecord>, Vec<String>), Failure> {
-    let read = |id: RunId| async move { (id.clone(), record(store, &id).await) };
-    let all: Vec<_> = futures::stream::iter(ids(store).await?)
-        .map(read)
-        .buffered(READS)
-        .collect()
-        .await;
+    let ids = ids(store).await?;
+    let mut readers = JoinSet::new();
+    for share in ids.chunks(ids.len().div_ceil(READERS).max(1)) {
+        readers.spawn(read_share(store.clone(), share.to_vec()));
+    }
     let (mut records, mut broken) = (Vec::new(), Vec::new());
-    for (id, result) in all {
-        match result {
-            Ok(record) => records.push(record),
-            Err(failure) => broken.push(format!("{id}: {}", failure.text())),
+    while let Some(share) = readers.join_next().await {
+        for (id, result) in share.map_err(|e| Failure::chain("read the records", &e))? {
+            match result {
+                Ok(record) => records.push(record),
+                Err(failure) => broken.push(format!("{id}: {}", failure.text())),
+            }
         }
     }
+    broken.sort();
     records.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.run.cmp(&b.run)));
     Ok((records, broken))
+}
+
+async fn read_share(store: Store, ids: Vec<RunId>) -> Vec<(RunId, Result<RunRecord, Failure>)> {
+    let store = &store;
+    let read = |id: RunId| async move {
+        let result = record(store, &id).await;
+        (id, result)
+    };
+    let reads = futures::stream::iter(ids).map(read).buffer_unordered(READS);
+    reads.collect().await
 }
 
 /// The run that a user means: an id, the beginning of one, or `last`.

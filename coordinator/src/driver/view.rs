@@ -144,6 +144,7 @@ fn node(node: &Node, spot: bool) -> v1::NodeView {
         gone: node.gone_at.is_some(),
         attempt: node.attempt.number(),
         collected: node.report.collected,
+        staged: node.report.staged,
         engine_ui: node.report.engine_ui.clone(),
         admin: admin(node).map(|at| at.to_string()).unwrap_or_default(),
         spot,

@@ -90,6 +90,8 @@ pub struct Report {
     pub progress: Option<v1::Progress>,
     /// For people: the upload's progress.
     pub collected: Option<v1::Collected>,
+    /// For people: how far the job's inputs have come.
+    pub staged: Option<v1::Staged>,
     /// Seconds of each of its own steps.
     pub step_secs: BTreeMap<String, f64>,
     /// Port of its admin pages, if it serves any.
@@ -119,6 +121,7 @@ impl Default for Report {
             usage: v1::Usage::default(),
             progress: None,
             collected: None,
+            staged: None,
             step_secs: BTreeMap::new(),
             admin_port: None,
             claims: None,
@@ -219,6 +222,7 @@ impl TryFrom<v1::NodeReport> for Report {
             usage: wire.usage.unwrap_or_default(),
             progress: wire.progress,
             collected: wire.collected,
+            staged: wire.staged,
             step_secs: wire
                 .step_secs
                 .into_iter()

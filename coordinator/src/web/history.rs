@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, Refused};
 use super::engine::{self, Seat};
-use crate::history::{History, Wanted};
+use crate::history::{History, HistoryError, Wanted};
 use crate::home::Home;
 use http::StatusCode;
 
@@ -59,8 +59,12 @@ impl Histories {
             }
         }
         let started = History::start(&self.home, wanted, |_| {}).await;
-        let history =
-            started.map_err(|error| Refused::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}")))?;
+        let history = started.map_err(|error| match error {
+            HistoryError::Nothing(why) => Refused::not_found(why),
+            HistoryError::Failed(error) => {
+                Refused::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}"))
+            }
+        })?;
         let path = history.path();
         let entry = Running {
             history: Arc::new(history),

@@ -217,3 +217,31 @@ fn line(points: &[Point], value: impl Fn(&Point) -> f32) -> Vec<(f64, f64)> {
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::view::samples;
+
+    #[test]
+    fn each_state_of_a_run_shows_what_belongs_to_it() {
+        let forming = [
+            "forming",
+            "worker-2",
+            "pandas==2.2.3; inputs: 3/10 files · 1.2 GiB of 4.7 GiB",
+        ];
+        let working = ["working", "12 of 40 tasks", "worker-3 was lost and is replaced"];
+        let failed = ["job failed", "ValueError: no such column\\u{7}", "node lost"];
+        let cancelled = ["cancelled", "cancelled by the user", "releasing"];
+        let wanted = [forming, working, failed, cancelled];
+        for ((name, view), wanted) in samples::views().into_iter().zip(wanted) {
+            let shown = Shown::live(&view, view.now_ms);
+            let parts = all(&shown, &Samples::default());
+            let page: String = parts.into_iter().map(|(_, part)| part.into_string()).collect();
+            for part in wanted {
+                assert!(page.contains(part), "{name}: {part:?} is not in {page}");
+            }
+            assert!(!page.contains(['\u{1b}', '\u{7}']), "{name}: {page}");
+        }
+    }
+}

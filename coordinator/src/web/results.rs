@@ -141,7 +141,7 @@ pub(super) async fn view(
         match parquet::head(&object.bytes).await {
             Some(head) => parquet::table(&head),
             None => {
-                html! { p.note { "No preview: this is no Parquet file that can be read here; uncompressed ones and those with Snappy can." } }
+                html! { p.note { "No preview: this is no Parquet file that can be read here; uncompressed ones and those with Snappy, gzip or Zstandard can." } }
             }
         }
     } else {

@@ -114,7 +114,7 @@ fn links(whole: &Whole<'_>) -> Markup {
     html! {
         div.links {
             @if whole.shown.live {
-                a.button.main #engine-link href={ "/runs/" (run) "/spark/" } hidden[!whole.shown.engine_ui] { "Spark’s own pages" }
+                a.button.main #engine-link href={ "/runs/" (run) "/spark/" } hidden[!whole.shown.engine_ui] { (plain::line(whole.record.job.engine.name())) " UI" }
             }
             @if whole.history {
                 form method="post" action={ "/runs/" (run) "/history" } {

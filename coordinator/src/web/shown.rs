@@ -3,7 +3,7 @@
 use mayfly_proto::v1;
 
 use super::charts::Bar;
-use crate::cli::view::units;
+use crate::cli::view::{staged, units};
 use crate::record::{Outcome, PhaseName, Receipt, Role, RunRecord};
 
 /// A run, as its page shows it.
@@ -249,7 +249,7 @@ fn node_of_view(node: &v1::NodeView) -> NodeShown {
         id: node.node_id.clone(),
         master: node.role() == v1::Role::Master,
         phase: node_phase(node.phase()),
-        status: node.status.clone(),
+        status: staged::status(node),
         cores: node.cores,
         memory_bytes: node.memory_bytes,
         cpu: usage.map(|usage| usage.cpu_cores),

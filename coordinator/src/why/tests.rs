@@ -76,6 +76,31 @@ fn what_the_coordinator_says_of_machines_is_named() {
 }
 
 #[test]
+fn what_kept_the_job_from_starting_is_named() {
+    for (reason, name) in [
+        (
+            "this machine has no Python 3.13, which the job names (code.python): install it there, or name one that it has: \
+             3.11 (/usr/bin/python3.11)",
+            "python-missing",
+        ),
+        (
+            "r.txt cannot be installed: no matching distribution",
+            "requirements",
+        ),
+        (
+            "code.entry \"main.py\" does not exist in the repository at this commit",
+            "entry-missing",
+        ),
+    ] {
+        assert_eq!(
+            cause(&facts(Outcome::JobFailed, reason, None, "")),
+            name,
+            "{reason}"
+        );
+    }
+}
+
+#[test]
 fn a_deadline_that_a_straggler_passed_is_told_from_one_of_too_much_work() {
     let stage = |done, running, oldest_secs| Unfinished {
         stage: 3,

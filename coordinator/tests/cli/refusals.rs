@@ -6,8 +6,20 @@ use std::process::{Command, Output, Stdio};
 use crate::repo::{Repo, git};
 
 /// The built program in a folder, with almost no environment.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_coordinator");
+
 pub(crate) fn coordinator(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coordinator"));
+    at(dir, Command::new(PROGRAM))
+}
+
+/// The same for what would go on for ever if it were not refused.
+pub(crate) fn coordinator_for_a_minute(dir: &Path) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["60", PROGRAM]);
+    at(dir, command)
+}
+
+fn at(dir: &Path, mut command: Command) -> Command {
     command
         .current_dir(dir)
         .env_clear()

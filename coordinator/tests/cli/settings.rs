@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::refusals::{coordinator, run, stderr};
+use crate::refusals::{coordinator, coordinator_for_a_minute, run, stderr};
 
 #[test]
 fn the_default_settings_are_printed() {
@@ -43,9 +43,9 @@ fn wrong_settings_are_refused_before_anything_starts() {
             Some(("MAYFLY_ADMIN", "x")),
             "`admin` is `x`",
         ),
-        (&["serve", "--spark", "3.5.1"], None, "`spark` is `3.5.1`"),
+        (&["serve", "--spark", "3.4.1"], None, "`spark` is `3.4.1`"),
     ] {
-        let output = coordinator(dir.path())
+        let output = coordinator_for_a_minute(dir.path())
             .args(args)
             .envs(environment)
             .output()

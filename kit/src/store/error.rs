@@ -23,6 +23,14 @@ struct Inner {
     source: Option<Cause>,
 }
 
+/// What S3 says of a request whose body is not that of its checksum or length.
+const DAMAGED: [&str; 4] = [
+    "BadDigest",
+    "IncompleteBody",
+    "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
+];
+
 /// Kinds of failure, as far as they ask for different answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreFault {
@@ -68,6 +76,11 @@ pub enum StoreFault {
     Contended,
     /// A local file that takes part could not be read or written.
     LocalFile,
+    /// What arrived is not what was sent: nothing is stored, and it may be sent again.
+    Damaged {
+        /// The server's own code, such as `BadDigest`.
+        code: String,
+    },
     /// The stored object is not what was sent, or changed while it was read.
     Corrupt {
         /// What differs.
@@ -118,6 +131,7 @@ impl fmt::Display for StoreFault {
             Self::TooLarge { size, max } => write!(f, "the object has {size} bytes, at most {max} are read"),
             Self::Contended => f.write_str("other writers changed the object at every try"),
             Self::LocalFile => f.write_str("a local file cannot be used"),
+            Self::Damaged { code } => write!(f, "what arrived is not what was sent ({code})"),
             Self::Corrupt { what } => write!(f, "the stored object is not right: {what}"),
             Self::Refused { status, message } => write!(f, "refused (HTTP {status}): {message}"),
         }
@@ -145,6 +159,7 @@ impl StoreError {
             | StoreFault::Timeout
             | StoreFault::Unavailable { .. }
             | StoreFault::Contended
+            | StoreFault::Damaged { .. }
             | StoreFault::Corrupt { .. } => false,
             StoreFault::Refused { status, .. } => (400..500).contains(status),
         }
@@ -178,6 +193,12 @@ impl At<'_> {
 
     pub(super) fn file(self, source: std::io::Error) -> StoreError {
         self.caused(StoreFault::LocalFile, Some(source.into()))
+    }
+
+    pub(super) fn changed(self) -> StoreError {
+        self.fault(StoreFault::Corrupt {
+            what: "it changed while it was read",
+        })
     }
 
     pub(super) fn broken_body(self, source: impl Into<Cause>) -> StoreError {
@@ -232,6 +253,9 @@ impl At<'_> {
             }
             // Also in a success: S3 may know only at the end of a completion.
             (401 | 403, _) | (_, "AccessDenied") => StoreFault::Denied {
+                code: code.to_owned(),
+            },
+            (_, code) if DAMAGED.contains(&code) => StoreFault::Damaged {
                 code: code.to_owned(),
             },
             (500.., _) | (429, _) => StoreFault::Unavailable { status },

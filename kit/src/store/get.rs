@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::{At, status};
 use super::ranges::Version;
+use super::sums::Claim;
 use super::{GET_MAX_BYTES, Store, StoreError, StoreFault};
 
 /// Times a download goes on after its connection broke.
@@ -24,6 +25,16 @@ pub struct Object {
     pub bytes: Bytes,
     /// Its entity tag, for [`Store::replace`].
     pub etag: String,
+}
+
+/// An answer whose body is still to come.
+pub(super) struct Opened {
+    pub(super) body: ByteStream,
+    etag: String,
+    /// Of the body, in bytes.
+    size: u64,
+    /// Of the whole object; nothing is said of a range.
+    claim: Option<Claim>,
 }
 
 impl Store {
@@ -44,7 +55,7 @@ impl Store {
         let at = self.at("read", &full);
         let mut tries = 0;
         loop {
-            let Some((body, etag, size)) = self.open_object(at, None).await? else {
+            let Some(Opened { body, etag, size, .. }) = self.open_object(at, None).await? else {
                 return Ok(None);
             };
             if size > max {
@@ -70,7 +81,7 @@ impl Store {
     pub async fn head(&self, key: &str, max: usize) -> Result<Option<(Vec<u8>, u64)>, StoreError> {
         let full = self.full(key);
         let at = self.at("read", &full);
-        let Some((mut body, _, size)) = self.open_object(at, None).await? else {
+        let Some(Opened { mut body, size, .. }) = self.open_object(at, None).await? else {
             return Ok(None);
         };
         let mut bytes = Vec::new();
@@ -94,7 +105,7 @@ impl Store {
     ) -> Result<Option<(impl Stream<Item = std::io::Result<Bytes>> + Send + use<>, u64)>, StoreError> {
         let full = self.full(key);
         let at = self.at("read", &full);
-        let Some((body, _, size)) = self.open_object(at, None).await? else {
+        let Some(Opened { body, size, .. }) = self.open_object(at, None).await? else {
             return Ok(None);
         };
         let pieces = futures::stream::unfold(body, async |mut body| {
@@ -127,25 +138,41 @@ impl Store {
     }
 
     /// Reads an object of any size into `path`, which then holds it whole; a large one in several ranges at a time. Goes on
-    /// where a broken connection left off. Returns its size in bytes, or `None` when there is no such object (then `path` is not touched).
+    /// where a broken connection left off. What came is what the store's own checksum of the object says, where it has one
+    /// of CRC or SHA-256. Returns its size in bytes, or `None` when there is no such object (then `path` is not touched).
     ///
     /// # Errors
-    /// The request failed for good, the object changed meanwhile, or the file cannot be written.
+    /// The request failed for good, the object changed meanwhile or is damaged, or the file cannot be written.
     pub async fn get_to_file(&self, key: &str, path: &Path) -> Result<Option<u64>, StoreError> {
+        self.get_to_file_telling(key, path, &|_| {}).await
+    }
+
+    /// The same; `tell` is told of each piece that has been written, how many bytes it has.
+    ///
+    /// # Errors
+    /// As [`Store::get_to_file`].
+    pub async fn get_to_file_telling(
+        &self,
+        key: &str,
+        path: &Path,
+        tell: &(dyn Fn(u64) + Sync),
+    ) -> Result<Option<u64>, StoreError> {
         let full = self.full(key);
         let at = self.at("read", &full);
-        let Some((body, etag, size)) = self.open_object(at, None).await? else {
+        let Some(opened) = self.open_object(at, None).await? else {
             return Ok(None);
         };
         let part = Unfinished::beside(path);
         let version = Version {
             at,
-            etag: &etag,
-            size,
+            etag: &opened.etag,
+            size: opened.size,
+            claim: opened.claim.as_ref(),
+            tell,
         };
-        self.fill(version, &part.0, body).await?;
+        self.fill(version, &part.0, opened.body).await?;
         tokio::fs::rename(&part.0, path).await.map_err(|e| at.file(e))?;
-        Ok(Some(size))
+        Ok(Some(opened.size))
     }
 
     /// SHA-256 (hex) and size in bytes of an object, computed from its bytes; `None` when there is none.
@@ -155,7 +182,7 @@ impl Store {
     pub async fn digest(&self, key: &str) -> Result<Option<(String, u64)>, StoreError> {
         let full = self.full(key);
         let at = self.at("read", &full);
-        let Some((mut body, _, size)) = self.open_object(at, None).await? else {
+        let Some(Opened { mut body, size, .. }) = self.open_object(at, None).await? else {
             return Ok(None);
         };
         let mut hash = Sha256::new();
@@ -165,12 +192,12 @@ impl Store {
         Ok(Some((format!("{:x}", hash.finalize()), size)))
     }
 
-    /// Opens an object, or a range of a known version of it: its body, its entity tag and the size of that in bytes.
+    /// Opens an object, or a range of a known version of it.
     pub(super) async fn open_object(
         &self,
         at: At<'_>,
         range: Option<(Range<u64>, &str)>,
-    ) -> Result<Option<(ByteStream, String, u64)>, StoreError> {
+    ) -> Result<Option<Opened>, StoreError> {
         let mut request = self.client.get_object().bucket(&self.bucket).key(at.key);
         if let Some((range, etag)) = range {
             let last = range.end.saturating_sub(1);
@@ -179,14 +206,14 @@ impl Store {
                 .if_match(etag);
         }
         match request.send().await {
-            Ok(reply) => {
-                let size = length(reply.content_length());
-                Ok(Some((reply.body, reply.e_tag.unwrap_or_default(), size)))
-            }
-            Err(e) if matches!(e.as_service_error(), Some(GetObjectError::NoSuchKey(_))) => Ok(None),
-            Err(e) if status(&e) == 412 => Err(at.fault(StoreFault::Corrupt {
-                what: "it changed while it was read",
+            Ok(reply) => Ok(Some(Opened {
+                size: length(reply.content_length()),
+                claim: Claim::of(&reply),
+                etag: reply.e_tag.unwrap_or_default(),
+                body: reply.body,
             })),
+            Err(e) if matches!(e.as_service_error(), Some(GetObjectError::NoSuchKey(_))) => Ok(None),
+            Err(e) if status(&e) == 412 => Err(at.changed()),
             Err(e) => Err(at.sdk(e)),
         }
     }
@@ -215,6 +242,6 @@ impl Drop for Unfinished {
     }
 }
 
-fn length(header: Option<i64>) -> u64 {
+pub(super) fn length(header: Option<i64>) -> u64 {
     header.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
 }

@@ -10,6 +10,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 
 use super::error::At;
+use super::sums::Claim;
 use super::{Store, StoreError, StoreFault};
 
 /// Bytes of a range: so many that a request's latency does not matter.
@@ -19,12 +20,21 @@ const AT_ONCE: usize = 8;
 /// Times that reading a range goes on after its connection broke.
 const RESUMES: u32 = 5;
 
-/// A version of an object: where it is, what it is, and how large.
+/// A version of an object: where it is, what it is, how large, and what it hashes to. And who is told of what comes.
 #[derive(Clone, Copy)]
 pub(super) struct Version<'a> {
     pub(super) at: At<'a>,
     pub(super) etag: &'a str,
     pub(super) size: u64,
+    pub(super) claim: Option<&'a Claim>,
+    pub(super) tell: &'a (dyn Fn(u64) + Sync),
+}
+
+/// A range that has come.
+pub(super) struct Came {
+    pub(super) size: u64,
+    /// Of its bytes, where the object's checksum is a CRC.
+    pub(super) crc: u64,
 }
 
 impl Store {
@@ -42,8 +52,10 @@ impl Store {
         let first = ranges.next().unwrap_or(0..0);
         let first = self.range(version, part, first, Some(body));
         let others = ranges.map(|range| self.range(version, part, range, None));
-        let all = futures::stream::iter(others).buffer_unordered(AT_ONCE - 1);
-        tokio::try_join!(first, all.try_collect::<()>())?;
+        let others = futures::stream::iter(others).buffered(AT_ONCE - 1);
+        let (first, others) = tokio::try_join!(first, others.try_collect::<Vec<Came>>())?;
+        let came: Vec<Came> = std::iter::once(first).chain(others).collect();
+        self.compare(version, &came, part).await?;
         file.sync_all().await.map_err(|e| at.file(e))
     }
 
@@ -53,8 +65,9 @@ impl Store {
         part: &Path,
         range: Range<u64>,
         mut body: Option<ByteStream>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Came, StoreError> {
         let at = version.at;
+        let mut crc = version.claim.and_then(Claim::digest);
         let mut file = File::options()
             .write(true)
             .open(part)
@@ -77,6 +90,10 @@ impl Store {
                         let wanted = usize::try_from(range.end - next).unwrap_or(usize::MAX);
                         let chunk = chunk.get(..wanted.min(chunk.len())).unwrap_or_default();
                         file.write_all(chunk).await.map_err(|e| at.file(e))?;
+                        if let Some(crc) = &mut crc {
+                            crc.update(chunk);
+                        }
+                        (version.tell)(chunk.len() as u64);
                         next += chunk.len() as u64;
                     }
                     None => broken = Some(early(at)),
@@ -95,18 +112,22 @@ impl Store {
                 None => {}
             }
         }
-        file.flush().await.map_err(|e| at.file(e))
+        file.flush().await.map_err(|e| at.file(e))?;
+        Ok(Came {
+            size: range.end - range.start,
+            crc: crc.map_or(0, |crc| crc.finalize()),
+        })
     }
 
     async fn open_range(&self, version: Version<'_>, range: Range<u64>) -> Result<ByteStream, StoreError> {
         let Version { at, etag, .. } = version;
         let opened = self.open_object(at, Some((range, etag))).await?;
-        let (body, ..) = opened.ok_or_else(|| {
+        let opened = opened.ok_or_else(|| {
             at.fault(StoreFault::Corrupt {
                 what: "it was deleted meanwhile",
             })
         })?;
-        Ok(body)
+        Ok(opened.body)
     }
 }
 

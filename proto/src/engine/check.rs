@@ -233,7 +233,17 @@ impl Look<'_> {
                 self.add(&["joined"], "is given, and nobody asks", "remove it");
             }
         }
+        if !definition.drain.is_empty() && (definition.hook.is_some() || definition.worker.is_none()) {
+            self.add(
+                &["drain"],
+                "is given, and nobody runs it",
+                "remove it, or say under `worker` what hands over what it holds",
+            );
+        }
         if let Some(progress) = &definition.progress {
+            if definition.hook.is_some() {
+                self.add(&["progress"], "is given, and nobody asks", "remove it");
+            }
             self.url(&["progress", "http"], &progress.http);
             self.pointer(&["progress", "done"], &progress.done);
             self.pointer(&["progress", "total"], &progress.total);
@@ -403,7 +413,7 @@ impl Look<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::JobKind;
+    use crate::engine::{JobKind, Progress};
 
     fn template(text: &str) -> Template {
         Template::new(text).unwrap()
@@ -468,6 +478,23 @@ mod tests {
             .starts_with("ports.low")
         );
         assert!(with(&|d| d.jobs.clear()).starts_with("jobs"));
+        assert_eq!(
+            with(&|d| d.drain.push(template("x"))),
+            "drain: is given, and nobody runs it"
+        );
+        let asked = |d: &mut Definition| {
+            d.progress = Some(Progress {
+                http: template("http://{master.address}:{ports.main}/"),
+                done: "/a".into(),
+                total: "/b".into(),
+            });
+        };
+        assert_eq!(with(&asked), "");
+        let hooked = |d: &mut Definition| {
+            asked(d);
+            d.hook = Some("spark".into());
+        };
+        assert_eq!(with(&hooked), "progress: is given, and nobody asks");
         assert!(
             with(&|d| d.master.as_mut().unwrap().ready =
                 Some(Ready::Http(template("http://169.254.169.254/x"))))

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mayfly_configs::Policy;
 use mayfly_tests::ec2::Image;
 use mayfly_tests::http::Request;
 use mayfly_tests::region::{job, limit};
 use mayfly_tests::{Account, Home, Job, Launch, Repo, slots, wait};
 use serde_json::{Value, json};
+
+use super::allowed::{self, Who};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const NAME: &str = "mayfly-default-control";
@@ -46,6 +49,7 @@ impl Team {
     }
 
     fn of(account: Account) -> Self {
+        allowed::from_now_on(&account.ec2);
         account.home.verb(&CREATE).exited(0);
         let team = Self {
             account,
@@ -167,6 +171,9 @@ fn a_team_has_a_server_that_launches_and_is_left_alone_until_it_is_destroyed() {
     assert_eq!(receipt["release"]["machines_started"], 2, "{receipt:#}");
     assert_eq!(receipt["release"]["machines_gone"], 2, "{receipt:#}");
     assert_only_the_server(account);
+    allowed::assert_covered(&account.ec2, Who::Person, &[Policy::ControlAdmin]);
+    let machines = [Policy::Node, Policy::Control, Policy::Launcher];
+    allowed::assert_covered(&account.ec2, Who::Machine, &machines);
 
     // It is of no run: what looks for what runs have left does not see it.
     let said = account.home.verb(&["gc", "--on", "aws", "--yes"]);
@@ -179,9 +186,11 @@ fn a_team_has_a_server_that_launches_and_is_left_alone_until_it_is_destroyed() {
     assert_only_the_server(account);
 
     assert!(named(account).contains(NAME), "the rig shows what there is");
+    allowed::from_now_on(&account.ec2);
     let said = account.home.verb(&["control", "destroy", "--yes"]);
     let nothing = "nothing is left of the server of the network default";
     assert_eq!(said.exited(0).stdout.trim(), nothing);
+    allowed::assert_covered(&account.ec2, Who::Person, &[Policy::ControlAdmin]);
     assert!(account.is_clear(), "left over: {:#}", account.leftovers());
     assert!(!named(account).contains(NAME), "{}", named(account));
     let kept = account

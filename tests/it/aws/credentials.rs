@@ -30,9 +30,22 @@ struct Person<'a> {
 impl Person<'_> {
     /// A launch, and what looks at AWS alone.
     fn is_refused(&self, account: &Account, job: &Job, says: &str) {
-        self.may_not(account, &["control", "show"], says);
+        self.may_not(account, &["network", "show"], says);
         self.may_not(account, &["gc", "--on", "aws"], says);
         self.may_not_launch(account, job, says);
+    }
+
+    fn may_not_look(&self, account: &Account, says: &str) {
+        for verb in [
+            &["network", "show"][..],
+            &["network", "destroy", "--yes"],
+            &["control", "show"],
+            &["control", "create", "--yes"],
+            &["control", "destroy", "--yes"],
+            &["gc", "--on", "aws"],
+        ] {
+            self.may_not(account, verb, says);
+        }
     }
 
     fn may_not_launch(&self, account: &Account, job: &Job, says: &str) {
@@ -74,10 +87,24 @@ fn with<'a>(has: &'a [(&'a str, &'a str)], lacks: &'a [&'a str]) -> Person<'a> {
 fn who_has_no_good_credentials_is_told_so_and_nothing_is_made() {
     let (account, _repo, job) = account();
     with(&[], &KEYS).is_refused(&account, &job, "there are no credentials");
+    with(&[], &KEYS).may_not_look(&account, "there are no credentials");
+    let create = ["network", "create", "--bucket", "others"];
+    with(&[], &KEYS).may_not(&account, &create, "there are no credentials");
     let missing = [("AWS_PROFILE", "missing")];
     with(&missing, &KEYS).is_refused(&account, &job, "profile `missing` was not defined");
     let none = [("AWS_REGION", "here; ls")];
     with(&none, &[]).is_refused(&account, &job, "\"here; ls\" is no region");
+}
+
+#[test]
+fn who_lacks_a_permission_is_told_which_policies_have_it_and_nothing_is_made() {
+    let (account, _repo, job) = account();
+    let refused = json!({ "service": "ec2", "action": "Describe.*", "times": 1_000, "status": 403, "code": "UnauthorizedOperation" });
+    account.ec2.rig("POST", "faults", &refused);
+    let person = with(&[], &[]);
+    let says = "`configs/iam` has the policies";
+    person.may_not_look(&account, says);
+    person.may_not_launch(&account, &job, says);
 }
 
 #[test]

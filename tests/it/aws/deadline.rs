@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use mayfly_configs::Policy;
 use mayfly_tests::ec2::Image;
 use mayfly_tests::region::{Region, job};
 use mayfly_tests::{Repo, wait};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+
+use super::allowed::{self, Who};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -23,6 +26,7 @@ fn end_of(region: &Region) -> i64 {
 fn a_run_goes_on_longer_and_its_tags_say_so() {
     let region = Region::of(Image::of(&["sleep", "1000"]), &json!({}));
     let repo = Repo::of_jobs();
+    allowed::from_now_on(&region.ec2);
     let job = job("idle", &repo.path().display().to_string(), "plain.py").workers(2);
     let mut launch = region.launch(&job, &[]);
     let running = |region: &Region| {
@@ -60,4 +64,5 @@ fn a_run_goes_on_longer_and_its_tags_say_so() {
     launch.wait(LIMIT).exited(130);
     extend(&["--by", "1h"]).exited(2).said("closed");
     region.assert_nothing_left();
+    allowed::assert_covered(&region.ec2, Who::Person, &[Policy::Launcher]);
 }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use mayfly_configs::Policy;
 use mayfly_tests::ec2::Image;
 use mayfly_tests::region::{Region, job};
 use mayfly_tests::{Home, Job, Repo};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+
+use super::allowed::{self, Who};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -42,6 +45,7 @@ fn doctor(home: &Home, job: &Job, code: i32, more: &[&str]) -> Vec<(String, Stri
 fn an_account_that_is_ready_has_no_problem_and_each_that_is_made_is_named() {
     let (region, _repo, job) = region();
     let ami = region.ec2.register_image("other", "arm64");
+    allowed::from_now_on(&region.ec2);
     let flags = ["--image", ami.as_str()];
     let found = doctor(&region.home, &job, 0, &flags);
     for name in [
@@ -86,6 +90,7 @@ fn an_account_that_is_ready_has_no_problem_and_each_that_is_made_is_named() {
     let found = doctor(&region.home, &job, 2, &["--network", "nowhere"]);
     assert_eq!(verdict(&found, "network"), "problem");
     assert_eq!(verdict(&found, "zones"), "problem");
+    allowed::assert_covered(&region.ec2, Who::Person, &[Policy::Launcher]);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! A private network: its machines have no addresses of their own, and go out through a gateway.
 
+use mayfly_configs::Policy;
 use mayfly_tests::ec2::Image;
 use mayfly_tests::region::{Region, job};
 use mayfly_tests::{Account, Repo};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use super::allowed::{self, Who};
 use super::light::LIMIT;
 use super::made::parts;
 
@@ -70,6 +72,7 @@ fn a_private_network_has_one_way_out_says_what_it_costs_and_is_taken_away_whole(
     assert_eq!(counts, [1, subnets.len() + 1, 1, 2, 1, 1, 1]);
     assert_eq!(gateways(&account), 1);
     leads_out_by_its_gateway(&account, network);
+    allowed::from_now_on(&account.ec2);
     assert_eq!(account.home.verb(&CREATE).exited(0).json(), made);
 
     // It does not become public under machines that are in it.
@@ -87,6 +90,7 @@ fn a_private_network_has_one_way_out_says_what_it_costs_and_is_taken_away_whole(
             .verb(&["network", "destroy", NAME, "--yes"])
             .exited(0);
     }
+    allowed::assert_covered(&account.ec2, Who::Person, &[Policy::Network]);
     let left: usize = parts(&account.ec2, NAME).iter().map(|(_, n)| n).sum();
     assert_eq!((left, gateways(&account)), (0, 0));
 }

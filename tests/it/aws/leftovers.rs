@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use mayfly_configs::Policy;
 use mayfly_tests::Repo;
 use mayfly_tests::ec2::Image;
 use mayfly_tests::region::{Region, job};
 use serde_json::{Value, json};
 
+use super::allowed::{self, Who};
 use super::light::LIMIT;
 
 /// After the end of the job, and what a run may take beyond it.
@@ -48,6 +50,7 @@ fn what_nobody_ends_is_found_and_ended_once_its_end_has_passed() {
         region.ec2.aws("autoscaling", "DeleteScheduledAction", &lease);
     }
 
+    allowed::from_now_on(&region.ec2);
     let said = gc(&region, &["--yes"]);
     assert_eq!(verdicts(&said), ["alive"], "{said}");
     assert_eq!(
@@ -69,6 +72,7 @@ fn what_nobody_ends_is_found_and_ended_once_its_end_has_passed() {
 
     let said = gc(&region, &["--yes"]);
     assert_eq!(said["removed"], json!([region.record()["run"]]), "{said}");
+    allowed::assert_covered(&region.ec2, Who::Person, &[Policy::Launcher]);
     region.assert_nothing_left();
     assert_eq!(verdicts(&gc(&region, &[])), Vec::<&str>::new());
 }

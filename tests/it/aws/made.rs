@@ -1,10 +1,12 @@
 //! A network is made, made again, and taken away: once each, whatever came between.
 
+use mayfly_configs::Policy;
 use mayfly_tests::ec2::{Ec2, Image};
 use mayfly_tests::http::Request;
 use mayfly_tests::{Account, Home, wait};
 use serde_json::{Value, json};
 
+use super::allowed::{self, Who};
 use super::light::LIMIT;
 
 /// One beside that of the account.
@@ -101,8 +103,10 @@ fn dies_after(ec2: &Ec2, action: &str) {
 #[test]
 fn a_network_is_made_once_however_often_it_is_asked_for() {
     let account = account();
+    allowed::from_now_on(&account.ec2);
     let first = shown(&account.home, &CREATE);
     assert_eq!(first["complete"], true, "{first:#}");
+    allowed::assert_covered(&account.ec2, Who::Person, &[Policy::Network]);
     let there = counts(&account.ec2);
     let subnets = first["network"]["subnets"].as_array().unwrap().len();
     assert!(subnets > 1, "one zone alone: {first:#}");

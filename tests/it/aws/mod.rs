@@ -3,6 +3,9 @@
 //! What is about Spark runs Spark ([`examples`], [`older`]). What is about machines runs the real agent with a stand-in for
 //! Spark ([`light`]): the faults of EC2, of Auto Scaling, of metadata and of clocks.
 
+mod again;
+mod allowed;
+mod alone;
 mod budget;
 mod calls;
 mod capacity;
@@ -25,6 +28,7 @@ mod metadata;
 mod network;
 mod older;
 mod outages;
+mod parted;
 mod placed;
 mod replaced;
 mod same;

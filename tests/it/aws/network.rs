@@ -63,14 +63,14 @@ fn ids_are_written_under_the_keys_of_the_older_system_and_read_back() {
         .home
         .verb(&[&["network", "show", "consul:old/aws"], &at[..]].concat());
     refused
-        .exited(3)
+        .exited(2)
         .said("vpc_id is not an id such as vpc-0123456789abcdef0");
     // And what AWS does not know together is refused by what AWS says.
     consul.http("PUT", "/v1/kv/old/aws/generated/vpc_id", "vpc-0123456789abcdef0");
     let refused = region
         .home
         .verb(&[&["network", "show", "consul:old/aws"], &at[..]].concat());
-    refused.exited(3).said("and not in vpc-0123456789abcdef0");
+    refused.exited(2).said("and not in vpc-0123456789abcdef0");
 }
 
 /// The keys that the older system wrote, of the network that is there.

@@ -2,11 +2,20 @@
 
 use std::time::Duration;
 
+use mayfly_configs::Policy;
+use mayfly_tests::ec2::Image;
 use mayfly_tests::region::{job, limit};
-use mayfly_tests::{Account, Home, Job, Launch, Repo, slots, wait};
+use mayfly_tests::{Account, Home, Job, Launch, Repo, clock, slots, wait};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::allowed::{self, Who};
 
 const LIMIT: Duration = Duration::from_secs(120);
+/// Longer than a command follows a run of which nothing is heard.
+const SILENCE_SECS: u64 = 600;
+/// Longer than what follows from a loss takes on any machine; the test ends it by the rig's clock.
+const LATER: u64 = 300;
 
 fn account() -> Account {
     Account::open(&json!({ "pending_secs": 1, "shutting_down_secs": 1 }))
@@ -57,9 +66,12 @@ fn a_run_needs_no_server() {
     let _slot = slots::take();
     let (account, repo) = (account(), Repo::of_jobs());
     account.home.tell("go");
+    allowed::from_now_on(&account.ec2);
     let job = holding(&account, &repo).workers(2);
     let ended = account.launch(&job, &[]).wait(limit());
     ended.exited(0).said("nothing is left");
+    allowed::assert_covered(&account.ec2, Who::Person, &[Policy::Launcher]);
+    allowed::assert_covered(&account.ec2, Who::Machine, &[Policy::Node]);
     let receipt = json_of(&account.elsewhere(), &["receipt", "last", "--json"]);
     assert_eq!(receipt["release"]["machines_started"], 3, "{receipt:#}");
     assert_eq!(receipt["release"]["machines_gone"], 3, "{receipt:#}");
@@ -112,6 +124,61 @@ fn a_lost_master_is_replaced_and_its_coordinator_with_it() {
     let shown = json_of(&elsewhere, &["status", "last", "--json"]);
     assert_eq!(shown["ended"]["outcome"], "succeeded", "{shown:#}");
     assert_eq!(shown["attempt"], 2, "{shown:#}");
+}
+
+/// Whoever follows has seen the last that there is to see.
+fn looks_twice(account: &Account, launch: &mut Launch) {
+    account.ec2.rig("DELETE", "calls", &Value::Null);
+    launch.until("two looks", LIMIT, || {
+        let calls = account.ec2.rig("GET", "calls", &Value::Null);
+        let counts = calls["counts"].as_object()?.iter();
+        let looks = counts.filter(|(call, _)| call.ends_with("/view.pb"));
+        let looks: u64 = looks.filter_map(|(_, count)| count.as_u64()).sum();
+        (looks >= 2).then_some(())
+    });
+}
+
+/// A spot master is lost and none comes in its place. Whoever follows waits until AWS has ended what nobody keeps, takes the
+/// run over, and orders one on demand: whoever launches may do that, a node may not.
+#[test]
+#[ignore = "more than a minute; `make test-long`"]
+fn the_master_that_a_command_orders_after_a_lost_spot_master_is_on_demand() {
+    let (repo, jumped) = (Repo::of_jobs(), TempDir::new().unwrap());
+    let settings = json!({ "pending_secs": 1, "shutting_down_secs": 1, "health_check_secs": LATER });
+    let account = Account::of(Image::light(), &settings);
+    let job = job("paid", &repo.path().display().to_string(), "light.py")
+        .set("env", json!({ "GATE": account.home.gate() }))
+        .set("master.spot", true)
+        .set("limits.retries", 1)
+        .workers(1)
+        .args(&["paid"]);
+    let jumped = jumped.path().join("jumped");
+    let mut launch = account.launch_in(&job, &[], &clock::jumps(&jumped, SILENCE_SECS));
+    launch.until("the job to work", limit(), || account.home.heard("workspaid-1"));
+    let lost = master(&account);
+    account.ec2.interrupt(&lost, Duration::ZERO, false);
+    account.ec2.wait_state(&lost, "terminated", LIMIT);
+    looks_twice(&account, &mut launch);
+    std::fs::write(&jumped, "").unwrap();
+    launch.until("its group to start what is paid for", LIMIT, || {
+        let said = account.ec2.aws("autoscaling", "DescribeAutoScalingGroups", &[]);
+        let paid = "<OnDemandPercentageAboveBaseCapacity>100<";
+        (said.matches(paid).count() == 2).then_some(())
+    });
+    let later = json!({ "advance_secs": LATER + 1 });
+    account.ec2.rig("POST", "clock", &later);
+    launch.until("the next attempt to work", limit(), || {
+        account.home.heard("workspaid-2")
+    });
+    let next = account
+        .ec2
+        .instances()
+        .into_iter()
+        .find(|info| info.state == "running" && info.role() == Some("master"));
+    assert_eq!(next.expect("a master").lifecycle, "on-demand");
+    account.home.tell("gopaid");
+    launch.wait(limit()).exited(0).said("nothing is left");
+    assert!(account.is_clear(), "left over: {:#}", account.leftovers());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Spot capacity is taken back: with a notice, without one, or only perhaps.
 
+use mayfly_configs::Policy;
 use mayfly_tests::wait::{self, secs};
 use serde_json::{Value, json};
 
+use super::allowed::{self, Who};
 use super::light::{LIMIT, Light};
 
 /// Longer than what follows from a notice takes on any machine; the test ends it by the rig's clock.
@@ -111,6 +113,7 @@ fn machines_that_are_taken_without_a_word_are_replaced() {
 fn after_a_lost_spot_master_the_next_one_is_on_demand() {
     // The group replaces it only when the test says so, and the coordinator has seen the end before.
     let light = Light::start(&json!({ "health_check_secs": LATER }));
+    allowed::from_now_on(&light.region.ec2);
     let job = light
         .job("paid", 1)
         .set("workers.spot", true)
@@ -144,6 +147,7 @@ fn after_a_lost_spot_master_the_next_one_is_on_demand() {
     );
     let receipt = light.succeeds(launch, &job);
     assert_eq!(receipt["attempts"], 2);
+    allowed::assert_covered(&light.region.ec2, Who::Person, &[Policy::Launcher]);
 }
 
 /// faults.md 33: a recommendation is written down, and nothing follows from it.

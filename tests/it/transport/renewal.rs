@@ -1,6 +1,7 @@
 //! Certificates that end while somebody is connected: of nodes and of the listener. The real server in this process,
 //! since real lives are hours.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mayfly_agent::attempt::Facts;
@@ -73,6 +74,7 @@ fn heartbeat(
             usage: watch::channel(Usage::default()).1,
             upload: watch::channel(upload::Progress::default()).1,
             written: watch::channel(Written::default()).1,
+            staged: Arc::default(),
             notice: watch::channel(Notice::None).1,
             admin_port: 0,
         },

@@ -10,7 +10,9 @@ use mayfly_proto::{Attempt, NodeId, RunId, v1};
 
 use crate::call::{Req, Res, Ticket};
 use crate::plan::{Job, JobEnding};
-use crate::product::agent::node::{Blame, Effect, Event, Failure, JobEnd, Node, Role, SALVAGE_MAX, Why};
+use crate::product::agent::node::{
+    Blame, Effect, Event, Failure, JobEnd, Node, Role, SALVAGE_MAX, Unsaved, Why,
+};
 use crate::product::agent::sync::answer::checked;
 use crate::product::coordinator::run;
 use crate::time::{Ms, SEC, long, ms};
@@ -133,11 +135,16 @@ pub struct Agent {
     address: String,
     began: Ms,
     alone: Ms,
+    taken_in_by: Ms,
     deadline: Option<Duration>,
     /// Whether it was ever taken in.
     pub enrolled: bool,
     /// The state machine, once taken in.
     pub node: Option<Node>,
+    /// What the process before this one has left to be saved.
+    unsaved: Option<Unsaved>,
+    /// Whether there is no process now.
+    pub dead: bool,
     enrolling: bool,
     call: u64,
     waiting: bool,
@@ -183,9 +190,12 @@ impl Agent {
             address,
             began,
             alone,
+            taken_in_by: began + alone,
             deadline,
             enrolled: false,
             node: None,
+            unsaved: None,
+            dead: false,
             enrolling: true,
             call: 0,
             waiting: false,
@@ -201,6 +211,34 @@ impl Agent {
             why: None,
             gone: false,
         }
+    }
+
+    /// Its process dies, with all that it has started. True where another one follows it on the same machine.
+    pub fn dies(&mut self) -> bool {
+        if let Some(node) = self.node.take() {
+            self.unsaved = node.unsaved();
+        }
+        self.dead = true;
+        // What was on its way to it finds nobody.
+        self.call += 1;
+        self.waiting = false;
+        self.upload = None;
+        if let Some(running) = &mut self.attempting {
+            running.step += 1;
+            running.engine = Engine::None;
+            running.job = None;
+            running.stops = None;
+            running.over = true;
+        }
+        self.unsaved.is_some()
+    }
+
+    /// Another process follows, which gets so long to be taken in.
+    pub fn again(&mut self, now: Ms, alone: Ms) {
+        self.dead = false;
+        self.enrolling = true;
+        self.backoff = 200;
+        self.taken_in_by = now + alone;
     }
 
     fn age(&self, now: Ms) -> Duration {
@@ -245,7 +283,7 @@ impl Agent {
 
     /// It is told of an alarm.
     pub fn alarm(&mut self, now: Ms, alarm: Alarm, workers: u32, wants: &mut Wants) {
-        if self.gone {
+        if self.gone || self.dead {
             return;
         }
         match alarm {
@@ -286,7 +324,7 @@ impl Agent {
         if self.waiting || !self.enrolling {
             return;
         }
-        if !self.enrolled && now >= self.began + self.alone {
+        if self.node.is_none() && now >= self.taken_in_by {
             return self.end(None, wants);
         }
         self.say(Up::Enrol, wants);
@@ -330,7 +368,7 @@ impl Agent {
                 }
                 Err(_) => self.unanswered(wants),
             },
-            Down::Never if !self.enrolled => self.end(None, wants),
+            Down::Never if self.node.is_none() => self.end(None, wants),
             Down::Unauthenticated => {
                 self.enrolling = true;
                 self.unanswered(wants);
@@ -346,16 +384,18 @@ impl Agent {
     fn taken_in(&mut self, now: Ms, interval: Ms, wants: &mut Wants) {
         self.enrolling = false;
         self.interval = interval;
-        if !self.enrolled {
+        if self.node.is_none() {
             self.enrolled = true;
             let lease = self.age(now) + long(self.alone);
             // A machine of AWS, which knows when it ends, takes its disk along.
             let salvage = self.deadline.map_or(Duration::ZERO, |_| SALVAGE_MAX);
-            self.node = Some(
-                Node::new(self.role, lease)
-                    .until(self.deadline)
-                    .salvaging(salvage),
-            );
+            let node = Node::new(self.role, lease)
+                .until(self.deadline)
+                .salvaging(salvage);
+            self.node = Some(match self.unsaved.take() {
+                Some(unsaved) => node.again(unsaved),
+                None => node,
+            });
             wants.notes.push(format!("{} is taken in", self.id));
             self.step(now, Event::Tick, wants);
         }

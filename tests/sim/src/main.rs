@@ -134,8 +134,8 @@ fn show(seed: u64, broken: &Broken) {
 
 fn figures(seen: &Seen) {
     say(format!(
-        "machines {} attempts {} commits {} closed {}",
-        seen.machines, seen.attempts, seen.commits, seen.closed
+        "machines {} attempts {} commits {} closed {} agents that were followed {}",
+        seen.machines, seen.attempts, seen.commits, seen.closed, seen.again
     ));
     let secs = |ms: u64| ms.div_ceil(1_000);
     say(format!(

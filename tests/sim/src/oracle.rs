@@ -52,6 +52,8 @@ pub struct Seen {
     pub commits: u64,
     /// Runs that were closed.
     pub closed: u64,
+    /// Agents that died and were followed by another process on their machine.
+    pub again: u64,
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// Whether somebody asked for the end of the run.
@@ -73,6 +75,7 @@ impl Seen {
         self.attempts += other.attempts;
         self.commits += other.commits;
         self.closed += other.closed;
+        self.again += other.again;
         for (kind, count) in &other.faults {
             *self.faults.entry(kind).or_default() += count;
         }

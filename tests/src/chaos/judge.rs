@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mayfly_proto::RunId;
+use sha2::{Digest as _, Sha256};
 
 use super::Seen;
 use super::rig::{RETRIES, SMALL};
@@ -103,16 +104,42 @@ fn truth(run: &Run<'_>, outcome: &str, megabytes: u64) {
     let Some(commit) = commit.filter(|_| well) else {
         return;
     };
-    let mut expected: BTreeMap<String, u64> = (0..SMALL).map(|n| (format!("small-{n}.txt"), 200)).collect();
-    if megabytes > 0 {
-        expected.insert("large.bin".to_owned(), megabytes << 20);
-    }
+    // That it lies in the store as the commit has it is part of `assert_closed`.
     let there = commit
         .files
         .iter()
-        .map(|file| (file.path.clone(), file.size))
+        .map(|file| (file.path.clone(), (file.size, file.sha256.clone())))
         .collect();
-    assert_eq!(expected, there, "what is committed is not what the job wrote");
+    assert_eq!(
+        written(megabytes),
+        there,
+        "what is committed is not what the job wrote"
+    );
+}
+
+/// Size and SHA-256 of each file that `chaos.py` writes, by path.
+fn written(megabytes: u64) -> BTreeMap<String, (u64, String)> {
+    let mut files = BTreeMap::new();
+    for number in 0..SMALL {
+        let text = format!("{number}\n").repeat(100);
+        files.insert(format!("small-{number}.txt"), told([text.as_bytes()]));
+    }
+    if megabytes > 0 {
+        let parts: Vec<Vec<u8>> = (0..megabytes)
+            .map(|number| u32::try_from(number).unwrap().to_be_bytes().repeat(1 << 18))
+            .collect();
+        files.insert("large.bin".to_owned(), told(parts.iter().map(Vec::as_slice)));
+    }
+    files
+}
+
+fn told<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> (u64, String) {
+    let (mut size, mut digest) = (0, Sha256::new());
+    for part in parts {
+        size += part.len() as u64;
+        digest.update(part);
+    }
+    (size, format!("{:x}", digest.finalize()))
 }
 
 /// No attempt ran its job twice.

@@ -82,7 +82,7 @@ pub fn scenes(point: Point) -> &'static [Scene] {
         | Point::ProcessesSweep => &[SERVER, COMMAND],
         Point::RecordSave | Point::GroupsArm | Point::GroupsRelease => &[SERVER, COMMAND, AWS],
         Point::PackagePut => &[ON_MASTER],
-        Point::LeasePut | Point::GroupScale | Point::AgentMark | Point::PowerOff => &[AWS],
+        Point::LeasePut | Point::GroupScale | Point::AgentMark | Point::AgentKeep | Point::PowerOff => &[AWS],
         Point::MachineEnd => &[A_WORKER_HANGS],
         Point::SweepKill | Point::SweepReceipt | Point::SweepRecord => &[THE_COMMAND_DIES],
         Point::AgentEnrol

@@ -1,4 +1,4 @@
-//! The job's own build, once on the master: what it makes may be the entry.
+//! The job's own build: what it makes may be the entry.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::prepare::PrepareError;
 use crate::supervise::{Line, Stream};
 
 /// The time to form is the run's own limit; this is for a build that hangs where that is long.
-const BUILD_MAX: Duration = Duration::from_secs(60 * 60);
+pub(super) const BUILD_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Runs it in the job's folder.
 pub(super) async fn build(
@@ -34,11 +34,11 @@ pub(super) async fn build(
     }
     path.push(std::env::var_os("PATH").unwrap_or_default());
     let lines = common.lines.clone();
-    let done = Command::new(&common.keeper, program, args, &code.join(&wanted.path))
-        .env("PATH", path)
-        // The very ones that the job runs with.
-        .env("JAVA_HOME", toolchain.java_home())
-        .env("SPARK_HOME", &toolchain.spark_home)
+    let command = Command::new(&common.keeper, program, args, &code.join(&wanted.path)).env("PATH", path);
+    // The very ones that the job runs with.
+    let variables = toolchain.variables().into_iter();
+    let command = variables.fold(command, |command, (name, value)| command.env(name, value));
+    let done = command
         .run(BUILD_MAX, |text| {
             // What nobody takes at once is of no use later: the failure carries its last words.
             let _ = lines.try_send(Line {

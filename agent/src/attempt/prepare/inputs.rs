@@ -1,6 +1,8 @@
 //! Brings the job's inputs to this node: every object of a prefix as a file, several at one time.
 
+use std::convert::Infallible;
 use std::path::{Component, Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -31,6 +33,47 @@ struct Piece {
 
 /// All inputs. Files of an earlier attempt that are whole stay.
 pub(super) async fn stage(common: &Common) -> Result<(), PrepareError> {
+    common.staged.begin();
+    let counted = async {
+        count(common).await;
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        brought = bring(common) => brought?,
+        never = counted => match never {},
+    }
+    common.staged.end();
+    Ok(())
+}
+
+/// How much there is to bring, for people: nobody waits for it, and what is wrong with an input is found by who brings it.
+async fn count(common: &Common) {
+    for input in &common.spec.inputs {
+        let store = store_of(common, input);
+        let found = store.list(&prefix_of(input));
+        let sizes = found.try_filter(|entry| std::future::ready(!marks_folder(entry)));
+        let mut sizes = pin!(sizes.map_ok(|entry| entry.size));
+        let mut alone = true;
+        while let Some(Ok(size)) = sizes.next().await {
+            alone = false;
+            common.staged.counted(size);
+        }
+        if alone && let Ok(Some(size)) = store.size(&input.key).await {
+            common.staged.counted(size);
+        }
+    }
+}
+
+/// What the objects of a folder begin with.
+fn prefix_of(input: &Input) -> String {
+    if input.key.is_empty() {
+        String::new()
+    } else {
+        format!("{}/", input.key)
+    }
+}
+
+async fn bring(common: &Common) -> Result<(), PrepareError> {
     let folder = environment::inputs(common);
     make(common, &folder).await?;
     // Where nodes of one machine share the folder, one of them brings what all of them have.
@@ -59,12 +102,7 @@ async fn one(common: &Common, folder: &Path, input: &Input) -> Result<(), Prepar
     let (mut files, mut bytes, mut told) = (0_u64, 0_u64, began);
     {
         // Listed as it goes: a hundred thousand objects are never in memory at one time.
-        let prefix = if input.key.is_empty() {
-            String::new()
-        } else {
-            format!("{}/", input.key)
-        };
-        let found = store.list(&prefix).map_err(&failed);
+        let found = store.list(&prefix_of(input)).map_err(&failed);
         let found = found.try_filter(|entry| std::future::ready(!marks_folder(entry)));
         let fetched = found
             .map(|entry| {
@@ -149,15 +187,19 @@ async fn fetch(common: &Common, store: &Store, piece: &Piece) -> Result<(), Prep
         .await
         .is_ok_and(|meta| meta.len() == piece.size)
     {
+        common.staged.came(piece.size);
+        common.staged.file();
         return Ok(());
     }
     if let Some(above) = piece.file.parent() {
         make(common, above).await?;
     }
     let shown = store.s3_url(&piece.key);
-    let size = store.get_to_file(&piece.key, &piece.file).await;
+    let tell = |bytes| common.staged.came(bytes);
+    let size = store.get_to_file_telling(&piece.key, &piece.file, &tell).await;
     match size {
         Ok(Some(size)) if size == piece.size => {
+            common.staged.file();
             let given = common.keeper.give(&piece.file);
             given.map_err(|error| PrepareError::infra(format!("give {}: {error}", piece.file.display())))
         }

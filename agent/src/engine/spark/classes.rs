@@ -92,11 +92,14 @@ fn archive(path: &Path) -> Vec<String> {
     ]
 }
 
-/// The class path with all JARs, in the order that Spark's launcher gives to executors: an archive fits one order only.
+/// The class path with all JARs, in the order that Spark's launcher gives to executors: an archive fits one order only. Since
+/// Spark 4 one of them comes first.
 pub(crate) fn class_path(spark_home: &Path) -> String {
-    let slf4j = jars(spark_home)
+    let jars = jars(spark_home);
+    let is_old = jars.iter().any(|name| name.starts_with("spark-core_2.12-"));
+    let slf4j = jars
         .into_iter()
-        .find(|name| name.starts_with("slf4j-api-"));
+        .find(|name| !is_old && name.starts_with("slf4j-api-"));
     path_of(spark_home, slf4j.as_deref().into_iter().chain(["*"]))
 }
 
@@ -123,6 +126,23 @@ pub(crate) fn jars(spark_home: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jars_are_in_the_order_of_the_launcher_of_each_series() {
+        let spark = tempfile::tempdir().unwrap();
+        let jars = spark.path().join("jars");
+        fs::create_dir(&jars).unwrap();
+        fs::write(jars.join("slf4j-api-2.0.7.jar"), "").unwrap();
+        let path = || class_path(spark.path()).replace(&format!("{}/", spark.path().display()), "");
+        fs::write(jars.join("spark-core_2.13-4.0.5.jar"), "").unwrap();
+        assert_eq!(path(), "conf:jars/slf4j-api-2.0.7.jar:jars/*");
+        fs::rename(
+            jars.join("spark-core_2.13-4.0.5.jar"),
+            jars.join("spark-core_2.12-3.5.9.jar"),
+        )
+        .unwrap();
+        assert_eq!(path(), "conf:jars/*");
+    }
 
     #[test]
     fn a_daemon_has_its_own_jars_where_they_are_known_and_all_elsewhere() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mayfly_configs::{Job, display_size};
+use mayfly_configs::{Job, PythonName, display_size};
 use nix::sys::statvfs::statvfs;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
@@ -42,7 +42,7 @@ pub(super) async fn machine(job: &Job, home: &Path, checks: &mut Checks) {
     let advice = "build both programs (`make build`), and keep them together";
     let agent = checks.take("agent", agent, |path| path.display().to_string(), advice);
     match agent {
-        Some(agent) => tools(&agent, home, &job.spark.version, checks).await,
+        Some(agent) => tools(&agent, home, job, checks).await,
         None => checks.skip_all(
             &["python", "spark", "java"],
             "it is the agent that looks for them",
@@ -61,8 +61,9 @@ pub(super) async fn machine(job: &Job, home: &Path, checks: &mut Checks) {
     checks.0.push(store(home).await);
 }
 
-async fn tools(agent: &Path, home: &Path, spark: &str, checks: &mut Checks) {
-    let parts = match toolchain::look(agent, home, spark).await {
+async fn tools(agent: &Path, home: &Path, job: &Job, checks: &mut Checks) {
+    let python = job.code.python.as_ref().map(PythonName::as_str);
+    let parts = match toolchain::look(agent, home, &job.spark.version, python).await {
         Ok(parts) => parts,
         Err(error) => {
             checks

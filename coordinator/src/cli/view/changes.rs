@@ -3,7 +3,8 @@
 use mayfly_proto::v1::{NodeView, Outcome, Role, RunView};
 
 use super::names::{is_up, node_word, phase_word};
-use super::units::between_ms;
+use super::staged;
+use super::units::{between_ms, bytes, count};
 use crate::cli::plain;
 
 /// One line for each thing that is new in `now`; times are from the beginning of the run.
@@ -20,6 +21,7 @@ pub fn lines(before: Option<&RunView>, now: &RunView) -> Vec<String> {
         });
     }
     what.extend(now.nodes.iter().filter_map(|node| node_line(before, now, node)));
+    what.extend(inputs_line(before, now));
     let noticed = known(&before.notices, &now.notices);
     what.extend(now.notices.iter().skip(noticed).map(|n| plain::line(n)));
     what.extend(progress_line(before, now));
@@ -69,6 +71,18 @@ fn node_line(before: &RunView, now: &RunView, node: &NodeView) -> Option<String>
     })
 }
 
+/// At each quarter of what all nodes are to have, and when all is there.
+fn inputs_line(before: &RunView, now: &RunView) -> Option<String> {
+    let new = staged::all(now)?;
+    let old = staged::all(before).unwrap_or_default();
+    let more = !new.whole && staged::quarters(&new) > staged::quarters(&old);
+    if new.whole && !old.whole {
+        let (files, size) = (count(new.files, "file"), bytes(new.bytes));
+        return Some(format!("inputs are there: {files}, {size}"));
+    }
+    more.then(|| format!("inputs {}", staged::far(&new)))
+}
+
 fn progress_line(before: &RunView, now: &RunView) -> Option<String> {
     let (old, new) = (before.progress.as_ref(), now.progress.as_ref()?);
     let changed = old.is_none_or(|old| old.stages_done != new.stages_done);
@@ -82,6 +96,8 @@ fn progress_line(before: &RunView, now: &RunView) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use mayfly_proto::v1::Staged;
+
     use super::super::samples;
     use super::*;
 
@@ -100,6 +116,36 @@ mod tests {
             let now = of(now);
             let told = now.get(known(&of(before), &now)..).unwrap();
             assert_eq!(told, of(new), "after {before}");
+        }
+    }
+
+    #[test]
+    fn inputs_are_told_at_each_quarter_and_at_their_end() {
+        let at = |bytes: u64| {
+            let (_, mut view) = samples::views().swap_remove(0);
+            view.nodes[2].staged = Some(Staged {
+                files: bytes / 10,
+                bytes,
+                files_total: 10,
+                bytes_total: 100,
+                whole: bytes == 100,
+            });
+            view
+        };
+        let told = |before: u64, now: u64| lines(Some(&at(before)), &at(now)).join("\n");
+        for (before, now, part) in [
+            (0, 24, ""),
+            (24, 25, "inputs 2/10 files · 25 B of 100 B (25 %)"),
+            (25, 49, ""),
+            (49, 80, "inputs 8/10 files"),
+            (80, 100, "inputs are there: 10 files, 100 B"),
+            (100, 100, ""),
+        ] {
+            let told = told(before, now);
+            assert!(
+                told.contains(part) && told.is_empty() == part.is_empty(),
+                "{told}"
+            );
         }
     }
 

@@ -33,6 +33,10 @@ fn node(node: &NodeView) -> Value {
         "node": node.node_id, "state": node_word(node), "status": node.status, "address": node.address,
         "cores": node.cores, "memory_bytes": node.memory_bytes, "cpu_cores": usage.cpu_cores,
         "used_memory_bytes": usage.memory_bytes, "attempt": node.attempt, "spot": node.spot,
+        "inputs": node.staged.map(|s| json!({
+            "files": s.files, "bytes": s.bytes, "files_total": s.files_total, "bytes_total": s.bytes_total,
+            "whole": s.whole,
+        })),
     })
 }
 

@@ -6,6 +6,7 @@ use mayfly_proto::v1::{NodeView, Outcome, Phase, Progress, Role, RunView};
 
 use super::names::{is_up, node_word, outcome_word, phase_word};
 use super::paint::Paint;
+use super::staged;
 use super::units::{bar, between_ms, bytes, dollars, dollars_of_cents, secs, share, share_bytes};
 use super::wrap::entry;
 use crate::cli::plain;
@@ -40,6 +41,9 @@ pub fn render(view: &RunView, width: usize, paint: Paint) -> Vec<String> {
     let nodes: Vec<&NodeView> = of_attempt(view).collect();
     if nodes.len() <= NODES_SHOWN {
         lines.extend(nodes.iter().map(|n| node(n, paint)));
+    }
+    if let Some(staged) = staged::all(view).filter(|staged| !staged.whole && view.phase() == Phase::Forming) {
+        lines.push(format!("inputs   {}", staged::far(&staged)));
     }
     if view.phase() == Phase::Working {
         lines.extend(view.progress.as_ref().and_then(|p| progress(p, width)));
@@ -206,8 +210,9 @@ fn node(node: &NodeView, paint: Paint) -> String {
             usage.cpu_cores, node.cores
         ));
     }
-    if !node.status.is_empty() {
-        line.push_str(&format!("  {}", paint.dim(&plain::line(&node.status))));
+    let status = staged::status(node);
+    if !status.is_empty() {
+        line.push_str(&format!("  {}", paint.dim(&plain::line(&status))));
     }
     line
 }

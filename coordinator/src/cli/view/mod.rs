@@ -19,6 +19,7 @@ mod paint;
 /// The receipt.
 pub(crate) mod receipt;
 mod screen;
+pub(crate) mod staged;
 /// Tables.
 pub(crate) mod table;
 /// Durations, sizes, bars.

@@ -1,7 +1,8 @@
 //! Views and receipts that the tests render.
 
 use mayfly_proto::v1::{
-    Collected, NodePhase, NodeView, Outcome as WireOutcome, Phase, PhaseSpan, Progress, Role, RunView, Usage,
+    Collected, NodePhase, NodeView, Outcome as WireOutcome, Phase, PhaseSpan, Progress, Role, RunView,
+    Staged, Usage,
 };
 use mayfly_proto::{Attempt, NodeId};
 
@@ -59,6 +60,13 @@ pub(crate) fn views() -> Vec<(&'static str, RunView)> {
         node("worker-2", Role::Worker, NodePhase::Preparing, 0.2, 20),
     ];
     forming.nodes[2].status = "installing requirements: pandas==2.2.3".to_owned();
+    forming.nodes[2].staged = Some(Staged {
+        files: 3,
+        bytes: 1_200 << 20,
+        files_total: 10,
+        bytes_total: 4_800 << 20,
+        whole: false,
+    });
 
     let mut working = base(&[&start[..], &[(Phase::Working, 4_300)]].concat(), 16_600);
     working.nodes = vec![

@@ -94,6 +94,11 @@ impl Kept {
         }
     }
 
+    /// Whether it may change what groups start, and tags: whoever lives on a machine of the run may only what a node may.
+    fn changes(&self) -> bool {
+        self.site.own.is_none()
+    }
+
     /// Moves the killer of groups that are there. None is there once the run is being released.
     async fn arm_again(&mut self, lease: Timestamp) -> Result<(), CloudError> {
         for (group, _) in self.fleet.states().await.map_err(cloud_error)? {
@@ -126,13 +131,21 @@ impl Kept {
         Ok(())
     }
 
-    /// A master of spot that was lost is followed by one on demand, which AWS does not take back. A coordinator on the master
-    /// makes nothing, and cannot: its group's next master is of spot again.
+    /// A master of spot that was lost is followed by one on demand, which AWS does not take back. Not while another one is
+    /// there: AWS replaces machines that work when what a group buys is changed.
     async fn pay_for_the_next_master(&mut self, states: &[(Group, GroupState)]) -> Result<(), CloudError> {
-        let is_there = states
-            .iter()
-            .any(|(group, state)| *group == Group::Master && !state.going);
-        if !self.makes() || !is_there || !self.blueprint.master.spot || !self.ledger.spot_master_went() {
+        let is_it = |(group, state): &&(Group, GroupState)| *group == Group::Master && !state.going;
+        let Some((_, state)) = states.iter().find(is_it) else {
+            return Ok(());
+        };
+        if !self.changes() || !self.blueprint.master.spot {
+            return Ok(());
+        }
+        // Whoever takes a run over has not seen yet whom it has lost.
+        if self.looked.is_none() {
+            self.observe().await?;
+        }
+        if !self.ledger.spot_master_went() || self.ledger.may_have_one(state) {
             return Ok(());
         }
         self.blueprint.master.spot = false;
@@ -166,7 +179,7 @@ impl Kept {
         let deadline = self.site.account.clock().theirs(self.order.deadline);
         let is_it = |tag: Timestamp| tag.duration_since(deadline).abs() <= DEADLINE_SLACK;
         // A node may not write tags: there the lease alone says that the run goes on.
-        if !self.makes() || states.iter().all(|(_, state)| state.deadline.is_some_and(is_it)) {
+        if !self.changes() || states.iter().all(|(_, state)| state.deadline.is_some_and(is_it)) {
             return Ok(());
         }
         let machines = self.ledger.useful();

@@ -243,6 +243,11 @@ impl Ledger {
         self.spot_master_went
     }
 
+    /// Whether a group has a member that may be of use; one that nobody has seen yet may.
+    pub(super) fn may_have_one(&self, state: &GroupState) -> bool {
+        state.members.iter().any(|id| !self.ending.contains(id))
+    }
+
     /// Machines that are still to be told to end once no group is left: started without one, or left by one.
     pub(super) fn left(&self) -> Vec<String> {
         let mut left = self.useful();
@@ -314,6 +319,20 @@ mod tests {
         assert!(!seen(Group::Master, true, State::Up));
         assert!(!seen(Group::Master, false, State::Ended));
         assert!(!seen(Group::Workers, true, State::Ended));
+    }
+
+    /// Of what is there nothing is changed that AWS would replace it for.
+    #[test]
+    fn a_group_may_have_a_machine_as_long_as_one_of_its_members_is_not_known_to_end() {
+        let mut ledger = Ledger::new(1);
+        let may = |ledger: &Ledger, members: &[&str]| ledger.may_have_one(&group(members, 1));
+        let seen = [instance("i-1", State::Ended), instance("i-2", State::Ending)];
+        ledger.listed(&seen, |_| None, at(1), Duration::ZERO);
+        assert!(!may(&ledger, &[]));
+        assert!(!may(&ledger, &["i-1", "i-2"]));
+        assert!(may(&ledger, &["i-1", "i-3"]), "nobody has seen it yet");
+        ledger.listed(&[instance("i-3", State::Up)], |_| None, at(2), Duration::ZERO);
+        assert!(may(&ledger, &["i-3"]));
     }
 
     #[test]

@@ -17,7 +17,7 @@ const PHASES: [NodePhase; 9] = [
 ];
 
 #[derive(Debug, Clone)]
-enum Move {
+pub(super) enum Move {
     Wait(u64),
     Enrol(usize),
     Say(usize, usize),
@@ -32,7 +32,7 @@ enum Move {
     Restart,
 }
 
-fn moves() -> impl Strategy<Value = Move> {
+pub(super) fn moves() -> impl Strategy<Value = Move> {
     prop_oneof![
         4 => (0u64..30).prop_map(Move::Wait),
         4 => (0usize..5).prop_map(Move::Enrol),
@@ -51,7 +51,7 @@ fn moves() -> impl Strategy<Value = Move> {
 
 impl World {
     /// Does what chance says, to one of these nodes.
-    fn make(&mut self, ids: &[NodeId], step: Move) {
+    pub(super) fn make(&mut self, ids: &[NodeId], step: Move) {
         match step {
             Move::Wait(n) => self.wait(n),
             Move::Enrol(n) => self.enrol(&ids[n]),

@@ -1,5 +1,8 @@
 //! Nodes that are alike: each attempt has one master, whoever claims what, and whoever dies.
 
+use proptest::prelude::*;
+
+use super::chance::{Move, moves};
 use super::*;
 use crate::run::elect::PATIENCE;
 

@@ -1,10 +1,14 @@
-//! What kept the job from starting: its code, its requirements, its entry.
+//! What kept the job from starting: its code, its Python, its requirements, its entry.
 
 use super::super::{Case, Found, Rule, evidence};
 use super::quoted;
 use crate::record::Outcome;
 
 pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "python-missing",
+        find: python,
+    },
     Rule {
         name: "requirements",
         find: requirements,
@@ -38,6 +42,15 @@ fn reason<'a>(case: &'a Case<'_>) -> Option<&'a str> {
 
 fn told(case: &Case<'_>, sentence: String) -> Found {
     Found::new(sentence).because(evidence("the coordinator", [&case.facts.reason]))
+}
+
+fn python(case: &Case<'_>) -> Option<Found> {
+    let reason = reason(case)?;
+    reason.contains("(code.python)").then(|| {
+        told(case, format!("the job's Python cannot be used: {reason}"))
+            .change("name one that is there, or remove code.python: driver and executors then run with the machine's own")
+            .change("on AWS machines have what their image has: install it when the image is baked")
+    })
 }
 
 fn requirements(case: &Case<'_>) -> Option<Found> {

@@ -154,8 +154,7 @@ impl World {
             }
             Kind::AgentDies { node } => {
                 if let Some(machine) = self.picked(node) {
-                    // On AWS the outer process powers the machine off; on this machine it was the machine.
-                    self.end_machine(machine, Cause::Fault);
+                    self.agent_dies(machine);
                 }
             }
             Kind::Freeze { node, lasts } => {

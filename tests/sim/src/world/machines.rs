@@ -65,6 +65,10 @@ impl World {
         else {
             return;
         };
+        if let Some(agent) = &mut machine.agent {
+            agent.again(now, BOOT_TIMER);
+            return self.after(1, Event::Alarm(number, Alarm::Enrol));
+        }
         let running = machine.running.unwrap_or(now);
         let (alone, deadline) = match site {
             Site::Aws => (
@@ -86,6 +90,26 @@ impl World {
             deadline,
         ));
         self.after(1, Event::Alarm(number, Alarm::Enrol));
+    }
+
+    /// The agent dies. On AWS the outer process starts another one where the dead one has left something to be saved, and
+    /// powers the machine off where it has not; on this machine it was the machine.
+    pub(super) fn agent_dies(&mut self, number: usize) {
+        let agent = self
+            .machines
+            .get_mut(number)
+            .and_then(|machine| machine.agent.as_mut());
+        let agent = agent.filter(|_| self.plan.setup.site == Site::Aws);
+        if agent.as_ref().is_some_and(|agent| agent.dead) {
+            return;
+        }
+        if !agent.is_some_and(Agent::dies) {
+            return self.end_machine(number, Cause::Fault);
+        }
+        self.oracle.seen.again += 1;
+        self.note(|| format!("machine {number} starts its agent again"));
+        let wait = self.chance.between(SEC / 2, 12 * SEC);
+        self.after(wait, Event::AgentStarts(number));
     }
 
     /// The agent has ended, and with it the machine.
