@@ -73,7 +73,7 @@ impl Driver {
         };
         let mut next = Event::Tick;
         loop {
-            let unsaved = self.node.unsaved();
+            let unsaved = self.unsaved();
             let (node, effects) = self.node.step(self.boot.elapsed(), next);
             self.node = node;
             self.note(unsaved);
@@ -163,9 +163,14 @@ impl Driver {
         }
     }
 
+    /// What a process after this one would have to save, where there may be one.
+    fn unsaved(&self) -> Option<Unsaved> {
+        self.keep.as_ref().and_then(|_| self.node.unsaved())
+    }
+
     /// Before anything follows from it, and before anybody is told.
     fn note(&self, before: Option<Unsaved>) {
-        let now = self.node.unsaved();
+        let now = self.unsaved();
         if let Some(keep) = self.keep.as_ref().filter(|_| now != before) {
             keep.set_unsaved(now.as_ref());
         }

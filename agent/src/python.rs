@@ -1,6 +1,6 @@
 //! Python environments of a node: the job's requirements, and the packages of an engine.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub mod choice;
 pub mod packages;
 mod pip;
 pub mod search;
-mod shared;
+pub(crate) mod shared;
 
 /// For all of it.
 const INSTALL_MAX: Duration = Duration::from_secs(15 * 60);
@@ -133,21 +133,8 @@ impl Maker<'_> {
     /// base, after its own.
     async fn make(&self, venv: &Path, under: &[PathBuf]) -> Result<(), PrepareError> {
         let infra = |what: &str| PrepareError::infra(format!("make a Python environment: {what}"));
-        let args = [
-            "-m".as_ref(),
-            "venv".as_ref(),
-            "--without-pip".as_ref(),
-            "--clear".as_ref(),
-            venv.as_os_str(),
-        ];
-        let cwd = venv.parent().unwrap_or(venv);
-        let done = Command::new(self.keeper, self.base, args, cwd)
-            .run(VENV_MAX, |_| {})
-            .await
-            .map_err(|error| infra(&error.to_string()))?;
-        if !done.success() {
-            return Err(infra(done.last_line()));
-        }
+        let created = self.create(venv, &["--without-pip"]).await;
+        created.map_err(|said| infra(&said))?;
         let base = self.base.parent().and_then(Path::parent).unwrap_or(self.base);
         let mut seen = String::new();
         for folder in under.iter().rev().map(PathBuf::as_path).chain([base]) {
@@ -156,6 +143,19 @@ impl Maker<'_> {
         }
         let own = site_packages(venv).ok_or_else(|| infra("no site-packages folder"))?;
         std::fs::write(own.join("mayfly-base.pth"), seen).map_err(|error| infra(&error.to_string()))
+    }
+
+    /// An empty environment in place of what is there, or what is said instead.
+    async fn create(&self, venv: &Path, options: &[&str]) -> Result<(), String> {
+        let args = ["-m", "venv", "--clear"].iter().chain(options);
+        let args = args.map(OsStr::new).chain([venv.as_os_str()]);
+        let cwd = venv.parent().unwrap_or(venv);
+        let command = Command::new(self.keeper, self.base, args, cwd);
+        match command.run(VENV_MAX, |_| {}).await {
+            Ok(done) if done.success() => Ok(()),
+            Ok(done) => Err(done.last_line().to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// `pip install` of what pip takes as arguments; `name` is what they are called.

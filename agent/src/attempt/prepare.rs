@@ -176,14 +176,19 @@ async fn make_results(common: &Common) -> Result<(), PrepareError> {
     made.map_err(|e| PrepareError::infra(format!("create the results folder {}: {e}", results.display())))
 }
 
+/// Removes a folder, if there is one.
+async fn remove(folder: &Path) -> Result<(), PrepareError> {
+    match tokio::fs::remove_dir_all(folder).await {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(PrepareError::infra(format!("remove {}: {e}", folder.display())))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 async fn clone(common: &Common, wanted: &Code, code: &Path) -> Result<(), PrepareError> {
     // What an earlier attempt left may be half a clone.
-    match tokio::fs::remove_dir_all(code).await {
-        Err(e) if e.kind() != ErrorKind::NotFound => {
-            return Err(PrepareError::infra(format!("remove {}: {e}", code.display())));
-        }
-        Ok(()) | Err(_) => {}
-    }
+    remove(code).await?;
     let commit = wanted.commit.clone();
     let source = if wanted.bundle_key.is_empty() {
         Source::Url {

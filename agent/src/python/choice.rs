@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 
 use super::search::Search;
-use super::{Maker, VENV_MAX, shared, site_packages};
-use crate::command::Command;
+use super::{Maker, shared, site_packages};
 use crate::config::Toolchain;
 use crate::prepare::PrepareError;
 use crate::supervise::{Keeper, Line};
@@ -77,27 +76,16 @@ async fn make(
         let program = python.program.display();
         PrepareError::infra(format!("make an environment of {program}: {what}"))
     };
-    let cwd = venv.parent().unwrap_or(venv);
-    let args = [
-        "-m".as_ref(),
-        "venv".as_ref(),
-        "--clear".as_ref(),
-        venv.as_os_str(),
-    ];
-    let done = Command::new(wanted.keeper, &python.program, args, cwd)
-        .run(VENV_MAX, |_| {})
-        .await
-        .map_err(|error| infra(&error.to_string()))?;
-    if !done.success() {
-        return Err(infra(done.last_line()));
-    }
-    let file = venv.join("base-requirements.txt");
-    std::fs::write(&file, list).map_err(|error| infra(&error.to_string()))?;
     let maker = Maker {
         keeper: wanted.keeper,
         base: &python.program,
         lines: wanted.lines,
     };
+    let created = maker.create(venv, &[]).await;
+    created.map_err(|said| infra(&said))?;
+    let file = venv.join("base-requirements.txt");
+    std::fs::write(&file, list).map_err(|error| infra(&error.to_string()))?;
+    let cwd = venv.parent().unwrap_or(venv);
     let what = ["--only-binary=:all:".into(), "-r".into(), file.into()];
     let name = format!("what every job with Python 3.{} finds", python.minor);
     maker.install(venv, cwd, &what, &name).await?;

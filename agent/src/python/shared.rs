@@ -19,7 +19,7 @@ pub(super) fn place(base: &Path, keeper: &Keeper, folder: &Path, name: &str) -> 
 }
 
 /// Tells environments apart by what they are made of.
-pub(super) fn mark_of(text: &str) -> String {
+pub(crate) fn mark_of(text: &str) -> String {
     let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(text));
     hash.chars().take(8).collect()
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mayfly_proto::python::{supported, supported_text};
-use sha2::{Digest, Sha256};
 
 use super::{Error, Request, Step, base_requirements, put_in_place, unfinished};
 use crate::command::Command;
 use crate::python::PIP_INSTALL;
+use crate::python::shared::mark_of;
 use crate::supervise::Keeper;
 
 const ASK_MAX: Duration = Duration::from_secs(30);
@@ -61,14 +61,13 @@ pub(super) async fn base(request: &Request, progress: &mut impl FnMut(Step)) -> 
 
 /// The folder of the environment for this interpreter.
 pub(super) fn place(request: &Request, found: &Interpreter) -> PathBuf {
-    let hash = Sha256::digest(format!(
+    let mark = mark_of(&format!(
         "{}\n{}\n{}",
         request.spark,
         found.program.display(),
         base_requirements(&request.spark)
     ));
-    let hash: String = data_encoding::HEXLOWER.encode(&hash).chars().take(8).collect();
-    let name = format!("spark-{}-py3.{}-{hash}", request.spark, found.minor);
+    let name = format!("spark-{}-py3.{}-{mark}", request.spark, found.minor);
     request.cache.join(name)
 }
 

@@ -11,7 +11,7 @@ use data_encoding::BASE64;
 use futures::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 
-use super::error::status;
+use super::error::{At, status};
 use super::ranges::{Came, Version};
 use super::{PART_MAX_COUNT, Store, StoreError, StoreFault};
 
@@ -89,10 +89,10 @@ impl Store {
         let same = match (claim.parts, claim.algo) {
             (None, Algo::Crc(crc)) => claim.is(&raw(crc, combined(crc, came))),
             (None, Algo::Sha256) => {
-                let hashes = hashes(version, file, vec![version.size]).await?;
+                let hashes = hashes(version.at, claim.algo, file, vec![version.size]).await?;
                 claim.is(&hashes.concat())
             }
-            (Some(count), _) => self.compare_parts(version, count, file).await?,
+            (Some(count), _) => self.compare_parts(version, claim, count, file).await?,
         };
         if same {
             return Ok(());
@@ -103,13 +103,17 @@ impl Store {
     }
 
     /// Parts are mostly of one size, the last one excepted. Where that does not fit, each of them says how large it is.
-    async fn compare_parts(&self, version: Version<'_>, count: u64, file: &Path) -> Result<bool, StoreError> {
-        let Some(claim) = version.claim else {
-            return Ok(true);
-        };
+    async fn compare_parts(
+        &self,
+        version: Version<'_>,
+        claim: &Claim,
+        count: u64,
+        file: &Path,
+    ) -> Result<bool, StoreError> {
         let first = self.size_of_part(version, 1).await?;
         let even = even(version.size, first);
-        if even.len() as u64 == count && claim.is(&composite(claim.algo, version, file, even.clone()).await?)
+        if even.len() as u64 == count
+            && claim.is(&composite(version.at, claim.algo, file, even.clone()).await?)
         {
             return Ok(true);
         }
@@ -123,7 +127,7 @@ impl Store {
             tracing::debug!(key = version.at.key, "its store does not say where its parts end");
             return Ok(true);
         }
-        Ok(sizes != even && claim.is(&composite(claim.algo, version, file, sizes).await?))
+        Ok(sizes != even && claim.is(&composite(version.at, claim.algo, file, sizes).await?))
     }
 
     async fn size_of_part(&self, version: Version<'_>, number: u64) -> Result<u64, StoreError> {
@@ -164,24 +168,16 @@ fn even(size: u64, part: u64) -> Vec<u64> {
     (0..count).map(|n| part.min(size - n * part)).collect()
 }
 
-async fn composite(
-    algo: Algo,
-    version: Version<'_>,
-    file: &Path,
-    sizes: Vec<u64>,
-) -> Result<Vec<u8>, StoreError> {
+async fn composite(at: At<'_>, algo: Algo, file: &Path, sizes: Vec<u64>) -> Result<Vec<u8>, StoreError> {
     let mut all = Hash::new(algo);
-    let hashes = hashes(version, file, sizes).await?;
+    let hashes = hashes(at, algo, file, sizes).await?;
     hashes.iter().for_each(|hash| all.update(hash));
     Ok(all.finish())
 }
 
 /// What consecutive pieces of a file hash to.
-async fn hashes(version: Version<'_>, file: &Path, sizes: Vec<u64>) -> Result<Vec<Vec<u8>>, StoreError> {
-    let (at, file) = (version.at, file.to_owned());
-    let Some(algo) = version.claim.map(|claim| claim.algo) else {
-        return Ok(Vec::new());
-    };
+async fn hashes(at: At<'_>, algo: Algo, file: &Path, sizes: Vec<u64>) -> Result<Vec<Vec<u8>>, StoreError> {
+    let file = file.to_owned();
     let hashed = tokio::task::spawn_blocking(move || hash_pieces(&file, algo, &sizes));
     let hashed = hashed.await.map_err(|e| at.file(std::io::Error::other(e)))?;
     hashed.map_err(|e| at.file(e))

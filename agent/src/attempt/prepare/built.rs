@@ -11,8 +11,8 @@ use mayfly_proto::Attempt;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::Common;
 use super::build::BUILD_MAX;
+use super::{Common, remove};
 use crate::command::Command;
 use crate::engine::cause;
 use crate::prepare::PrepareError;
@@ -125,15 +125,6 @@ async fn folder(common: &Common) -> Result<PathBuf, PrepareError> {
     let made = made.and_then(|()| common.keeper.give(&folder));
     made.map_err(|error| failed(&format!("create {}", folder.display()), &error))?;
     Ok(folder)
-}
-
-async fn remove(folder: &Path) -> Result<(), PrepareError> {
-    match tokio::fs::remove_dir_all(folder).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(failed(&format!("remove {}", folder.display()), &error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 fn failed(what: &str, error: &std::io::Error) -> PrepareError {
