@@ -11,7 +11,7 @@ ifeq ($(shell pkg-config --exists openssl 2>/dev/null && echo yes),yes)
 export OPENSSL_NO_VENDOR := 1
 endif
 
-.PHONY: quickstart test test-long simulate chaos build local bench check image-check image-test needs clean
+.PHONY: quickstart test test-long simulate chaos build local bench check image-check image-test needs engines bins clean
 
 needs:
 	@scripts/needs
@@ -26,19 +26,24 @@ local: needs
 quickstart: local
 	scripts/quickstart $(RELEASE)
 
+# The network brings these while the processor is busy with those.
+engines:
+	scripts/needs-engines
+
+bins:
+	$(CARGO) build --workspace --bins
+
 # Tests of whole runs wait more than they compute: four of them for a core (tests/src/slots.rs bounds their clusters).
 test: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
 test: needs
-	scripts/needs-engines
+	$(MAKE) --jobs=2 engines bins
 	packer/check
-	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
 	cd tests/rig && $$(python3 ../../bench/tools.py rig) -m pytest
 
 # What takes minutes each: every way to fail, advice against measured runs, engines whose master dies, 10,000 machines, a
 # flood of output.
-test-long: needs
-	$(CARGO) build --workspace --bins
+test-long: needs bins
 	$(CARGO) test -p mayfly-tests --test it -- --ignored --test-threads 1
 
 # Worlds of the simulation: docs/reliability.md.
@@ -50,8 +55,7 @@ simulate: needs
 # Real programs, each run with one thing that goes wrong: docs/reliability.md. CASES=server/record.save for some of them.
 CASES :=
 
-chaos: needs
-	$(CARGO) build --workspace --bins
+chaos: needs bins
 	target/debug/chaos $(CASES)
 
 bench: local

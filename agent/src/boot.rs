@@ -42,6 +42,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::again::Keep;
+use crate::cgroup;
 use crate::config::{Access, NodeConfig, StoreConfig};
 use crate::jobuser::{JobUser, UserError};
 use crate::supervise::{become_subreaper, sweep};
@@ -216,6 +217,7 @@ pub async fn supervise(args: &[String], within: Duration) -> io::Result<Outcome>
     let (signals, mut level) = Signals::listen()?;
     let mut counting = JoinSet::new();
     counting.spawn(signals.count());
+    cgroup::settle();
     // What a dead inner process had started becomes ours, and is ended before another one follows.
     become_subreaper()?;
     let marker = runtime_folder().join(ENROLLED);

@@ -1,26 +1,33 @@
 //! The pages of the engine, for people who reach the coordinator and no node: the master waits at the coordinator for
 //! requests, asks its own engine, and sends the answer back. It connects to the one address that it reports as its
-//! engine's page, and only reads. Where the job is a [`session`] of the engine, it connects to that as well.
+//! engine's page, and only reads; a page that wants to be told of news has a WebSocket ([`socket`]). Where the job is a
+//! [`session`] of the engine, it connects to that as well.
 
 mod session;
+mod socket;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{Stream, TryStreamExt as _};
 use mayfly_kit::admin::Loop;
 use mayfly_kit::backoff::{Backoff, Policy, jitter};
+use mayfly_kit::tunnel;
 use mayfly_proto::v1::carry_up::What;
 use mayfly_proto::v1::{CarryDown, CarryHead, CarryHeader, CarryHello, CarryUp, EngineReport};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Streaming};
+use tonic::{Code, Status, Streaming};
 use url::Url;
 
 use crate::attempt::Facts;
 use crate::identity::Session;
 use crate::node::Role;
 use crate::sync::Report;
+use crate::visits::Visits;
 
 pub use session::Visited;
 
@@ -141,7 +148,7 @@ impl Carrier {
         }
     }
 
-    /// Waits for a request and answers it. A connection to a session goes on among the `connections`.
+    /// Waits for a request and answers it. A connection goes on among the `connections`.
     async fn one(
         &mut self,
         session: &Session,
@@ -170,6 +177,10 @@ impl Carrier {
             Ok(Some(asked)) => {
                 if asked.session {
                     connections.spawn(self.visits.clone().connect(up, down));
+                    return Ended::Answered;
+                }
+                if asked.socket {
+                    connections.spawn(socket::open(up, down, ui.cloned(), client.clone(), asked));
                     return Ended::Answered;
                 }
                 // Whoever asked may have left: then nobody takes the answer.
@@ -209,6 +220,25 @@ async fn taken(up: mpsc::Sender<CarryUp>, mut down: Streaming<CarryDown>) {
     let _ = timeout(TAKEN_LIMIT, down.message()).await;
 }
 
+/// Carries what goes and comes over a connection until either side has enough; `visits` is told of both.
+async fn carry(
+    socket: impl AsyncRead + AsyncWrite + Send + 'static,
+    up: mpsc::Sender<CarryUp>,
+    down: impl Stream<Item = Result<CarryDown, Status>> + Send + Unpin + 'static,
+    visits: &Arc<Visits>,
+) {
+    let visited = Arc::clone(visits);
+    let pieces = down.map_ok(move |piece| {
+        visited.seen();
+        piece.data
+    });
+    tunnel::join(socket, pieces, up, |data| {
+        visits.seen();
+        message(What::Data(data))
+    })
+    .await;
+}
+
 type Gone = mpsc::error::SendError<CarryUp>;
 
 /// Asks the engine's page, and sends what it answers.
@@ -221,21 +251,40 @@ pub async fn answer(
     client: &reqwest::Client,
     asked: &CarryDown,
 ) -> Result<(), Gone> {
-    let Some(ui) = ui else {
-        return up.send(failure("the engine has no page".to_owned())).await;
+    let answered = match request(ui, client, asked) {
+        Ok(request) => sent(request).await,
+        Err(why) => Err(why),
     };
-    let Some(url) = target(ui, &asked.path) else {
-        return up.send(failure("that is no path".to_owned())).await;
+    tell(up, answered).await
+}
+
+/// What is asked of the engine's page.
+fn request(
+    ui: Option<&Url>,
+    client: &reqwest::Client,
+    asked: &CarryDown,
+) -> Result<reqwest::RequestBuilder, String> {
+    let ui = ui.ok_or("the engine has no page")?;
+    let url = target(ui, &asked.path).ok_or("that is no path")?;
+    let with = |request: reqwest::RequestBuilder, CarryHeader { name, value }: &CarryHeader| {
+        request.header(name, value)
     };
-    let mut request = client.get(url);
-    for CarryHeader { name, value } in &asked.headers {
-        request = request.header(name, value);
+    Ok(asked.headers.iter().fold(client.get(url), with))
+}
+
+/// The answer to it, or why there is none.
+async fn sent(request: reqwest::RequestBuilder) -> Result<reqwest::Response, String> {
+    match timeout(ANSWER_LIMIT, request.send()).await {
+        Ok(answered) => answered.map_err(why),
+        Err(_) => Err("it does not answer".to_owned()),
     }
-    let sent = timeout(ANSWER_LIMIT, request.send()).await;
-    let mut answered = match sent {
-        Ok(Ok(answered)) => answered,
-        Ok(Err(error)) => return failed(up, error).await,
-        Err(_) => return up.send(failure("it does not answer".to_owned())).await,
+}
+
+/// Sends what the engine's page answered.
+async fn tell(up: &mpsc::Sender<CarryUp>, answered: Result<reqwest::Response, String>) -> Result<(), Gone> {
+    let mut answered = match answered {
+        Ok(answered) => answered,
+        Err(why) => return up.send(failure(why)).await,
     };
     up.send(message(What::Head(head(&answered)))).await?;
     loop {
@@ -246,14 +295,13 @@ pub async fn answer(
                 }
             }
             Ok(None) => return Ok(()),
-            Err(error) => return failed(up, error).await,
+            Err(error) => return up.send(failure(why(error))).await,
         }
     }
 }
 
-async fn failed(up: &mpsc::Sender<CarryUp>, error: reqwest::Error) -> Result<(), Gone> {
-    let error = error.without_url();
-    up.send(failure(mayfly_kit::error::chain(&error))).await
+fn why(error: reqwest::Error) -> String {
+    mayfly_kit::error::chain(&error.without_url())
 }
 
 fn head(answered: &reqwest::Response) -> CarryHead {

@@ -92,6 +92,13 @@ impl Command {
         }
     }
 
+    /// Kept as the job itself is: it runs what the job brings.
+    #[must_use]
+    pub fn of_job(mut self) -> Self {
+        self.spec.stream = Stream::Job;
+        self
+    }
+
     /// Adds to, or replaces in, its environment.
     #[must_use]
     pub fn env(mut self, key: &str, value: impl Into<OsString>) -> Self {

@@ -12,7 +12,7 @@ use mayfly_kit::crash::{self, Point};
 use mayfly_kit::tls::{DialError, Dialer, Fingerprint, FingerprintError, Identity, Trust};
 use mayfly_proto::v1::agent_service_client::AgentServiceClient;
 use mayfly_proto::v1::{EnrollReply, EnrollRequest, NodeSpec, Role};
-use mayfly_proto::{IdError, NodeId, ON_MASTER, PROTOCOL_VERSION, RunId};
+use mayfly_proto::{CONNECTION_WINDOW, IdError, NodeId, ON_MASTER, PROTOCOL_VERSION, RunId, STREAM_WINDOW};
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
@@ -378,6 +378,8 @@ fn tune(endpoint: Endpoint) -> Endpoint {
         .tcp_nodelay(true)
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
 }
 
 /// True when asking again cannot help.

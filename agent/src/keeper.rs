@@ -1,9 +1,10 @@
 //! `agent keep`: a small process between the agent and a program, which owns the program's whole tree.
 //!
 //! It is a child subreaper: a daemon that forks twice and leaves its session becomes the keeper's own child. So "no child
-//! left" (`ECHILD`) is proof that nothing of the tree runs. Its standard input is a socket to the agent: the end of file
-//! there means that the agent is gone, by whatever death, and everything is killed at once. Nothing here is async: the
-//! keeper must stay small and have nothing that can hang.
+//! left" (`ECHILD`) is proof that nothing of the tree runs. What may do anything has a control group of its own too, where
+//! there can be one ([`crate::cgroup`]): what forks faster than anybody can look is ended by that. Its standard input is a
+//! socket to the agent: the end of file there means that the agent is gone, by whatever death, and everything is killed at
+//! once. Nothing here is async: the keeper must stay small and have nothing that can hang.
 //!
 //! ```text
 //! agent -> keeper   term          SIGTERM to the program's process group
@@ -34,6 +35,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
+use crate::cgroup::Group;
 use crate::proctree::{Snapshot, kill_all};
 
 /// Pause between two sweeps of a tree that is being killed.
@@ -50,6 +52,8 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// Largest resident memory of any one process of its tree.
     pub max_rss_bytes: u64,
+    /// Processes of its control group that the kernel killed because memory ran out; 0 where that is not counted.
+    pub oom_kills: u64,
 }
 
 impl Exit {
@@ -85,14 +89,15 @@ impl FromStr for Ids {
     }
 }
 
-/// Runs `program` as `user` until it ends and nothing of its tree is left; also writes the exit to `status`, if given,
-/// atomically.
+/// Runs `program` as `user` until it ends and nothing of its tree is left, in a control group of its own if it is to be
+/// `grouped` and may be; also writes the exit to `status`, if given, atomically.
 ///
 /// # Errors
 /// The program cannot be started, or this process cannot become a subreaper.
 pub fn run(
     status: Option<&Path>,
     user: Option<Ids>,
+    grouped: bool,
     program: &OsString,
     args: &[OsString],
 ) -> io::Result<Exit> {
@@ -100,7 +105,8 @@ pub fn run(
     pass_over_terminal_signals()?;
     let mut agent = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     crash::before(Point::KeeperStart);
-    let child = match start(user, program, args) {
+    let mut group = grouped.then(Group::make).flatten();
+    let child = match start(user, &mut group, program, args) {
         Ok(child) => child,
         Err(error) => {
             tell(
@@ -115,7 +121,7 @@ pub fn run(
     let (events, receiver) = channel();
     listen(agent.try_clone()?, events.clone());
     reap(events);
-    let exit = keep(child, &receiver);
+    let exit = keep(child, &receiver, group);
     let json = serde_json::to_string(&exit)?;
     if let Some(path) = status {
         write_atomically(path, &json)?;
@@ -133,7 +139,13 @@ fn pass_over_terminal_signals() -> io::Result<()> {
     Ok(())
 }
 
-fn start(user: Option<Ids>, program: &OsString, args: &[OsString]) -> io::Result<Pid> {
+/// Starts the program, in the group if that can be; else there is none afterwards.
+fn start(
+    user: Option<Ids>,
+    group: &mut Option<Group>,
+    program: &OsString,
+    args: &[OsString],
+) -> io::Result<Pid> {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).process_group(0);
     if let Some(Ids { uid, gid }) = user {
@@ -141,7 +153,14 @@ fn start(user: Option<Ids>, program: &OsString, args: &[OsString]) -> io::Result
         nix::sys::prctl::set_no_new_privs()?;
         command.uid(uid).gid(gid);
     }
-    let child = command.spawn()?;
+    let within = group.as_ref().map(|group| group.inside(|| command.spawn()));
+    let child = match within {
+        Some(Ok(started)) => started?,
+        Some(Err(_)) | None => {
+            *group = None;
+            command.spawn()?
+        }
+    };
     i32::try_from(child.id())
         .map(Pid::from_raw)
         .map_err(io::Error::other)
@@ -187,8 +206,8 @@ fn reap(events: Sender<Event>) {
     });
 }
 
-/// Waits for the program, obeys, and after it kills until no child is left.
-fn keep(child: Pid, events: &Receiver<Event>) -> Exit {
+/// Waits for the program, obeys, and after it kills until no child is left, and nothing in its group.
+fn keep(child: Pid, events: &Receiver<Event>, group: Option<Group>) -> Exit {
     let mut exit = Exit::default();
     let mut killing: Option<Instant> = None;
     loop {
@@ -214,11 +233,27 @@ fn keep(child: Pid, events: &Receiver<Event>) -> Exit {
             if since.elapsed() > SWEEP_MAX {
                 break;
             }
+            group.iter().for_each(Group::kill);
             kill_all(&Snapshot::take().descendants(nix::unistd::getpid().as_raw()));
         }
     }
     exit.max_rss_bytes = max_rss_bytes();
+    if let Some(group) = group {
+        exit.oom_kills = group.oom_kills();
+        end(&group, killing.unwrap_or_else(Instant::now));
+    }
     exit
+}
+
+/// What is in a group and none of our children was brought there by others.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no runtime here, and nothing else to do"
+)]
+fn end(group: &Group, since: Instant) {
+    while !group.end() && since.elapsed() < SWEEP_MAX {
+        std::thread::sleep(SWEEP_EVERY);
+    }
 }
 
 /// Linux counts in KiB.

@@ -9,7 +9,8 @@
 //! [`access`] gives the job its keys to the store; [`jobuser`] and [`guard`] keep the job apart from the agent and from the
 //! machine's metadata; [`watchdog`] tells the service manager that all is well.
 //!
-//! The side that executes: [`keeper`] owns one tree of processes and cannot leave any of it behind; [`supervise`] starts
+//! The side that executes: [`keeper`] owns one tree of processes and cannot leave any of it behind, with a [`cgroup`] where
+//! there can be one; [`supervise`] starts
 //! keepers and turns output into lines and ends into values; [`toolchain`] finds or installs what jobs run on;
 //! [`git`] and [`python`] bring the job's code and its requirements, [`staged`] counts its inputs; [`engine`] forms the cluster and submits the job.
 
@@ -19,6 +20,7 @@ pub mod attempt;
 pub mod beside;
 pub mod boot;
 pub mod carry;
+pub mod cgroup;
 pub mod collect;
 pub mod command;
 pub mod commit;

@@ -13,7 +13,7 @@ mod upload;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mayfly_kit::admin::Loop;
 use mayfly_proto::Attempt;
@@ -31,15 +31,15 @@ const BATCH: usize = 256;
 /// Lines of the job kept in memory for the cause of its end.
 const TAIL: usize = 200;
 
-/// The last lines of the job, shared with whoever finds the cause.
+/// The last lines of the job, and how many there have been in all attempts; shared with whoever finds the cause.
 #[derive(Clone, Default)]
-pub struct Tail(Arc<Mutex<VecDeque<String>>>);
+pub struct Tail(Arc<Mutex<(VecDeque<String>, u64)>>);
 
 impl Tail {
     /// The last `n` lines, oldest first.
     #[must_use]
     pub fn last(&self, n: usize) -> Vec<String> {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lines, _) = &*self.kept();
         lines
             .iter()
             .skip(lines.len().saturating_sub(n))
@@ -47,8 +47,19 @@ impl Tail {
             .collect()
     }
 
+    /// How many lines there have been.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.kept().1
+    }
+
+    fn kept(&self) -> MutexGuard<'_, (VecDeque<String>, u64)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn push(&self, line: &str) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lines, count) = &mut *self.kept();
+        *count += 1;
         if lines.len() == TAIL {
             lines.pop_front();
         }
@@ -56,7 +67,7 @@ impl Tail {
     }
 
     fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.kept().0.clear();
     }
 }
 

@@ -64,6 +64,9 @@ enum Verb {
         /// Whom it runs as, by numbers: UID:GID.
         #[arg(long)]
         user: Option<Ids>,
+        /// In a control group of its own, where there can be one.
+        #[arg(long)]
+        grouped: bool,
         /// The program and its arguments.
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
@@ -89,8 +92,9 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Keep {
             status,
             user,
+            grouped,
             program,
-        } => keep(status.as_deref(), user, program),
+        } => keep(status.as_deref(), user, grouped, program),
         Verb::Toolchain(flags) => find_toolchain(flags),
     }
 }
@@ -231,10 +235,15 @@ fn one_thread() -> anyhow::Result<Runtime> {
     runtime.context("start the runtime")
 }
 
-fn keep(status: Option<&Path>, user: Option<Ids>, mut program: Vec<OsString>) -> anyhow::Result<ExitCode> {
+fn keep(
+    status: Option<&Path>,
+    user: Option<Ids>,
+    grouped: bool,
+    mut program: Vec<OsString>,
+) -> anyhow::Result<ExitCode> {
     let args = program.split_off(1);
     let program = program.pop().unwrap_or_default();
-    let exit = mayfly_agent::keeper::run(status, user, &program, &args)?;
+    let exit = mayfly_agent::keeper::run(status, user, grouped, &program, &args)?;
     Ok(if exit.success() {
         ExitCode::SUCCESS
     } else {

@@ -74,11 +74,13 @@ pub async fn prepare(request: &Request) -> Result<PathBuf, PrepareError> {
         return Ok(program);
     };
     let cwd = requirements.parent().unwrap_or(&request.code);
-    let what: Vec<OsString> = if requirements.file_name().is_some_and(|name| name == PROJECT) {
-        vec![cwd.into()]
+    // Compiling every module takes pip half of its time, for one run that imports a few of them: those are compiled then.
+    let mut what: Vec<OsString> = vec!["--no-compile".into()];
+    if requirements.file_name().is_some_and(|name| name == PROJECT) {
+        what.push(cwd.into());
     } else {
-        vec!["-r".into(), requirements.clone().into()]
-    };
+        what.extend(["-r".into(), requirements.clone().into()]);
+    }
     maker.install(&venv, cwd, &what, &request.requirements).await?;
     Ok(program)
 }
@@ -168,6 +170,7 @@ impl Maker<'_> {
     ) -> Result<(), PrepareError> {
         let args = PIP_INSTALL.iter().map(OsString::from).chain(what.iter().cloned());
         let done = Command::new(self.keeper, venv.join("bin").join("python3"), args, cwd)
+            .of_job()
             .env("VIRTUAL_ENV", venv)
             .run(INSTALL_MAX, |line| {
                 // What nobody takes at once is of no use later: the failure carries pip's last words.

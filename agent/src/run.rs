@@ -24,6 +24,7 @@ use crate::again::Keep;
 use crate::attempt::{Common, Facts};
 use crate::beside::Beside;
 use crate::carry::{Carrier, Visited};
+use crate::cgroup;
 use crate::collect::Collector;
 use crate::config::{Access, NodeConfig, RoleName};
 use crate::consul;
@@ -103,6 +104,8 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
     let metrics = Metrics::new(&admin);
     let mut loops = JoinSet::new();
     loops.spawn(signals.count());
+    // What dead agents have left in this place. What resists is for whoever comes next.
+    let _resists = cgroup::sweep();
     let admin_port = serve_admin(&start.config, &admin, &mut loops).await;
 
     loops.spawn(watchdog::feed(admin.clone()));
@@ -270,6 +273,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<Why> {
                 node: report_seen,
                 facts: facts_seen,
                 usage: usage_seen,
+                tail: tail.clone(),
                 upload: progress_seen,
                 written: written_seen,
                 staged: Arc::clone(&staged),

@@ -41,7 +41,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 pub struct Spec {
     /// Short name for logs, as `git` or `job`.
     pub name: String,
-    /// Where its lines belong.
+    /// Where its lines belong. What is not of the agent may do anything, and is kept in a control group where that can be.
     pub stream: Stream,
     /// The program; looked up on the `PATH` of `env` when it is a bare name.
     pub program: OsString,
@@ -138,6 +138,7 @@ impl Child {
             orders,
             readers,
             report,
+            name: spec.name.clone(),
         };
         let name = spec.name.clone();
         spec.keeper.running.clone().spawn(watch.run(spec, begun));
@@ -198,6 +199,9 @@ fn command(spec: &Spec, socket: std::os::unix::net::UnixStream) -> Command {
     if let Some(user) = &spec.keeper.user {
         command.arg(format!("--user={}:{}", user.uid, user.gid));
     }
+    if spec.stream.is_of_job() {
+        command.arg("--grouped");
+    }
     command.arg("--").arg(&spec.program).args(&spec.args);
     command
         .env_clear()
@@ -238,10 +242,10 @@ async fn started(reports: &mut BufReader<OwnedReadHalf>, spec: Spec) -> io::Resu
                 format!("start {}: {error}", spec.program.display()),
             ))
         }
-        _ => Err(io::Error::other(format!(
-            "the keeper of {} ended before it started anything",
-            spec.name
-        ))),
+        _ => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!("the keeper of {} ended before it started anything", spec.name),
+        )),
     }
 }
 
@@ -253,6 +257,14 @@ struct Watch {
     orders: mpsc::Receiver<Order>,
     readers: JoinSet<()>,
     report: watch::Sender<Option<Exit>>,
+    name: String,
+}
+
+/// As evidence: the processes themselves cannot tell it.
+fn tell_kills(name: &str, count: u64) {
+    if count > 0 {
+        tracing::warn!("the kernel killed {count} of the processes of the {name} because memory ran out");
+    }
 }
 
 impl Watch {
@@ -260,17 +272,25 @@ impl Watch {
         let pid = timeout(START_MAX, started(&mut self.reports, spec)).await;
         let pid = pid.map_err(io::Error::from).flatten();
         let failed = pid.is_err();
+        let mute = matches!(&pid, Err(error) if error.kind() == io::ErrorKind::UnexpectedEof);
         // Whoever does not wait for this any more has dropped the orders too.
         let _ = begun.send(pid);
         if failed {
             drop((self.reports, self.write));
             self.keeper.reap().await;
+            if mute {
+                // It may have started the program all the same.
+                sweep().await;
+            }
             return;
         }
         let exit = self.until_exit().await;
         self.keeper.reap().await;
         let exit = match exit {
-            Some(exit) => exit,
+            Some(exit) => {
+                tell_kills(&self.name, exit.oom_kills);
+                exit
+            }
             // The keeper itself was killed: what it kept is ours now, by reparenting.
             None => {
                 sweep().await;

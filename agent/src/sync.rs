@@ -17,6 +17,7 @@ pub use answer::checked;
 
 use crate::attempt::Facts;
 use crate::identity::{Door, Session};
+use crate::logs::Tail;
 use crate::metrics::Metrics;
 use crate::node::{Event, Role};
 use crate::notice::Notice;
@@ -52,6 +53,8 @@ pub struct Sources {
     pub facts: watch::Receiver<Facts>,
     /// CPU and memory.
     pub usage: watch::Receiver<Usage>,
+    /// The job's output.
+    pub tail: Tail,
     /// Uploads.
     pub upload: watch::Receiver<upload::Progress>,
     /// The results folder.
@@ -90,6 +93,7 @@ impl Sources {
             progress: Some(progress),
             step_secs: step_secs.into_iter().collect(),
             usage: Some(*self.usage.borrow()),
+            output_lines: Some(self.tail.count()),
             results_files: written.files,
             success_markers: written.success_markers,
             staged: self.staged.wire(),

@@ -2,7 +2,6 @@
 
 mod kernel;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,9 +48,9 @@ struct Sampler {
     system: System,
     me: Pid,
     folder: PathBuf,
-    /// CPU time of each process at the last sample, in milliseconds.
-    known: HashMap<Pid, u64>,
-    total_ms: u64,
+    /// Processor time of all that there ever was, and of it the part that is not the agent's own.
+    total: Grown,
+    work: Grown,
     peak_bytes: u64,
     disk_read: u64,
     disk_written: u64,
@@ -68,8 +67,8 @@ impl Sampler {
             system: System::new()?,
             me: sysinfo::get_current_pid()?,
             folder,
-            known: HashMap::new(),
-            total_ms: 0,
+            total: Grown::default(),
+            work: Grown::default(),
             peak_bytes: 0,
             disk_read: 0,
             disk_written: 0,
@@ -79,44 +78,33 @@ impl Sampler {
         })
     }
 
-    /// A process that began and ended between two samples is not seen; everything else is, to its last sample.
+    /// Memory of a process that began and ended between two samples is not seen; everything else is.
     fn sample(&mut self) -> Usage {
         let pids = family(self.me);
         let what = ProcessRefreshKind::nothing()
-            .with_cpu()
             .with_memory()
             .with_disk_usage()
             .without_tasks();
         self.system
             .refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, what);
-        let (mut memory, mut spent, mut known) = (0, 0, HashMap::new());
-        let (mut read, mut written) = (0, 0);
-        for (pid, process) in pids
-            .iter()
-            .filter_map(|pid| Some((*pid, self.system.process(*pid)?)))
-        {
-            let cpu = process.accumulated_cpu_time();
-            // A pid that was given to another process begins below what was known.
-            spent += cpu
-                .checked_sub(self.known.get(&pid).copied().unwrap_or(0))
-                .unwrap_or(cpu);
+        let (mut memory, mut read, mut written) = (0, 0, 0);
+        for process in pids.iter().filter_map(|pid| self.system.process(*pid)) {
             memory += process.memory();
             let disk = process.disk_usage();
             read += disk.total_read_bytes;
             written += disk.total_written_bytes;
-            known.insert(pid, cpu);
         }
-        self.known = known;
-        self.total_ms += spent;
+        let before = self.total.all;
+        self.count_processors(&pids);
         self.peak_bytes = self.peak_bytes.max(memory);
         // The kernel adds what an ended process did to its parent, which is one of ours: the sum is that of all there
-        // ever were, but for those that nobody has waited for yet.
+        // ever were. It may be read while that happens, and be too small for once.
         self.disk_read = self.disk_read.max(read);
         self.disk_written = self.disk_written.max(written);
         let elapsed = self.last.elapsed().as_secs_f64();
         self.last = Instant::now();
         let cores = if elapsed > 0.1 {
-            Duration::from_millis(spent).as_secs_f64() / elapsed
+            (self.total.all - before).as_secs_f64() / elapsed
         } else {
             0.0
         };
@@ -127,14 +115,48 @@ impl Sampler {
         Usage {
             cpu_cores: cores,
             memory_bytes: memory,
-            cpu_core_secs: Duration::from_millis(self.total_ms).as_secs_f64(),
+            cpu_core_secs: self.total.all.as_secs_f64(),
             peak_memory_bytes: self.peak_bytes,
             disk_free_bytes: disk_free(&self.folder),
             disk_read_bytes: self.disk_read,
             disk_written_bytes: self.disk_written,
             network_received_bytes: received,
             network_sent_bytes: sent,
+            work_core_secs: Some(self.work.all.as_secs_f64()),
         }
+    }
+
+    /// The same holds for processor time.
+    fn count_processors(&mut self, pids: &[Pid]) {
+        let (mut total, mut agent) = (Duration::ZERO, Duration::ZERO);
+        for (pid, spent) in pids.iter().filter_map(|pid| Some((pid, kernel::spent(*pid)?))) {
+            total += spent.own + spent.children;
+            if *pid == self.me {
+                agent = spent.own;
+            }
+        }
+        self.total.to(total);
+        self.work.to(total.saturating_sub(agent));
+    }
+}
+
+/// By how much a sum has grown in all. For once it may be too small; where it stays smaller, nobody waited for a process that
+/// has ended.
+#[derive(Debug, Default)]
+struct Grown {
+    all: Duration,
+    sum: Duration,
+    is_less: bool,
+}
+
+impl Grown {
+    fn to(&mut self, sum: Duration) {
+        let less = sum < self.sum;
+        if !less || self.is_less {
+            self.all += sum.saturating_sub(self.sum);
+            self.sum = sum;
+        }
+        self.is_less = less && !self.is_less;
     }
 }
 
@@ -166,6 +188,34 @@ fn family(root: Pid) -> Vec<Pid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_lost_of_a_sum_hides_nothing_that_comes_later() {
+        for (sums, all) in [
+            (&[1, 5, 9][..], 9),
+            // Read while a process ended.
+            (&[5, 3, 7], 7),
+            // Of one that nobody waited for.
+            (&[5, 2, 2, 4], 7),
+            (&[5, 2, 3, 1, 6, 0, 0, 1], 9),
+        ] {
+            let mut grown = Grown::default();
+            sums.iter().for_each(|secs| grown.to(Duration::from_secs(*secs)));
+            assert_eq!(grown.all, Duration::from_secs(all), "{sums:?}");
+        }
+    }
+
+    #[test]
+    fn a_child_that_came_and_went_between_two_samples_has_worked() {
+        let mut sampler = Sampler::new(std::env::temp_dir(), false).unwrap();
+        let work = |sampler: &mut Sampler| sampler.sample().work_core_secs.unwrap();
+        let before = work(&mut sampler);
+        let count = "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done";
+        let ended = std::process::Command::new("sh").args(["-c", count]).status();
+        assert!(ended.unwrap().success());
+        let after = work(&mut sampler);
+        assert!(after >= before + 0.02, "{before} s, then {after} s");
+    }
 
     #[test]
     fn a_busy_child_counts_and_strangers_do_not() {

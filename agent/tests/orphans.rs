@@ -1,5 +1,7 @@
 //! A keeper that is killed. A test program of its own: the sweep takes every child of this process that is no keeper.
 
+mod groups;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -30,6 +32,8 @@ async fn what_a_killed_keeper_leaves_is_found_and_killed() {
     let daemon: i32 = rx.recv().await.unwrap().text.parse().unwrap();
     let me = i32::try_from(std::process::id()).unwrap();
     let program = i32::try_from(killed.pid()).unwrap();
+    let group = groups::can_be_made().then(|| groups::of(program));
+    assert!(group.iter().all(|group| groups::is_keepers(group)));
     let snapshot = Snapshot::take();
     let keeper = *snapshot
         .children(me)
@@ -50,6 +54,7 @@ async fn what_a_killed_keeper_leaves_is_found_and_killed() {
         assert!(began.elapsed() < Duration::from_secs(10), "left: {left:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    assert!(!group.is_some_and(|group| group.exists()));
     assert_eq!(other.exited(), None);
     other.kill().await;
 }

@@ -243,13 +243,18 @@ async fn a_python_that_a_job_names_has_what_every_job_finds_and_is_made_once() {
     for name in ["", "3.11", "python3.11", own.to_str().unwrap()] {
         assert_eq!(machine.python(name).await.unwrap(), own, "{name:?}");
     }
-    // What a version manager leaves on the PATH where it has none; and one that environments cannot be made with.
+    // What a version manager leaves on the PATH where it has none; another version; and one that environments cannot be
+    // made with.
     fs::create_dir(machine.at("shims")).unwrap();
     fs::write(machine.at("shims/python3.12"), "#!/bin/sh\nexit 127\n").unwrap();
+    fake(&machine.at("one/python3"), 10, true);
     fake(&machine.at("one/python3.12"), 12, false);
     fake(&machine.at("two/python3.12"), 12, true);
     let python = machine.python("3.12").await.unwrap();
+    assert_ne!(python, own, "the machine's own is taken");
     let venv = python.ancestors().nth(2).unwrap();
+    let name = venv.file_name().unwrap().to_str().unwrap();
+    assert!(name.starts_with("python-3.12-"), "another one is taken: {name}");
     assert_eq!(
         venv.parent().unwrap(),
         machine.at("cache"),
@@ -321,7 +326,7 @@ async fn a_python_that_is_not_there_or_of_no_use_is_the_jobs_doing() {
         ),
         ("three", "no Python three"),
     ] {
-        let error = machine.python(named).await.unwrap_err();
+        let error = machine.python(named).await.expect_err(named);
         assert_eq!(error.kind, Kind::Job, "{error}");
         assert!(error.message.contains(says), "no {says:?} in {error}");
         assert!(!error.message.contains("3.8 ("), "{error}");

@@ -1,5 +1,7 @@
 //! Keepers and what they promise, with real processes.
 
+mod groups;
+
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -75,13 +77,54 @@ async fn what_cannot_start_says_so() {
 
 #[tokio::test]
 async fn a_daemon_that_left_its_session_dies_with_the_program() {
+    // With a control group where there can be one, and without.
+    for stream in [Stream::Job, Stream::Agent] {
+        let (tx, mut rx) = mpsc::channel(10);
+        let spec = Spec {
+            stream,
+            ..spec(&format!("{DAEMON}; exit 0"))
+        };
+        let child = Child::spawn(spec, tx).await.unwrap();
+        let daemon = pid_line!(rx);
+        assert_eq!(child.wait().await.code, Some(0));
+        assert!(!alive(daemon));
+    }
+}
+
+/// One daemon after another, each of a session of its own and without a parent.
+const BOMB: &str = "while :; do (setsid sh -c '(sleep 1000 &)' &); done";
+
+#[tokio::test]
+async fn what_forks_for_ever_is_gone_with_its_control_group() {
+    if !groups::can_be_made() {
+        return;
+    }
+    let (tx, _rx) = mpsc::channel(10);
+    let child = Child::spawn(spec(BOMB), tx).await.unwrap();
+    let group = groups::of(i32::try_from(child.pid()).unwrap());
+    assert!(groups::is_keepers(&group), "{}", group.display());
+    eventually("daemons in the group", || {
+        let inside = std::fs::read_to_string(group.join("cgroup.procs")).unwrap();
+        inside.lines().count() > 10
+    })
+    .await;
+    assert_eq!(child.kill().await.signal, Some(9));
+    // What runs in one keeps its folder.
+    assert!(!group.exists());
+}
+
+#[tokio::test]
+async fn what_the_agent_runs_for_itself_has_no_control_group_of_its_own() {
+    if !groups::can_be_made() {
+        return;
+    }
     let (tx, mut rx) = mpsc::channel(10);
-    let child = Child::spawn(spec(&format!("{DAEMON}; exit 0")), tx)
-        .await
-        .unwrap();
-    let daemon = pid_line!(rx);
-    assert_eq!(child.wait().await.code, Some(0));
-    assert!(!alive(daemon));
+    let spec = Spec {
+        stream: Stream::Agent,
+        ..spec("echo $$; exec sleep 1000")
+    };
+    let _child = Child::spawn(spec, tx).await.unwrap();
+    assert!(!groups::is_keepers(&groups::of(pid_line!(rx))));
 }
 
 #[tokio::test]
@@ -176,6 +219,7 @@ async fn the_death_of_the_keepers_parent_kills_the_tree() {
     let mut keep = Command::new(keeper)
         .args([
             "keep",
+            "--grouped",
             "--",
             "/bin/sh",
             "-c",
@@ -190,6 +234,8 @@ async fn the_death_of_the_keepers_parent_kills_the_tree() {
         .read_line(&mut line)
         .unwrap();
     let daemon: i32 = line.trim().parse().unwrap();
+    let group = groups::can_be_made().then(|| groups::of(daemon));
+    assert!(group.iter().all(|group| groups::is_keepers(group)));
     let mut input = keep.stdin.take().unwrap();
     input.write_all(b"term\n").unwrap();
     assert!(alive(daemon));
@@ -198,6 +244,7 @@ async fn the_death_of_the_keepers_parent_kills_the_tree() {
         !alive(daemon) && keep.try_wait().unwrap().is_some()
     })
     .await;
+    assert!(!group.is_some_and(|group| group.exists()));
 }
 
 #[tokio::test]

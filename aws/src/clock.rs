@@ -1,26 +1,36 @@
 //! The time, as AWS has it. A scheduled action, and the end of a run that machines compare with the date of their own
 //! metadata, count by AWS's clock; everything else here counts by this machine's.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_sdk_ec2::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ec2::error::BoxError;
 use jiff::{SignedDuration, Timestamp};
+use mayfly_kit::clock::Watch;
 
 /// What is smaller is the second that a date is rounded to, and the way of an answer.
 const NOTICED_SECS: i64 = 5;
 
 /// Learns from the dates of AWS's answers how far AWS's clock is ahead. Clones know the same.
 #[derive(Debug, Clone, Default)]
-pub struct Clock {
-    ahead_secs: Arc<AtomicI64>,
+pub struct Clock(Arc<RwLock<Learned>>);
+
+/// What the last answer said, and whether this machine's clock was set since then.
+#[derive(Debug, Clone, Copy, Default)]
+struct Learned {
+    ahead_secs: i64,
+    since: Watch,
 }
 
 impl Clock {
+    fn learned(&self) -> Learned {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ahead(&self) -> SignedDuration {
-        SignedDuration::from_secs(self.ahead_secs.load(Ordering::Relaxed))
+        let Learned { ahead_secs, since } = self.learned();
+        SignedDuration::from_secs(ahead_secs).saturating_sub(since.by())
     }
 
     /// A moment of this machine's clock by AWS's.
@@ -42,7 +52,11 @@ impl Clock {
         };
         let ahead = theirs.timestamp().duration_since(now).as_secs();
         let ahead = if ahead.abs() < NOTICED_SECS { 0 } else { ahead };
-        let before = self.ahead_secs.swap(ahead, Ordering::Relaxed);
+        let before = self.learned().ahead_secs;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Learned {
+            ahead_secs: ahead,
+            since: Watch::default(),
+        };
         if (before - ahead).abs() >= NOTICED_SECS {
             tracing::warn!("AWS's clock is {ahead} s ahead of this machine's, not {before} s");
         }

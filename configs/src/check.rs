@@ -27,6 +27,8 @@ use crate::webhook;
 const DAY: u64 = 86_400;
 /// Hard cap of a run's life.
 const DEADLINE: RangeInclusive<u64> = 60..=7 * DAY;
+/// Agents look at their processes every two seconds: in less time they see nothing.
+const STALL: RangeInclusive<u64> = 5..=7 * DAY;
 const FORM: RangeInclusive<u64> = 10..=DAY;
 const HOLD: RangeInclusive<u64> = 60..=DAY;
 const COUNT: RangeInclusive<u32> = 1..=10_000;
@@ -291,6 +293,9 @@ fn limits(sink: &mut Sink, mode: Mode<'_>, section: &Section<'_>) -> Option<Limi
     let deadline = section
         .need(sink, "deadline")
         .and_then(|field| field.duration(sink, DEADLINE));
+    let stall = section
+        .need(sink, "stall")
+        .and_then(|field| field.with(sink, stall));
     let form = section
         .need(sink, "form")
         .and_then(|field| field.duration(sink, FORM));
@@ -311,9 +316,20 @@ fn limits(sink: &mut Sink, mode: Mode<'_>, section: &Section<'_>) -> Option<Limi
     }
     Some(Limits {
         deadline,
+        stall: stall?,
         form,
         cost_cents: cost?,
         retries: retries?,
+    })
+}
+
+fn stall(text: &str) -> Result<Option<Secs>, Problem> {
+    if text == "none" {
+        return Ok(None);
+    }
+    bounded_duration(text, &STALL).map(Some).map_err(|mut problem| {
+        let help = problem.help.take().unwrap_or_default();
+        problem.help(format!("{help}, or `none`"))
     })
 }
 

@@ -369,6 +369,9 @@ pub struct Limits {
     /// Longest life of the whole run.
     #[serde(rename = "deadline_secs")]
     pub deadline: Secs,
+    /// Longest time that the job may show no sign of life; none where it may for ever.
+    #[serde(rename = "stall_secs", default)]
+    pub stall: Option<Secs>,
     /// Longest time until `min` workers are ready; less than `deadline`.
     #[serde(rename = "form_secs")]
     pub form: Secs,

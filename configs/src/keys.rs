@@ -56,7 +56,7 @@ pub(crate) static JOB: Table = Table(&[
     ),
     ("results", &["store", "folders", "keep", "exclude"]),
     ("spark", &["version", "conf"]),
-    ("limits", &["deadline", "form", "cost", "retries"]),
+    ("limits", &["deadline", "stall", "form", "cost", "retries"]),
 ]);
 
 /// The keys of a step.

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use mayfly_kit::admin::Loop;
+use mayfly_kit::clock::Watch;
 use mayfly_kit::store::Store;
 use mayfly_proto::{Attempt, NodeId};
 use tokio::sync::{oneshot, watch};
@@ -134,6 +135,7 @@ pub struct Driver {
     record: RunRecord,
     began: Instant,
     before: Duration,
+    clock: Watch,
     machines: Vec<Machine>,
     budget_cents: u64,
     seat: Seat,
@@ -175,6 +177,7 @@ impl Driver {
             record,
             began: Instant::now(),
             before: elapsed,
+            clock: Watch::default(),
             machines: Vec::new(),
             budget_cents,
             seat,
@@ -213,6 +216,7 @@ impl Driver {
                     message => self.answer(message),
                 },
                 _ = tick.tick() => {
+                    self.mind_clock();
                     self.apply(Event::Tick);
                     self.publish();
                     pulse.status(self.status());
@@ -354,12 +358,23 @@ impl Driver {
         }
         self.follow();
         if let Some(what) = told::between(state, State::of(&self.run)) {
-            self.tell(what, "");
+            self.tell(what, told::reason(what, &self.run));
         }
         if self.run.phase() != before {
             tracing::debug!(run = %self.record.run, attempt = %self.run.attempt, phase = ?self.run.phase(), "phase");
             self.publish();
         }
+    }
+
+    /// The record tells times by this machine's clock: when somebody sets that, they go along, for whoever reads them and
+    /// for whoever takes the run over. Nothing else follows.
+    fn mind_clock(&mut self) {
+        let Some(by) = self.clock.set_by() else { return };
+        let secs = by.as_secs();
+        tracing::warn!(run = %self.record.run, "this machine's clock was set by {secs} s: the run goes on by the time that passes");
+        let created = self.record.created;
+        self.record.created = created.saturating_add(by).unwrap_or(created);
+        self.saver.save(self.current_record());
     }
 
     /// Tells whoever wants to be told of the run.

@@ -131,6 +131,7 @@ impl Opened {
             stopping.clone(),
         ));
         tasks.spawn(web.clone().sample());
+        tasks.spawn(web.clone().keep_sockets());
         if let Some(tls) = listening.tls {
             tasks.spawn(keep_current(tls, stopping.clone()));
         }
@@ -308,6 +309,13 @@ async fn listen(told: Option<SocketAddr>, known: Option<SocketAddr>) -> anyhow::
         .with_context(|| format!("listen for agents on {address}"))
 }
 
+/// There may be no room: then only the next life of this coordinator is one that nodes of open runs do not find.
+fn remember(serving: &Serving, addresses: &Addresses) {
+    if let Err(error) = serving.remember(addresses) {
+        tracing::warn!(%error, "cannot write serve.json: where this coordinator listens is forgotten when it ends");
+    }
+}
+
 /// The program `agent` lies beside this one.
 pub(crate) fn agent_program() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("find this program")?;
@@ -347,7 +355,7 @@ impl Embedded {
                 store: store.addr(),
                 url: listening.url.clone(),
             };
-            serving.remember(&addresses).context("write serve.json")?;
+            remember(serving, &addresses);
         }
         let (patience, tokens) = match options.life {
             Life::Command => (Patience::COMMAND, Tokens::generate().context(DRAW)?),

@@ -17,7 +17,7 @@ use std::time::Duration;
 use mayfly_kit::error::chain;
 use mayfly_proto::v1::agent_service_server::AgentServiceServer;
 use mayfly_proto::v1::run_service_server::RunServiceServer;
-use mayfly_proto::{IdError, RunId};
+use mayfly_proto::{CONNECTION_WINDOW, IdError, RunId, STREAM_WINDOW, STREAMS_MAX};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -28,7 +28,7 @@ use tonic::{Code, Request, Status};
 
 use crate::server::{Server, ServerError};
 use crate::tokens::same;
-use crate::transport::{Gate, Peer, Refusals};
+use crate::transport::{Gate, Out, Peer, Refusals, pages};
 use limit::Limited;
 
 /// Largest message of a report or a request, in bytes.
@@ -56,20 +56,22 @@ pub async fn serve(
     let people = people::People::new(server, refusals.clone(), stop.clone());
     let agents = AgentServiceServer::new(agents).max_decoding_message_size(LOG_MAX);
     let people = RunServiceServer::new(people).max_decoding_message_size(MESSAGE_MAX);
-    let (connections, incoming) = mpsc::channel(BACKLOG);
+    let (http2, incoming) = mpsc::channel(BACKLOG);
+    let (http1, browsers) = mpsc::channel(BACKLOG);
     let mut tasks = JoinSet::new();
-    tasks.spawn(gate.open(refusals, connections));
-    Transport::builder()
+    tasks.spawn(gate.open(refusals, Out { http1, http2 }));
+    tasks.spawn(pages::serve(page.clone(), browsers, stop.clone()));
+    let served = Transport::builder()
         .load_shed(true)
-        .concurrency_limit_per_connection(64)
-        .max_concurrent_streams(64)
+        .concurrency_limit_per_connection(STREAMS_MAX as usize)
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_max_header_list_size(8 * 1024)
         .http2_max_pending_accept_reset_streams(Some(20))
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .max_connection_age(CONNECTION_AGE)
-        // Browsers on this machine: over TLS they speak HTTP/2 too.
-        .accept_http1(true)
         .add_routes(Routes::from(page))
         .add_service(Limited::new(agents))
         .add_service(Limited::new(people))
@@ -77,7 +79,9 @@ pub async fn serve(
             // The sender is only dropped with the process.
             let _gone = stop.wait_for(|&stop| stop).await;
         })
-        .await
+        .await;
+    while tasks.join_next().await.is_some() {}
+    served
 }
 
 /// `http://` address of a listener.

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// Bucket of the embedded store.
 pub const BUCKET: &str = "mayfly";
 
+/// File that is locked, in the folder of a run.
+const LOCK: &str = "coordinator.lock";
+
 /// File with the token of people.
 pub(crate) const PEOPLE_TOKEN: &str = "people.token";
 
@@ -175,6 +178,14 @@ impl Home {
         made_once(&path, make).map_err(fail("cannot read or write", &path))
     }
 
+    /// Writes a file of this folder that only its owner may read, whole or not at all.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
+        write_private(path, bytes).map_err(fail("cannot write", path))
+    }
+
     /// Takes the lock of a run; `None` when another process holds it, that is: its coordinator lives.
     ///
     /// # Errors
@@ -182,7 +193,7 @@ impl Home {
     pub fn lock(&self, run: &RunId) -> Result<Option<RunLock>, HomeError> {
         let folder = self.run(run);
         private_dir(&folder).map_err(fail("cannot make", &folder))?;
-        let path = folder.join("coordinator.lock");
+        let path = folder.join(LOCK);
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -194,6 +205,14 @@ impl Home {
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),
             Err(std::fs::TryLockError::Error(source)) => Err(fail("cannot lock", &path)(source)),
         }
+    }
+
+    /// Gives the lock of a run back that did not come to be, with the folder, unless that holds anything else.
+    pub fn unlock(&self, run: &RunId, held: RunLock) {
+        let folder = self.run(run);
+        // What stays is an empty file.
+        let _gone = std::fs::remove_file(folder.join(LOCK)).and_then(|()| std::fs::remove_dir(&folder));
+        drop(held);
     }
 }
 
@@ -286,6 +305,13 @@ mod tests {
         assert!(held.is_some());
         assert!(home.lock(&run).unwrap().is_none());
         drop(held);
+        let held = home.lock(&run).unwrap().unwrap();
+        home.unlock(&run, held);
+        assert!(!home.run(&run).exists());
+        let held = home.lock(&run).unwrap().unwrap();
+        std::fs::write(home.run(&run).join("kept"), "").unwrap();
+        home.unlock(&run, held);
+        assert!(home.run(&run).join("kept").exists());
         assert!(home.lock(&run).unwrap().is_some());
     }
 }

@@ -65,7 +65,7 @@ pub enum Outcome {
     JobFailed,
     /// Ours, the machine's or the cloud's doing.
     InfraFailed,
-    /// The deadline passed.
+    /// The deadline passed, or the job hung.
     TimedOut,
     /// The budget was used up.
     OverBudget,

@@ -13,7 +13,9 @@ mod adopt;
 mod desired;
 mod elect;
 mod node;
+mod overdue;
 mod report;
+mod stall;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,7 @@ pub use adopt::Past;
 pub use desired::{Desired, Goal, Wanted};
 pub use node::Node;
 pub use report::{Failure, FailureKind, JobEnd, NodePhase, Report};
+pub use stall::NO_SIGN;
 
 pub use crate::record::Role;
 use crate::record::{Ended, Outcome, PhaseName};
@@ -47,6 +50,8 @@ pub struct Spec {
     pub names_workers: bool,
     /// End of the run, whatever happens.
     pub deadline: Duration,
+    /// Longest time that its job may show no sign of life, if there is a limit.
+    pub stall: Option<Duration>,
     /// Longest time to form.
     pub form: Duration,
     /// Further attempts after a loss that was not the job's doing.
@@ -254,6 +259,10 @@ pub struct Run {
     silent: BTreeSet<NodeId>,
     /// Why the master of this attempt was given up, while the store is asked for its commit.
     giving_up: Option<String>,
+    /// Nodes that tell what they do, and since when nothing of it was a sign of life.
+    quiet: BTreeMap<NodeId, stall::Quiet>,
+    /// Whether people were told that its release takes too long.
+    overdue: bool,
     /// When the last event was taken.
     attended: Duration,
 }
@@ -284,6 +293,8 @@ impl Run {
             cancel: None,
             silent: BTreeSet::new(),
             giving_up: None,
+            quiet: BTreeMap::new(),
+            overdue: false,
             attended: Duration::ZERO,
         }
     }

@@ -40,7 +40,8 @@ use crate::run::{Cancel, Event, Role, Run};
 use crate::shelf::Shelf;
 use crate::tokens::Tokens;
 pub(crate) use carriers::Down;
-pub use carriers::{Carriers, CarryError};
+pub use carriers::{Answered, Carriers, CarryError};
+pub(crate) use carriers::{Opened, Socket};
 pub use place::{Placement, Placing};
 pub use session::Session;
 use spec::{Secrets, node_spec, run_spec, without_secrets};
@@ -289,7 +290,10 @@ impl Server {
         };
         // What the record must not hold is kept where only this user reads it, before there is anything to adopt.
         crash::before(Point::RequestKeep);
-        self.keep_request(&run, &launch).await?;
+        if let Err(error) = self.keep_request(&run, &launch).await {
+            self.parts.home.unlock(&run, lock);
+            return Err(error);
+        }
         crash::after(Point::RequestKeep);
         let record = self.record(&run, &launch, offered.name, &plan)?;
         let text =
@@ -302,7 +306,7 @@ impl Server {
                 Ok((run, false))
             }
             Created::Yes(etag) => {
-                self.write_control(&run)?;
+                self.write_control(&run);
                 let meeting = self.meeting(&run, &launch, record.deadline).await?;
                 let order = self.order(&run, &launch, record.deadline, plan, meeting);
                 let fresh = Run::new(run_spec(&order.job, offered.timing.clone()));
@@ -412,21 +416,25 @@ impl Server {
         self.security().map(|security| security.fingerprint)
     }
 
-    /// Lets another command on this machine find the coordinator of a run, and nobody else.
-    fn write_control(&self, run: &RunId) -> Result<(), ServerError> {
+    /// Lets another command on this machine find the coordinator of a run, and nobody else. The run's record is in the store
+    /// by now: it goes on where there is no room for this.
+    fn write_control(&self, run: &RunId) {
         let control = Control {
             url: self.parts.url.clone(),
             token: self.parts.tokens.people().into(),
             fingerprint: self.fingerprint().map(|print| print.to_string()),
         };
         crash::before(Point::ControlWrite);
-        let written = write_json(&self.parts.home.control(run), &control, "write coordinator.json");
+        let written = write_json(&self.parts.home.control(run), &control);
         crash::after(Point::ControlWrite);
-        written
+        if let Err(error) = written {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(%run, error, "other commands on this machine do not find the coordinator of the run");
+        }
     }
 
     async fn keep_request(&self, run: &RunId, launch: &Launch) -> Result<(), ServerError> {
-        write_json(&self.parts.home.request(run), launch, "write request.json")?;
+        write_json(&self.parts.home.request(run), launch)?;
         self.keep_request_in_store(run, launch).await
     }
 
@@ -665,10 +673,9 @@ fn new_claim() -> Result<String, ServerError> {
     })
 }
 
-fn write_json(path: &Path, value: &impl Serialize, what: &'static str) -> Result<(), ServerError> {
-    let bytes = serde_json::to_vec(value).map_err(std::io::Error::other);
-    let written = bytes.and_then(|bytes| crate::home::write_private(path, &bytes));
-    written.map_err(|source| ServerError::Io { what, source })
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), ServerError> {
+    let bytes = serde_json::to_vec(value).map_err(|error| ServerError::BadJob(error.to_string()))?;
+    Ok(Home::write(path, &bytes)?)
 }
 
 /// The folders of a closed run's nodes go, unless they hold the only copy of what the job wrote.

@@ -70,11 +70,14 @@ impl Serving {
         Addresses::of(&self.home)
     }
 
-    /// Keeps the addresses for the next life.
+    /// Keeps the addresses for the next life. Those that are kept already need no room.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn remember(&self, addresses: &Addresses) -> io::Result<()> {
+        if self.addresses() == *addresses {
+            return Ok(());
+        }
         write_private(&path(&self.home), &serde_json::to_vec(addresses)?)
     }
 }

@@ -1,12 +1,14 @@
 //! Who may connect and how: TLS, limits on connections, and a line in the log for what is refused.
 //!
 //! A [`Gate`] takes connections from a listener and hands them on once they have shaken hands: plaintext on loopback,
-//! TLS 1.3 elsewhere. What a connection turned out to be travels with each of its calls as a [`Peer`].
+//! TLS 1.3 elsewhere. What a connection turned out to be travels with each of its calls as a [`Peer`]. Those that speak
+//! HTTP/1.1 are of browsers, and are served the page alone ([`pages`]).
 
 mod conn;
 mod gate;
 mod limits;
 mod listen;
+pub(crate) mod pages;
 mod refusals;
 mod tls;
 
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 pub use conn::Conn;
 pub use gate::Gate;
+pub(crate) use gate::Out;
 pub use limits::{Limits, Wished, raise_files};
 pub use listen::{Listen, Listening};
 pub use refusals::{Refusal, Refusals};
@@ -23,7 +26,7 @@ pub use tls::{ServerTls, Source, TlsError};
 
 use crate::authority::NodeCertificate;
 
-/// How long a connection may take to show what it is: its TLS handshake, and again the first bytes of HTTP/2.
+/// How long a connection may take to show what it is: its TLS handshake, and again the first bytes of HTTP.
 pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The other end of a connection.

@@ -3,7 +3,7 @@
 //! It is served where gRPC is, at the same address and behind the same token. Pages are made here, from what the store has
 //! and, of runs whose owner is in this process, from what that owner shows: [`shown`] is both. They work without a script;
 //! a small one makes them live over server-sent events ([`events`]). The engine's own pages come through the connection
-//! that the master's agent keeps ([`engine`]).
+//! that the master's agent keeps ([`engine`]), and so do their WebSockets ([`socket`]).
 //!
 //! Everything that a job, a person or a file says is text here and never markup: `maud` escapes it, a policy forbids what
 //! gets past that, and files of results are shown in a sandbox.
@@ -31,6 +31,7 @@ mod run;
 mod sampler;
 mod samples;
 mod shown;
+mod socket;
 mod yaml;
 
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use mayfly_proto::RunId;
 use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
 
 use crate::home::Home;
 use crate::server::Server;
@@ -60,6 +62,7 @@ struct Inner {
     samples: Mutex<HashMap<RunId, Samples>>,
     readers: Arc<Semaphore>,
     histories: history::Histories,
+    sockets: TaskTracker,
     stop: watch::Receiver<bool>,
 }
 
@@ -72,6 +75,7 @@ impl Web {
             samples: Mutex::default(),
             readers: Arc::new(Semaphore::new(READERS_MAX)),
             histories: history::Histories::new(home),
+            sockets: TaskTracker::new(),
             server,
             stop,
         }))
@@ -92,6 +96,15 @@ impl Web {
     /// Looks at the nodes of open runs until the coordinator stops, and keeps what was seen for afterwards.
     pub(crate) async fn sample(self) {
         sampler::run(&self).await;
+    }
+
+    /// Waits until the coordinator stops, and until the WebSockets of engines' pages have ended then.
+    pub(crate) async fn keep_sockets(self) {
+        let mut stop = self.stop();
+        // An error means the same.
+        drop(stop.wait_for(|&stop| stop).await);
+        self.0.sockets.close();
+        self.0.sockets.wait().await;
     }
 
     fn stop(&self) -> watch::Receiver<bool> {

@@ -2,8 +2,8 @@
 
     check.py flights RESULTS_DIR DATA_DIR     DATA_DIR: what flights/fetch.py made
     check.py log-reg-iris RESULTS_DIR
-    check.py word-count RESULTS_DIR
-    check.py delays RESULTS_DIR DATA_DIR      of Dask, Ray or MPI
+    check.py word-count|word-count-built RESULTS_DIR
+    check.py delays-dask|delays-ray|delays-mpi RESULTS_DIR DATA_DIR
     check.py iris-r RESULTS_DIR
     check.py on-time-sql|on-time-notebook|on-time RESULTS_DIR DATA_DIR
 
@@ -265,7 +265,9 @@ CHECKS = {
     "log-reg-iris": (log_reg_iris, 1),
     "word-count": (word_count, 1),
     "word-count-built": (word_count, 1),
-    "delays": (delays, 2),
+    "delays-dask": (delays, 2),
+    "delays-ray": (delays, 2),
+    "delays-mpi": (delays, 2),
     "iris-r": (iris_r, 1),
     "on-time-sql": (on_time_sql, 2),
     "on-time-notebook": (on_time_notebook, 2),

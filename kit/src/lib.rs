@@ -7,6 +7,7 @@
 //! * [`tls`]: TLS and the way to a coordinator; [`tunnel`]: a connection that is carried over another one;
 //! * [`consul`]: the client of Consul;
 //! * [`telemetry`], [`shutdown`], [`backoff`], [`admin`]: logs, signals, waits between tries, HTTP for operators;
+//! * [`clock`]: the time of day, where somebody may set the clock;
 //! * [`ways`]: variables that say how the network is reached;
 //! * [`scrape`]: metrics that are read when Prometheus asks;
 //! * [`crash`]: where tests end a process;
@@ -14,6 +15,7 @@
 
 pub mod admin;
 pub mod backoff;
+pub mod clock;
 pub mod consul;
 pub mod crash;
 pub mod error;

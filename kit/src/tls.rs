@@ -8,10 +8,14 @@ mod fingerprint;
 mod trust;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::crypto::CryptoProvider;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::time_provider::TimeProvider;
+
+use crate::clock;
 
 pub use dial::{DialError, Dialer};
 pub use fingerprint::{Fingerprint, FingerprintError};
@@ -27,6 +31,24 @@ pub const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::T
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// By which time both programs judge certificates: those of an hour are neither over nor still to come when somebody sets the
+/// clock.
+#[derive(Debug)]
+pub struct Steady;
+
+impl Steady {
+    fn now() -> UnixTime {
+        let since = Duration::try_from(clock::steady().as_duration());
+        UnixTime::since_unix_epoch(since.unwrap_or_default())
+    }
+}
+
+impl TimeProvider for Steady {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(Self::now())
+    }
 }
 
 /// What a program proves itself with. No `Debug`: it holds a key.

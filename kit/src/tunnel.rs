@@ -1,4 +1,4 @@
-//! A TCP connection as two streams of pieces, to be carried over something else.
+//! A connection as two streams of pieces, to be carried over something else.
 
 use std::fmt;
 use std::io;
@@ -19,17 +19,22 @@ const LINGER: Duration = Duration::from_secs(60);
 /// Bytes of one piece.
 const PIECE: usize = 64 * 1024;
 
-/// Carries what comes from `pieces` to a socket, and gives what comes from there. When either side is dropped, so is the
-/// other.
-pub fn carry<E: fmt::Display + Send + 'static>(
-    socket: TcpStream,
-    pieces: impl Stream<Item = Result<Vec<u8>, E>> + Send + Unpin + 'static,
-) -> impl Stream<Item = io::Result<Vec<u8>>> + Send {
-    // Each piece is a packet of its own already: waiting for more to fill one only adds delay.
+/// A socket for pieces: each is a packet of its own already, and waiting for more to fill one only adds delay.
+#[must_use]
+pub fn prompt(socket: TcpStream) -> TcpStream {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "small packets of a tunnel may be late");
     }
-    let (read, write) = socket.into_split();
+    socket
+}
+
+/// Carries what comes from `pieces` to a socket, and gives what comes from there. When either side is dropped, so is the
+/// other.
+pub fn carry<P: Into<Bytes> + 'static, E: fmt::Display + Send + 'static>(
+    socket: impl AsyncRead + AsyncWrite + Send + 'static,
+    pieces: impl Stream<Item = Result<P, E>> + Send + Unpin + 'static,
+) -> impl Stream<Item = io::Result<Vec<u8>>> + Send {
+    let (read, write) = tokio::io::split(socket);
     let mut up = JoinSet::new();
     up.spawn(pump(pieces, write));
     let down = ReaderStream::with_capacity(read, PIECE);
@@ -62,9 +67,9 @@ where
 ///
 /// A call that is dropped takes with it what has not been sent. So when either side has said its last word, the call lasts
 /// until the other one has taken it and ended the call, for a minute at most.
-pub async fn join<E: fmt::Display + Send + 'static, M>(
-    socket: TcpStream,
-    incoming: impl Stream<Item = Result<Vec<u8>, E>> + Send + Unpin + 'static,
+pub async fn join<P: Into<Bytes> + 'static, E: fmt::Display + Send + 'static, M>(
+    socket: impl AsyncRead + AsyncWrite + Send + 'static,
+    incoming: impl Stream<Item = Result<P, E>> + Send + Unpin + 'static,
     outgoing: mpsc::Sender<M>,
     message: impl Fn(Vec<u8>) -> M,
 ) {
@@ -89,25 +94,21 @@ pub async fn join<E: fmt::Display + Send + 'static, M>(
     let _ = timeout(LINGER, over).await;
 }
 
-async fn pump<E: fmt::Display>(
-    pieces: impl Stream<Item = Result<Vec<u8>, E>> + Unpin,
+async fn pump<P: Into<Bytes>, E: fmt::Display>(
+    pieces: impl Stream<Item = Result<P, E>> + Unpin,
     mut to: impl AsyncWrite + Unpin,
 ) {
     let bytes = pieces.map(|piece| match piece {
-        Ok(piece) => Ok(Bytes::from(piece)),
+        Ok(piece) => Ok(piece.into()),
         Err(error) => Err(io::Error::other(error.to_string())),
     });
     let mut from = StreamReader::new(bytes);
-    let carried = copy(&mut from, &mut to).await;
-    // Whoever waits for an answer sees the end of the connection.
-    if let Err(error) = carried {
+    let carried = tokio::io::copy(&mut from, &mut to).await;
+    // However it ended: whoever waits for an answer sees the end of the connection.
+    let shut = to.shutdown().await;
+    if let Err(error) = carried.and(shut) {
         tracing::debug!(%error, "a tunnel ended");
     }
-}
-
-async fn copy(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
-    tokio::io::copy(from, to).await?;
-    to.shutdown().await
 }
 
 #[cfg(test)]

@@ -50,6 +50,16 @@ pub const PROTOCOL_VERSION: u32 = 2;
 /// The version since which a node reads what an engine is; an older one takes every engine for the one it knows.
 pub const READS_ENGINES: u32 = 2;
 
+/// Streams of one connection at one time.
+pub const STREAMS_MAX: u32 = 64;
+
+/// Bytes of a stream under way that its reader has not taken yet.
+pub const STREAM_WINDOW: u32 = 1 << 20;
+
+/// The same of a connection. There is room for all of its streams: those that nobody reads, as the pages of a browser that
+/// sleeps, do not hold up the reports of the node.
+pub const CONNECTION_WINDOW: u32 = STREAMS_MAX * STREAM_WINDOW;
+
 #[cfg(test)]
 mod tests {
     use prost::Message as _;

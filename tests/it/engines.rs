@@ -25,7 +25,7 @@ fn delays(job: &str) {
     let (home, repo) = (Home::new(), Repo::of_examples());
     let data = put_flights(&home, &repo);
     let run = launch(&home, &repo, job, 2);
-    check(&repo, "delays", &run.results(1), Some(&data));
+    check(&repo, job, &run.results(1), Some(&data));
     let said = run.output(&[]);
     assert!(said.contains("worker-1") && said.contains("worker-2"), "{said}");
 }

@@ -117,30 +117,6 @@ fn word_count_built_in_the_run() {
     check(&repo, "word-count-built", &run.results(1), None);
 }
 
-/// One of the jobs over the flights.
-fn on_time(job: &str, workers: usize) {
-    let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_examples());
-    let data = put_flights(&home, &repo);
-    let run = launch(&home, &repo, job, workers);
-    check(&repo, job, &run.results(1), Some(&data));
-}
-
-#[test]
-fn flights_as_sql() {
-    on_time("on-time-sql", 2);
-}
-
-#[test]
-fn flights_as_a_notebook() {
-    on_time("on-time-notebook", 0);
-}
-
-#[test]
-fn flights_in_steps() {
-    on_time("on-time", 0);
-}
-
 /// What follows when the first attempt has lost its master.
 pub(crate) fn assert_second_commits(run: &Run<'_>, ended: &Ended) {
     ended.exited(0).said("attempt 2");
@@ -169,11 +145,6 @@ fn killed(job: &str, data: bool) {
 }
 
 #[test]
-fn a_jar_whose_master_is_killed() {
-    killed("word-count-built", false);
-}
-
-#[test]
 fn sql_whose_master_is_killed() {
     killed("on-time-sql", true);
 }
@@ -194,6 +165,7 @@ fn steps_whose_master_is_killed() {
 fn every_other_example_whose_master_is_killed() {
     for (job, data) in [
         ("word-count", false),
+        ("word-count-built", false),
         ("log-reg-iris", false),
         ("iris-r", false),
         ("flights", true),

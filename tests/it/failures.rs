@@ -77,7 +77,7 @@ fn a_job_that_raises() {
 #[test]
 fn a_job_that_fails_for_a_program_that_reads_json() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("told", &home, &repo, "ends.py").args(&["raise"]);
     let mut launch = home.launch_with(&job, &["--json"]);
     let run = home.run_of(&job, &mut launch);
@@ -132,7 +132,7 @@ fn a_driver_that_is_killed() {
 #[test]
 fn a_requirement_that_cannot_be_installed() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("requires", &home, &repo, "ends.py")
         .args(&["fine"])
         .set("code.requirements", "missing.txt");
@@ -215,7 +215,7 @@ fn a_program_for_another_machine() {
 #[test]
 fn a_job_that_leaves_daemons_behind() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("daemons", &home, &repo, "daemons.py");
     let mut launch = home.launch(&job);
     let run = home.run_of(&job, &mut launch);
@@ -243,10 +243,54 @@ fn a_job_that_leaves_daemons_behind() {
     }
 }
 
+/// A job of one machine that may hang for five seconds.
+fn impatient(name: &str, repo: &Repo, command: &[&str]) -> Job {
+    Job::new(name, &repo.url(), "")
+        .without("code.entry")
+        .set("code.command", command.to_vec())
+        .set("engine", "single")
+        .set("limits.stall", "5s")
+        .without("workers")
+}
+
+#[test]
+fn a_job_that_hangs_and_one_that_computes_in_silence() {
+    let slot = slots::take();
+    let (home, busy_home) = (Home::light(), Home::light());
+    let repo = Repo::of(&[("readme", "nothing\n")]);
+    // A fifth of a core, by processes that live for a moment.
+    let parts = "i=0; while [ $i -lt 50 ]; do i=$((i + 1)); seq 10000 | sort -R > /dev/null; sleep 0.1; done";
+    let (hangs, computes) = (
+        impatient("hangs", &repo, &["sleep", "inf"]),
+        impatient("computes", &repo, &["sh", "-c", parts]),
+    );
+    let mut busy = busy_home.launch(&computes);
+    let mut launch = home.launch(&hangs);
+    let run = home.run_of(&hangs, &mut launch);
+    // They wait, or sleep.
+    drop(slot);
+    let ended = launch.wait(secs(60));
+    ended
+        .exited(4)
+        .said("nothing is left")
+        .said("raise limits.stall or say `none`");
+    let receipt = run.assert_closed("timed-out");
+    let reason = reason(&ended, &receipt);
+    assert!(
+        reason.starts_with("the job showed no sign of life for 5s"),
+        "{reason}"
+    );
+    assert_eq!(receipt["why"]["cause"], "stalled", "{receipt:#}");
+    assert_eq!(run.commit(), None);
+    let busy_run = busy_home.run_of(&computes, &mut busy);
+    busy.wait(secs(60)).exited(0);
+    busy_run.assert_closed("succeeded");
+}
+
 #[test]
 fn a_job_that_passes_its_deadline() {
     let slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("late", &home, &repo, "holds.py")
         .set("limits.deadline", "60s")
         .set("limits.form", "50s");

@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 const SECRET: &str = "a secret of the test";
 
 /// What was posted: the signature and the body.
-struct Posted {
+pub(crate) struct Posted {
     signature: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 /// Takes posts until the test is over.
-fn listener() -> (String, mpsc::Receiver<Posted>) {
+pub(crate) fn listener() -> (String, mpsc::Receiver<Posted>) {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook?token=x", socket.local_addr().unwrap());
     let (sender, posted) = mpsc::channel();

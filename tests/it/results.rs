@@ -43,7 +43,7 @@ fn have_own_folders() -> bool {
 #[test]
 fn odd_names_and_what_is_no_file() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("odd", &home, &repo, "odd.py");
     let mut launch = home.launch(&job);
     let run = home.run_of(&job, &mut launch);
@@ -111,7 +111,7 @@ fn odd_names_and_what_is_no_file() {
 #[test]
 fn of_a_job_from_a_server() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let server = GitServer::start(repo.path().parent().unwrap());
     let url = server.url(repo.path().file_name().unwrap().to_str().unwrap());
     let gate = serde_json::json!({ "GATE": home.gate() });
@@ -129,7 +129,7 @@ fn of_a_job_from_a_server() {
 #[test]
 fn a_name_that_cannot_be_a_key() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("unnameable", &home, &repo, "unnameable.py");
     let mut launch = home.launch(&job);
     let run = home.run_of(&job, &mut launch);
@@ -253,7 +253,7 @@ fn what_the_job_names_and_keeps() {
 #[test]
 fn a_job_that_says_where_it_is_kept() {
     let _slot = slots::take();
-    let (server, home, repo) = (Home::new(), Home::new(), Repo::of_jobs());
+    let (server, home, repo) = (Home::new(), Home::light(), Repo::of_jobs());
     let bucket = Bucket::serve(&server);
     let kept = format!("s3://{}/mine", bucket.name);
     let job = Job::at_gate("elsewhere", &home, &repo, "ends.py")

@@ -6,6 +6,7 @@ mod crowd;
 mod handshakes;
 pub(crate) mod launch;
 mod liar;
+mod pages;
 mod pinned;
 pub(crate) mod ports;
 mod renewal;

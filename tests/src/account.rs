@@ -18,19 +18,10 @@ pub struct Account {
 }
 
 impl Account {
-    /// One whose machines run the real agent, and a coordinator beside it. `settings` are those of the rig.
+    /// One whose machines run `image`, and a coordinator beside the first. `settings` are those of the rig.
     ///
     /// # Panics
     /// Something of it cannot be made.
-    #[must_use]
-    pub fn open(settings: &Value) -> Self {
-        Self::of(Image::agent(), settings)
-    }
-
-    /// The same with machines that run `image`.
-    ///
-    /// # Panics
-    /// As [`Account::open`].
     #[must_use]
     pub fn of(image: Image, settings: &Value) -> Self {
         let ec2 = Ec2::start(image, settings);

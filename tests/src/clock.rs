@@ -1,5 +1,6 @@
-//! A clock that is wrong, for one command; and time that passes at once.
+//! A clock that is wrong, for one command, or that somebody sets while it runs; and time that passes at once.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -20,6 +21,30 @@ pub fn says(now: Timestamp) -> [(&'static str, String); 2] {
         ("LD_PRELOAD", library().display().to_string()),
         ("CLOCK_AHEAD_SECS", ahead.to_string()),
     ]
+}
+
+/// The environment of programs whose time of day [`set`] sets at this path. What they wait for is not touched.
+///
+/// # Panics
+/// As [`says`].
+#[must_use]
+pub fn sets(at: &Path) -> Vec<(String, String)> {
+    [
+        ("LD_PRELOAD", library().display().to_string()),
+        ("CLOCK_SET", at.display().to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+/// From now on the time of day of those programs is so many seconds ahead of the true one.
+///
+/// # Panics
+/// The file cannot be written.
+pub fn set(at: &Path, ahead_secs: i64) {
+    let mut part = NamedTempFile::new_in(at.parent().unwrap()).unwrap();
+    write!(part, "{ahead_secs}").unwrap();
+    part.persist(at).unwrap();
 }
 
 /// The environment of programs for which so many seconds have passed as soon as there is a file at this path: what they wait

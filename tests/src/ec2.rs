@@ -161,6 +161,14 @@ impl Ec2 {
         moto::object(self.moto.address(), path)
     }
 
+    /// Makes a bucket of S3 that keeps and locks every version of its objects.
+    ///
+    /// # Panics
+    /// It is refused.
+    pub fn make_locked_bucket(&self, name: &str) {
+        moto::make_locked(self.moto.address(), name);
+    }
+
     /// Registers an image.
     ///
     /// # Panics

@@ -25,6 +25,8 @@ pub struct Home {
     dir: Option<TempDir>,
     commands: AtomicU32,
     environment: Vec<(String, String)>,
+    /// Where its commands complain, if not in a file of their own.
+    complaints: Option<PathBuf>,
 }
 
 impl Default for Home {
@@ -43,6 +45,7 @@ impl Home {
             dir: Some(dir),
             commands: AtomicU32::new(0),
             environment: Vec::new(),
+            complaints: None,
         }
     }
 
@@ -66,6 +69,11 @@ impl Home {
     pub fn set_environment(&mut self, environment: &[(&str, &str)]) {
         let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         self.environment.extend(environment.iter().map(own));
+    }
+
+    /// Has its commands write their standard error there.
+    pub fn complain_to(&mut self, place: &Path) {
+        self.complaints = Some(place.to_owned());
     }
 
     fn root(&self) -> &Path {
@@ -135,7 +143,7 @@ impl Home {
     /// Starts a command.
     #[must_use]
     pub fn start(&self, command: &mut Command) -> Launch {
-        Launch::start(command, self.next_output())
+        Launch::start(command, self.next_output(), self.complaints.as_deref())
     }
 
     /// Starts a command at a terminal, at which the test presses keys; what it shows there is its standard output.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -70,14 +70,19 @@ impl Ended {
 }
 
 impl Launch {
-    /// Starts a command whose output goes to files of this name.
-    pub(crate) fn start(command: &mut Command, output: PathBuf) -> Self {
-        Self::start_with(command, Stdio::null(), output)
+    /// Starts a command whose output goes to files of this name, or its standard error elsewhere.
+    pub(crate) fn start(command: &mut Command, output: PathBuf, errors: Option<&Path>) -> Self {
+        let errors = errors.map_or_else(|| output.with_extension("err"), Path::to_owned);
+        Self::start_on(command, Stdio::null(), output.with_extension("out"), errors)
     }
 
     /// The same, with this as its standard input.
     pub(crate) fn start_with(command: &mut Command, stdin: Stdio, output: PathBuf) -> Self {
         let (stdout, stderr) = (output.with_extension("out"), output.with_extension("err"));
+        Self::start_on(command, stdin, stdout, stderr)
+    }
+
+    fn start_on(command: &mut Command, stdin: Stdio, stdout: PathBuf, stderr: PathBuf) -> Self {
         let to = |path: &PathBuf| File::create(path).unwrap();
         command.stdin(stdin).stdout(to(&stdout)).stderr(to(&stderr));
         let name = format!("{:?}", command.get_args().collect::<Vec<_>>());

@@ -4,6 +4,7 @@
 //! * [`Job`], [`Repo`], [`GitServer`]: what is launched. [`Launch`]: a command that runs. [`Run`]: what the store and the
 //!   process table know of a run.
 //! * [`chaos`]: runs in which one thing goes wrong. [`clock`]: a command whose clock is wrong.
+//! * [`Disk`]: a small file system, which is full when the test says so.
 //! * [`sshd`]: a real SSH server.
 //! * [`Consul`], [`Cluster`]: a real Consul, or three with ACLs.
 //! * [`Browser`]: a real Chromium.
@@ -27,6 +28,7 @@ pub mod chaos;
 pub mod clock;
 mod consul;
 mod cut;
+mod disk;
 pub mod ec2;
 pub mod embedded;
 mod git_server;
@@ -54,6 +56,7 @@ pub use bucket::Bucket;
 pub use chance::Chance;
 pub use consul::{Cluster, Consul};
 pub use cut::Cut;
+pub use disk::Disk;
 pub use ec2::Ec2;
 pub use git_server::GitServer;
 pub use home::Home;

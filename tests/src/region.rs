@@ -1,10 +1,12 @@
 //! A region of AWS with a network, an image, a bucket and a coordinator that launches there.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::ec2::{Ec2, Image, Info};
 use crate::wait::secs;
-use crate::{Home, Job, Launch, Serve};
+use crate::{Home, Job, Launch, Serve, clock};
 
 /// The bucket that runs are kept in.
 const BUCKET: &str = "mayfly-runs";
@@ -51,18 +53,39 @@ impl Region {
     pub fn with(image: Image, settings: &Value, change: impl FnOnce(&mut Value, &Home)) -> Self {
         let ec2 = Ec2::start(image, settings);
         let url = ec2.url();
-        Self::built(ec2, &url, "arm64", &[], change)
+        Self::built(ec2, &url, "arm64", (&[], &[]), change)
     }
 
-    /// One whose coordinator finds more in its environment.
+    /// One whose coordinator finds more in its environment, and has other settings as in [`Region::with`].
     ///
     /// # Panics
     /// As [`Region::start`].
     #[must_use]
-    pub fn armed(image: Image, settings: &Value, more: &[(String, String)]) -> Self {
+    pub fn armed(
+        image: Image,
+        settings: &Value,
+        more: &[(String, String)],
+        change: impl FnOnce(&mut Value, &Home),
+    ) -> Self {
         let ec2 = Ec2::start(image, settings);
         let url = ec2.url();
-        Self::built(ec2, &url, "arm64", more, |_, _| ())
+        Self::built(ec2, &url, "arm64", (more, &[]), change)
+    }
+
+    /// One whose coordinator, over TLS, and machines have a clock that the test sets at this path ([`clock::sets`]).
+    ///
+    /// # Panics
+    /// As [`Region::start`].
+    #[must_use]
+    pub fn with_clock(at: &Path, settings: &Value) -> Self {
+        let environment = clock::sets(at);
+        let image = Image {
+            environment: environment.clone(),
+            ..Image::light()
+        };
+        let ec2 = Ec2::start(image, settings);
+        let url = ec2.url();
+        Self::built(ec2, &url, "arm64", (&environment, &["--tls"]), |_, _| ())
     }
 
     /// Starts the coordinator again.
@@ -76,14 +99,14 @@ impl Region {
     /// As [`Region::start`].
     #[must_use]
     pub fn at(ec2: Ec2, fleets: &str, architecture: &str) -> Self {
-        Self::built(ec2, fleets, architecture, &[], |_, _| ())
+        Self::built(ec2, fleets, architecture, (&[], &[]), |_, _| ())
     }
 
     fn built(
         ec2: Ec2,
         fleets: &str,
         architecture: &str,
-        more: &[(String, String)],
+        (more, flags): (&[(String, String)], &[&str]),
         change: impl FnOnce(&mut Value, &Home),
     ) -> Self {
         let url = ec2.url();
@@ -106,7 +129,7 @@ impl Region {
         let mut config = settings_of(&server, &url, fleets, &ami);
         change(&mut config, &home);
         let config = write(&server, "serve.yml", &config.to_string());
-        let serve = Serve::start_with(&server, &["--config", &config]);
+        let serve = Serve::start_with(&server, &[&["--config", &config], flags].concat());
         Self {
             serve,
             home,

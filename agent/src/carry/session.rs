@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use futures::TryStreamExt as _;
 use mayfly_kit::tunnel;
 use mayfly_proto::engine::Definition;
 use mayfly_proto::v1::carry_up::What;
@@ -13,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tonic::Streaming;
 
-use super::{CONNECT_LIMIT, Gone, failure, message, taken};
+use super::{CONNECT_LIMIT, Gone, carry, failure, message, taken};
 use crate::config::NodeConfig;
 use crate::visits::Visits;
 
@@ -64,7 +63,7 @@ impl Visited {
         let why = match self.opened().await {
             Ok((socket, place)) => {
                 if up.send(message(What::Head(CONNECTED))).await.is_ok() {
-                    self.carry(socket, up, down).await;
+                    carry(tunnel::prompt(socket), up, down, &self.visits).await;
                 }
                 drop(place);
                 return;
@@ -85,18 +84,5 @@ impl Visited {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("it does not answer".to_owned()),
         }
-    }
-
-    async fn carry(&self, socket: TcpStream, up: mpsc::Sender<CarryUp>, down: Streaming<CarryDown>) {
-        let visits = Arc::clone(&self.visits);
-        let pieces = down.map_ok(move |piece| {
-            visits.seen();
-            piece.data
-        });
-        tunnel::join(socket, pieces, up, |data| {
-            self.visits.seen();
-            message(What::Data(data))
-        })
-        .await;
     }
 }

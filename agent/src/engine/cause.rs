@@ -8,6 +8,16 @@ const CAUSE_MAX: usize = 300;
 /// What an exit alone says.
 #[must_use]
 pub fn of_exit(exit: Exit) -> String {
+    let ended = ended(exit);
+    match exit.oom_kills {
+        0 => ended,
+        kills => {
+            format!("{ended}, after the kernel had killed {kills} of its processes because memory ran out")
+        }
+    }
+}
+
+fn ended(exit: Exit) -> String {
     match (exit.code, exit.signal) {
         (_, Some(9)) => "was killed by signal 9 (SIGKILL)".into(),
         (_, Some(signal)) => {
@@ -102,7 +112,7 @@ mod tests {
         Exit {
             code,
             signal,
-            max_rss_bytes: 0,
+            ..Exit::default()
         }
     }
 
@@ -121,6 +131,14 @@ mod tests {
         assert_eq!(
             of_job(exit(None, Some(9)), python.lines()),
             "the job was killed by signal 9 (SIGKILL)"
+        );
+        let starved = Exit {
+            oom_kills: 1,
+            ..exit(None, Some(9))
+        };
+        assert_eq!(
+            of_job(starved, python.lines()),
+            "the job was killed by signal 9 (SIGKILL), after the kernel had killed 1 of its processes because memory ran out"
         );
         assert_eq!(
             of_job(exit(None, Some(15)), "".lines()),

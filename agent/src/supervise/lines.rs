@@ -21,6 +21,14 @@ impl Stream {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Job, Self::Engine, Self::Agent];
 
+    /// Whether such lines are of what the job is or brings, not of what the agent does for it.
+    pub(super) fn is_of_job(self) -> bool {
+        match self {
+            Self::Job | Self::Engine => true,
+            Self::Agent => false,
+        }
+    }
+
     /// Its name in the protocol and in the store.
     #[must_use]
     pub fn as_str(self) -> &'static str {

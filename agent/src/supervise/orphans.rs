@@ -12,6 +12,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use tokio::process::{ChildStderr, ChildStdout, Command};
 
+use crate::cgroup;
 use crate::proctree::{Snapshot, kill_all};
 
 /// Children belong to the whole process, hence a static.
@@ -78,7 +79,8 @@ impl Drop for Keeper {
     }
 }
 
-/// Kills every child that is not a keeper, with its tree, until there is none.
+/// Kills every child that is not a keeper, with its tree, and what is in the control groups of dead keepers, until there is
+/// nothing.
 pub async fn sweep() {
     let began = Instant::now();
     while began.elapsed() < SWEEP_MAX && sweep_once() {
@@ -99,5 +101,7 @@ fn sweep_once() -> bool {
         // Nobody else waits for it.
         let _ = waitpid(Pid::from_raw(orphan), Some(WaitPidFlag::WNOHANG));
     }
-    !orphans.is_empty()
+    drop(known);
+    // First of all, whatever the others were.
+    cgroup::sweep() || !orphans.is_empty()
 }

@@ -1,6 +1,37 @@
-//! What the kernel counts for the whole machine.
+//! What the kernel counts, for the whole machine and for a process.
 
 use std::fs;
+use std::time::Duration;
+
+use sysinfo::Pid;
+
+/// What a tick of proc_pid_stat(5) is, on every machine that there is an agent for.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Processor time.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Spent {
+    /// Of a process itself.
+    pub(super) own: Duration,
+    /// Of its children that have ended, and theirs, as far as each was waited for.
+    pub(super) children: Duration,
+}
+
+/// What a process has used; `None` when it has ended.
+pub(super) fn spent(pid: Pid) -> Option<Spent> {
+    times(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// `<pid> (<name>) <state> …`: fields 14 to 17, of which the name may hold anything.
+fn times(stat: &str) -> Option<Spent> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut ticks = fields.split_whitespace().skip(11).map(str::parse::<u32>);
+    let mut both = || Some(TICK * ticks.next()?.ok()?.saturating_add(ticks.next()?.ok()?));
+    Some(Spent {
+        own: both()?,
+        children: both()?,
+    })
+}
 
 /// Processes that it killed because memory ran out, since it booted (`oom_kill` of `/proc/vmstat`); 0 where it does not say.
 pub(super) fn killed() -> u64 {
@@ -28,6 +59,15 @@ fn sum(table: &str) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_of_a_process_and_of_its_children_are_told_apart() {
+        let stat = "7 (a) b 1) S 1 7 7 0 -1 4194560 100 0 0 0 12 3 400 50 20 0 1 0 99 1 1";
+        let secs = |n| Duration::from_millis(n);
+        let (own, children) = (secs(150), secs(4_500));
+        assert_eq!(times(stat), Some(Spent { own, children }));
+        assert_eq!(times("7 (a) S 1 7"), None);
+    }
 
     #[test]
     fn interfaces_are_added_up_but_for_the_one_to_itself() {

@@ -12,10 +12,12 @@ use tokio::task::JoinSet;
 use super::*;
 
 /// What happens to the first request that it fits.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum Flaw {
     /// This is the answer, and nothing is done.
     Says(&'static str, &'static str),
+    /// It is done, and this is the answer.
+    Denies(&'static str, &'static str),
     /// It is done, and nobody is told: the connection ends.
     HangsUp,
     /// One bit of its body is another one.
@@ -72,11 +74,7 @@ async fn carry(mut client: TcpStream, server: SocketAddr, rule: Arc<Mutex<Option
         .take_if(|(_, begins, has)| line.starts_with(*begins) && line.contains(*has))
         .map(|(flaw, ..)| flaw);
     if let Some(Flaw::Says(status, text)) = flaw {
-        let answer = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
-            text.len()
-        );
-        let _left = client.write_all(answer.as_bytes()).await;
+        let _left = client.write_all(answered(status, text).as_bytes()).await;
         return;
     }
     if let Some(Flaw::Flips) = flaw {
@@ -90,9 +88,19 @@ async fn carry(mut client: TcpStream, server: SocketAddr, rule: Arc<Mutex<Option
     upstream.write_all(&body).await.unwrap();
     let mut answer = Vec::new();
     let _ended = upstream.read_to_end(&mut answer).await;
+    if let Some(Flaw::Denies(status, text)) = flaw {
+        answer = answered(status, text).into_bytes();
+    }
     if !matches!(flaw, Some(Flaw::HangsUp)) {
         let _left = client.write_all(&answer).await;
     }
+}
+
+fn answered(status: &str, text: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+        text.len()
+    )
 }
 
 /// Head and body of the one request of a connection.
@@ -134,12 +142,15 @@ async fn flawed() -> (Rig, Way) {
 
 const INTERNAL: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>InternalError</Code>\
                         <Message>We encountered an internal error. Please try again.</Message></Error>";
+const UNKNOWN: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchUpload</Code>\
+                       <Message>The specified upload does not exist.</Message></Error>";
 const CONFLICT: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>ConditionalRequestConflict</Code>\
                         <Message>A conflicting conditional operation is in progress.</Message></Error>";
 
 #[tokio::test]
 async fn whatever_becomes_of_a_request_once_every_file_arrives_once_and_as_it_is() {
-    let large: Vec<u8> = (0..20_000_000_u32)
+    // Of two parts.
+    let large: Vec<u8> = (0..12_000_000_u32)
         .flat_map(|n| (n % 251).to_le_bytes().into_iter().take(1))
         .collect();
     for (name, rule) in [
@@ -150,6 +161,10 @@ async fn whatever_becomes_of_a_request_once_every_file_arrives_once_and_as_it_is
         (
             "a completed upload whose answer is lost",
             (Flaw::HangsUp, "POST ", "uploadId="),
+        ),
+        (
+            "a completed upload that is not known any more",
+            (Flaw::Denies("404 Not Found", UNKNOWN), "POST ", "uploadId="),
         ),
         ("a part with another bit", (Flaw::Flips, "PUT ", "partNumber=2")),
         ("a file with another bit", (Flaw::Flips, "PUT ", "results/small")),
@@ -175,20 +190,22 @@ async fn whatever_becomes_of_a_request_once_every_file_arrives_once_and_as_it_is
         assert_eq!((sent.files.len(), sent.skipped.len()), (2, 0), "{name}");
         for file in sent.files {
             let key = format!("{}{}", layout::results(&run_id(), Attempt::FIRST), file.path);
-            let stored = rig.store.get(&key).await.unwrap().unwrap().bytes;
+            let stored = rig.store.get(&key).await.unwrap();
+            let stored = stored
+                .unwrap_or_else(|| panic!("{name}: {key} is not there"))
+                .bytes;
             assert!(
                 stored == std::fs::read(folder.join(&file.path)).unwrap(),
-                "{name}: {key}"
+                "{name}: {key} has other bytes"
             );
             assert_eq!(
                 file.sha256,
                 format!("{:x}", Sha256::digest(&stored)),
-                "{name}: {key}"
+                "{name}: what is said of {key}"
             );
         }
-        let begun = std::fs::read_dir(rig.folder.path().join("store/mayfly")).unwrap();
-        let names: Vec<_> = begun.map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, ["team"], "{name}: parts are left");
+        let left = rig.store.abort_all("").await.unwrap();
+        assert_eq!(left, 0, "{name}: uploads whose parts are left");
     }
 }
 
@@ -203,14 +220,19 @@ async fn a_commit_that_meets_another_write_is_tried_again_and_one_that_was_made_
         manifest(&rig, NodeId::master(1), &uploaded).await;
         way.has((flaw, "PUT ", "_COMMIT.json"));
         let request = request_of(vec![NodeId::master(1)]);
-        let committed = commit::commit(&rig.store, &request).await.unwrap();
-        assert_eq!(committed, Committed::Ours);
-        assert!(way.struck(), "it did not happen");
+        let committed = commit::commit(&rig.store, &request).await;
+        let committed = committed.unwrap_or_else(|error| panic!("{flaw:?}: {error:?}"));
+        assert_eq!(committed, Committed::Ours, "{flaw:?}");
+        assert!(way.struck(), "{flaw:?}: it did not happen");
         let other = Request {
             exit_code: Some(1),
             ..request
         };
         let refused = commit::commit(&rig.store, &other).await.unwrap();
-        assert_eq!(refused, Committed::Lost(Attempt::FIRST));
+        assert_eq!(
+            refused,
+            Committed::Lost(Attempt::FIRST),
+            "{flaw:?}: a second commit, of something else"
+        );
     }
 }

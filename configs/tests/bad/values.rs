@@ -57,6 +57,14 @@ fn numbers_and_units() {
         3,
         &["no unit", "1h30m"],
     );
+    for value in ["10", "4s", "8d", "never", "off"] {
+        refused(
+            "19 stall",
+            &job(&format!("limits: {{stall: {value}}}")),
+            3,
+            &["`limits.stall` is", ", or `none`"],
+        );
+    }
     for value in ["0", "1", "1GiBB", "1.5GiB", "-1GiB", "100MiB", "25TiB", "lots"] {
         refused(
             "memory",

@@ -74,5 +74,8 @@ async fn carry(mut client: Client, socket: TcpStream) {
         }
     };
     let pieces = incoming.map_ok(|piece| piece.bytes);
-    tunnel::join(socket, pieces, to_server, |bytes| StoreBytes { bytes }).await;
+    tunnel::join(tunnel::prompt(socket), pieces, to_server, |bytes| StoreBytes {
+        bytes,
+    })
+    .await;
 }

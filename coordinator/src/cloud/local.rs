@@ -18,12 +18,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use mayfly_configs::Job;
+use mayfly_kit::clock::Watch;
 use mayfly_kit::consul::ConsulSettings;
 use mayfly_kit::crash::{self, Point};
 use mayfly_proto::engine::facts::{SHORT_ROOT, short_prefix};
 use mayfly_proto::{NodeId, RunId};
 use serde_json::Value;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::{Cloud, CloudError, Machine, Order, Pace, Plan, Sight};
 use crate::home::Home;
@@ -55,6 +57,8 @@ struct Group {
     order: Order,
     machines: Vec<LocalMachine>,
     released: bool,
+    /// Its times are told by this machine's clock.
+    clock: Watch,
 }
 
 /// The machines of all runs that this process keeps. No run waits for another one's.
@@ -136,6 +140,7 @@ impl Cloud for LocalCloud {
                 source,
             })?,
             released: false,
+            clock: Watch::default(),
         };
         let mut groups = self.groups.lock().await;
         let group = || Arc::new(Mutex::new(group));
@@ -152,6 +157,7 @@ impl Cloud for LocalCloud {
         if group.released {
             return Ok(());
         }
+        group.mind_clock();
         // By the look before what is wanted was read: a node that has left since then, as it was told, is not replaced.
         let machines: Vec<Machine> = group.machines.iter().map(LocalMachine::seen).collect();
         for action in plan(wanted, &machines) {
@@ -220,7 +226,8 @@ impl Cloud for LocalCloud {
             group.machines.iter_mut().for_each(LocalMachine::ask_to_leave);
             crash::after(Point::MachinesLeave);
         }
-        let now = Timestamp::now();
+        group.mind_clock();
+        let now = Instant::now();
         for machine in &mut group.machines {
             machine.kill_after(LEAVE_GRACE, now);
         }
@@ -269,7 +276,14 @@ fn machines_in(run: &RunId, folder: &Path) -> io::Result<Vec<LocalMachine>> {
 }
 
 impl Group {
+    fn mind_clock(&mut self) {
+        if let Some(by) = self.clock.set_by() {
+            self.machines.iter_mut().for_each(|machine| machine.clock_set(by));
+        }
+    }
+
     fn observe(&mut self) -> Vec<Machine> {
+        self.mind_clock();
         self.machines.iter_mut().map(LocalMachine::observe).collect()
     }
 }

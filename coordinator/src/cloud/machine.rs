@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mayfly_proto::NodeId;
 
 use crate::run::Role;
@@ -51,7 +51,20 @@ pub(crate) fn for_time(hourly: u64, life: Duration) -> u64 {
     u64::try_from(micros).unwrap_or(u64::MAX)
 }
 
+fn moved(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.saturating_add(by).unwrap_or(time)
+}
+
 impl Machine {
+    /// The clock was set by so much that its times were told by.
+    pub fn clock_set(&mut self, by: SignedDuration) {
+        self.started = moved(self.started, by);
+        self.ended = self.ended.map(|ended| moved(ended, by));
+        if let Some(offer) = &mut self.offer {
+            offer.paid_until = offer.paid_until.map(|until| moved(until, by));
+        }
+    }
+
     /// What it has cost so far, in millionths of a US dollar; nothing where machines are not paid for.
     #[must_use]
     pub fn cost_micros(&self, now: Timestamp) -> u64 {

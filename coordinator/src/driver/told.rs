@@ -12,6 +12,8 @@ pub(super) enum State {
     Held,
     /// Its outcome is known, and its machines are being given back.
     Over,
+    /// The same, for so long that something is wrong.
+    Overdue,
 }
 
 impl State {
@@ -23,6 +25,7 @@ impl State {
             | Stage::Working { .. }
             | Stage::Collecting { .. } => Self::Open,
             Stage::Held { .. } => Self::Held,
+            Stage::Releasing { .. } | Stage::Closed if run.is_overdue() => Self::Overdue,
             Stage::Releasing { .. } | Stage::Closed => Self::Over,
         }
     }
@@ -32,8 +35,20 @@ impl State {
 pub(super) fn between(before: State, now: State) -> Option<What> {
     match (before, now) {
         (State::Open, State::Held) => Some(What::Held),
-        (State::Open | State::Held, State::Over) => Some(What::Ended),
-        (State::Open | State::Held | State::Over, State::Open | State::Held | State::Over) => None,
+        (State::Open | State::Held, State::Over | State::Overdue) => Some(What::Ended),
+        (State::Over, State::Overdue) => Some(What::ReleaseTrouble),
+        (
+            State::Open | State::Held | State::Over | State::Overdue,
+            State::Open | State::Held | State::Over | State::Overdue,
+        ) => None,
+    }
+}
+
+/// Why, where the run's record does not say it.
+pub(super) fn reason(what: What, run: &Run) -> &str {
+    match what {
+        What::ReleaseTrouble => run.notices.last().map_or("", String::as_str),
+        What::Started | What::Ended | What::Held | What::LeaseTrouble => "",
     }
 }
 
@@ -43,7 +58,7 @@ mod tests {
 
     #[test]
     fn an_end_is_told_once_and_a_hold_before_it() {
-        use State::{Held, Open, Over};
+        use State::{Held, Open, Over, Overdue};
         let told = |states: &[State]| -> Vec<What> {
             states
                 .windows(2)
@@ -54,5 +69,9 @@ mod tests {
         assert_eq!(told(&[Open, Held, Held, Over]), [What::Held, What::Ended]);
         // Taken over by another coordinator.
         assert_eq!(told(&[Over, Over]), []);
+        assert_eq!(
+            told(&[Open, Over, Overdue, Overdue]),
+            [What::Ended, What::ReleaseTrouble]
+        );
     }
 }

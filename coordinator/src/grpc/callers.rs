@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use mayfly_kit::clock;
 use mayfly_kit::tls::Fingerprint;
 use mayfly_proto::{NodeId, RunId, v1};
 use tokio::time::{Instant, sleep};
@@ -124,7 +124,7 @@ impl Callers {
             return Ok(Shown::Session);
         }
         let joining = tokens.joining(&name.run);
-        let checked = joining.check(&request.join_token, name.role, Timestamp::now());
+        let checked = joining.check(&request.join_token, name.role, clock::steady());
         checked.map(|()| Shown::JoinToken).map_err(|error| {
             self.log(caller, Refusal::Enrolment, &format!("{name}: {error}"));
             Status::unauthenticated(error.to_string())
@@ -174,7 +174,7 @@ impl Callers {
         };
         let made = security
             .authority
-            .for_node(name, request, security.node_life, Timestamp::now());
+            .for_node(name, request, security.node_life, clock::steady());
         match made {
             Ok((issued, key)) => Ok(Some(Certified { issued, key })),
             Err(error) => {
@@ -216,7 +216,7 @@ impl Callers {
     fn proven(&self, caller: &Caller, name: &NodeName) -> Result<Option<Arc<NodeCertificate>>, Status> {
         let refused = match caller.peer.as_ref().map(|peer| &peer.proof) {
             Some(Proof::Plain) => return Ok(None),
-            Some(Proof::Node(certificate)) if certificate.until < Timestamp::now() => {
+            Some(Proof::Node(certificate)) if certificate.until < clock::steady() => {
                 Status::unauthenticated("the certificate of this node has expired")
             }
             Some(Proof::Node(certificate)) if certificate.name == *name => {

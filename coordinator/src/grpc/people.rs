@@ -317,7 +317,7 @@ impl RunService for People {
         let mut stop = self.stop.clone();
         let stopped = async move { drop(stop.wait_for(|&stop| stop).await) };
         let pieces = request.into_inner().map_ok(|piece| piece.bytes);
-        let back = tunnel::carry(socket, pieces).map(move |piece| {
+        let back = tunnel::carry(tunnel::prompt(socket), pieces).map(move |piece| {
             let bytes = piece.map_err(unavailable)?;
             Ok(v1::StoreBytes { bytes })
         });

@@ -21,6 +21,8 @@ pub enum What {
     Held,
     /// The lease of its machines cannot be renewed.
     LeaseTrouble,
+    /// Its machines were told to end, and are still there long after.
+    ReleaseTrouble,
 }
 
 impl What {
@@ -32,6 +34,7 @@ impl What {
             Self::Ended => "ended",
             Self::Held => "held",
             Self::LeaseTrouble => "lease-trouble",
+            Self::ReleaseTrouble => "release-trouble",
         }
     }
 }

@@ -84,9 +84,11 @@ pub struct Report {
     pub results_files: u64,
     /// `_SUCCESS` files among them: each says that executors, maybe of other nodes, wrote files beside it.
     pub success_markers: u64,
-    /// For people: CPU and memory.
+    /// Lines of the job's output that it has taken in, if it counts them.
+    pub output_lines: Option<u64>,
+    /// For people, but for what shows whether the job lives: CPU and memory.
     pub usage: v1::Usage,
-    /// For people: the engine's progress.
+    /// For people, and a sign of life: the engine's progress.
     pub progress: Option<v1::Progress>,
     /// For people: the upload's progress.
     pub collected: Option<v1::Collected>,
@@ -118,6 +120,7 @@ impl Default for Report {
             job: None,
             results_files: 0,
             success_markers: 0,
+            output_lines: None,
             usage: v1::Usage::default(),
             progress: None,
             collected: None,
@@ -219,6 +222,7 @@ impl TryFrom<v1::NodeReport> for Report {
             job,
             results_files: wire.results_files,
             success_markers: wire.success_markers,
+            output_lines: wire.output_lines,
             usage: wire.usage.unwrap_or_default(),
             progress: wire.progress,
             collected: wire.collected,

@@ -122,6 +122,7 @@ impl Run {
         } else if was_silent {
             self.notice(format!("{id} is heard again"));
         }
+        self.look_for_life(now, id);
         self.claimed(id, effects);
         if let Some(left) = left {
             let secs = left.as_secs();
@@ -237,6 +238,7 @@ impl Run {
     /// What follows from the state and the time, whatever the event was.
     pub(super) fn advance(&mut self, now: Duration, effects: &mut Effects) {
         self.notice_silence(now);
+        self.notice_overdue(now);
         if self.giving_up.is_some() {
             return self.give_up_in_time(now, effects);
         }
@@ -315,6 +317,12 @@ impl Run {
         if now >= self.spec.deadline {
             let reason = format!("the deadline of {} s passed", self.spec.deadline.as_secs());
             self.conclude(now, Outcome::TimedOut, &reason, effects);
+        }
+    }
+
+    fn check_life(&mut self, now: Duration, effects: &mut Effects) {
+        if let Some(why) = self.hangs(now) {
+            self.conclude(now, Outcome::TimedOut, &why, effects);
         }
     }
 
@@ -472,12 +480,18 @@ impl Run {
         if let Stage::Working { no_workers_since, .. } = &mut self.stage {
             *no_workers_since = since;
         }
-        if since.is_some_and(|since| now.saturating_sub(since) >= self.spec.timing.without_workers) {
-            let secs = self.spec.timing.without_workers.as_secs();
-            self.give_up(
-                format!("all workers were lost and none came back within {secs} s"),
-                effects,
-            );
+        let limit = self.spec.timing.without_workers;
+        match since {
+            None => self.check_life(now, effects),
+            // It waits for them.
+            Some(since) if now.saturating_sub(since) < limit => {}
+            Some(_) => {
+                let secs = limit.as_secs();
+                self.give_up(
+                    format!("all workers were lost and none came back within {secs} s"),
+                    effects,
+                );
+            }
         }
     }
 

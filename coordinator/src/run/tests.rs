@@ -5,6 +5,8 @@ mod chance;
 mod election;
 mod forming;
 mod found;
+mod overdue;
+mod stall;
 mod world;
 
 use std::collections::BTreeMap;
@@ -27,6 +29,7 @@ fn spec() -> Spec {
         counts_nodes: false,
         names_workers: false,
         deadline: secs(600),
+        stall: None,
         form: secs(60),
         retries: 1,
         hold: Duration::ZERO,

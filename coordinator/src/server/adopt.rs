@@ -57,7 +57,7 @@ impl Server {
         lock: RunLock,
     ) -> Result<(), ServerError> {
         let launch = self.request_of(run, &record);
-        self.write_control(run)?;
+        self.write_control(run);
         let ready = self.taking_over(&launch, record, etag).await?;
         self.drive(&launch, ready(lock)).await;
         Ok(())

@@ -3,14 +3,17 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _};
+use http::StatusCode;
+use mayfly_kit::tunnel;
 use mayfly_proto::v1::carry_up::What;
 use mayfly_proto::v1::{CarryDown, CarryHead, CarryUp};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -19,6 +22,8 @@ use tonic::{Status, Streaming};
 const WAITING_MAX: usize = 16;
 /// Requests of a run under way at one time, those that wait for a stream among them.
 const ASKED_MAX: usize = 64;
+/// WebSockets of a run's pages at one time. Each is a stream of the connection on which the master reports, too.
+const SOCKETS_MAX: usize = 16;
 /// How long a request waits for a stream: its master may be about to connect.
 const STREAM_LIMIT: Duration = Duration::from_secs(10);
 /// Until the head of an answer.
@@ -44,6 +49,7 @@ pub struct Carriers {
     waiting: Mutex<VecDeque<Carrier>>,
     more: Notify,
     asked: Semaphore,
+    sockets: Arc<Semaphore>,
 }
 
 /// Why a page of an engine cannot be shown, or its session not be used.
@@ -55,6 +61,9 @@ pub enum CarryError {
     /// Too many at once.
     #[error("too many pages of this run are asked for at one time")]
     Busy,
+    /// Too many WebSockets.
+    #[error("{SOCKETS_MAX} WebSockets to the pages of this run are open: close pages that nobody looks at")]
+    Crowded,
     /// The node says why.
     #[error("it cannot be reached on its node: {0}")]
     Failed(String),
@@ -74,12 +83,21 @@ pub struct Answered<B> {
     pub body: B,
 }
 
+/// What came of asking for a WebSocket.
+pub(crate) enum Opened<B> {
+    /// There is one.
+    Socket(Socket),
+    /// The engine answers with a page: it has none there, or not for this page.
+    Page(Answered<B>),
+}
+
 impl Default for Carriers {
     fn default() -> Self {
         Self {
             waiting: Mutex::default(),
             more: Notify::new(),
             asked: Semaphore::new(ASKED_MAX),
+            sockets: Arc::new(Semaphore::new(SOCKETS_MAX)),
         }
     }
 }
@@ -130,6 +148,28 @@ impl Carriers {
         })
     }
 
+    /// Asks for a WebSocket of a page.
+    ///
+    /// # Errors
+    /// Nobody answers, or the node says that it cannot; there are too many.
+    pub(crate) async fn open(
+        &self,
+        request: &CarryDown,
+    ) -> Result<Opened<impl Stream<Item = Result<Bytes, CarryError>> + Send + use<>>, CarryError> {
+        let place = Arc::clone(&self.sockets).try_acquire_owned();
+        let place = place.map_err(|_| CarryError::Crowded)?;
+        let (head, carrier) = self.answered(request).await?;
+        if head.status != u32::from(StatusCode::SWITCHING_PROTOCOLS.as_u16()) {
+            let body = page(carrier, Instant::now() + WHOLE_LIMIT);
+            return Ok(Opened::Page(Answered { head, body }));
+        }
+        Ok(Opened::Socket(Socket {
+            head,
+            carrier,
+            _place: place,
+        }))
+    }
+
     /// Connects to the session that the run's job is: where what goes to it is sent, and what comes from it.
     ///
     /// # Errors
@@ -140,7 +180,8 @@ impl Carriers {
             ..CarryDown::default()
         };
         let (_, carrier) = self.answered(&wanted).await?;
-        Ok((ToSession(carrier.down.clone()), Box::pin(pieces(carrier))))
+        let Carrier { down, up } = carrier;
+        Ok((ToSession(down.clone()), Box::pin(pieces(up, down))))
     }
 
     /// Ends that session.
@@ -195,6 +236,30 @@ impl ToSession {
     }
 }
 
+/// A WebSocket of a page, as the engine opened it.
+pub(crate) struct Socket {
+    /// How the engine answered.
+    pub(crate) head: CarryHead,
+    carrier: Carrier,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Socket {
+    /// Carries what goes and comes until either side has enough.
+    pub(crate) async fn carry(self, browser: impl AsyncRead + AsyncWrite + Send + 'static) {
+        let Carrier { down, up } = self.carrier;
+        // The node is told when the browser ends it, though it may still have something to say.
+        let from_engine = Box::pin(pieces(up, ()));
+        tunnel::join(browser, from_engine, down, |data| {
+            Ok(CarryDown {
+                data,
+                ..CarryDown::default()
+            })
+        })
+        .await;
+    }
+}
+
 async fn head(up: &mut Streaming<CarryUp>) -> Result<CarryHead, CarryError> {
     match up
         .message()
@@ -216,7 +281,7 @@ fn broken(status: Status) -> CarryError {
 
 /// The pieces of a page's body; whoever drops this tells the node to stop.
 fn page(carrier: Carrier, until: Instant) -> impl Stream<Item = Result<Bytes, CarryError>> + Send + use<> {
-    let body = Box::pin(pieces(carrier));
+    let body = Box::pin(pieces(carrier.up, carrier.down));
     futures::stream::try_unfold((body, 0usize), move |(mut body, mut size)| async move {
         let piece = timeout_at(until, body.try_next())
             .await
@@ -232,19 +297,21 @@ fn page(carrier: Carrier, until: Instant) -> impl Stream<Item = Result<Bytes, Ca
     })
 }
 
-/// What follows the head of an answer. The node sees the end of the stream when all of it has been taken, or when this is
-/// dropped.
-fn pieces(carrier: Carrier) -> impl Stream<Item = Result<Bytes, CarryError>> + Send + use<> {
-    futures::stream::try_unfold(carrier, async |mut carrier| {
-        match carrier
-            .up
+/// What follows the head of an answer. With the `way` back, the node sees the end of that when all of it has been taken, or
+/// when this is dropped.
+fn pieces<W: Send>(
+    up: Streaming<CarryUp>,
+    way: W,
+) -> impl Stream<Item = Result<Bytes, CarryError>> + Send + use<W> {
+    futures::stream::try_unfold((up, way), async |(mut up, way)| {
+        match up
             .message()
             .await
             .map_err(broken)?
             .and_then(|message| message.what)
         {
             None => Ok(None),
-            Some(What::Data(data)) => Ok(Some((Bytes::from(data), carrier))),
+            Some(What::Data(data)) => Ok(Some((Bytes::from(data), (up, way)))),
             Some(What::Failed(why)) => Err(CarryError::Failed(why)),
             Some(What::Hello(_) | What::Head(_)) => {
                 Err(CarryError::Broken("it answered out of order".to_owned()))

@@ -4,6 +4,7 @@ use mayfly_kit::layout;
 use mayfly_proto::RunId;
 
 use super::{Launch, Placement, Server, ServerError};
+use crate::home::Home;
 
 /// Most runs that are gone on with.
 const RUNS_MAX: usize = 10_000;
@@ -55,11 +56,7 @@ impl Server {
         };
         let key = layout::control_request(network, run);
         if let Some(object) = self.parts.store.get_capped(&key, REQUEST_MAX).await? {
-            let written = crate::home::write_private(&file, &object.bytes);
-            written.map_err(|source| ServerError::Io {
-                what: "write request.json",
-                source,
-            })?;
+            Home::write(&file, &object.bytes)?;
         }
         Ok(())
     }

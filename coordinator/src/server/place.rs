@@ -179,7 +179,7 @@ impl Server {
         let plan = self.plan_of(&record, &offered).await?;
         let (seat, handle) = Seat::new();
         self.enter(run, &launch, &offered, plan.sizes, handle).await;
-        self.write_control(run)?;
+        self.write_control(run);
         let (server, run) = (Arc::clone(self), run.clone());
         self.drivers
             .spawn(async move { server.follow_and_close(run, seat, lock).await });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mayfly_configs::{Collect, Input, InputFrom, Job, OnFailure, Repo, Step};
+use mayfly_configs::{Collect, Input, InputFrom, Job, OnFailure, Repo, Secs, Step};
 use mayfly_proto::v1;
 
 use super::Launch;
@@ -18,6 +18,12 @@ pub(super) fn run_spec(job: &Job, timing: Timing) -> Spec {
         counts_nodes: job.engine.definition().counts_nodes(),
         names_workers: job.engine.definition().asks_for_peers(),
         deadline: job.limits.deadline.as_duration(),
+        // A session that nobody uses ends by a limit of its own.
+        stall: job
+            .limits
+            .stall
+            .filter(|_| job.code.session.is_none())
+            .map(Secs::as_duration),
         form: job.limits.form.as_duration(),
         retries: job.limits.retries,
         hold: match job.on_failure {
@@ -122,5 +128,26 @@ pub(super) fn node_spec(launch: &Launch, secrets: Secrets, sizes: Sizes) -> v1::
         collect: Some(collect(&job.collect)),
         secret_env: job.env.interpolated.iter().cloned().collect(),
         engine_definition: serde_json::to_string(job.engine.definition()).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mayfly_configs::{AdHoc, ad_hoc};
+
+    use super::*;
+    use crate::cloud::local::{Patience, timing};
+
+    #[test]
+    fn a_session_that_nobody_uses_is_no_job_that_hangs() {
+        let flags = AdHoc {
+            entry: "main.py".to_owned(),
+            ..AdHoc::default()
+        };
+        let mut job = ad_hoc(&flags, &|_| None).unwrap();
+        let stall = |job: &Job| run_spec(job, timing(Patience::SERVER)).stall;
+        assert_eq!(stall(&job), Some(Duration::from_secs(3_600)));
+        job.code.become_session(Secs(1_800));
+        assert_eq!(stall(&job), None);
     }
 }

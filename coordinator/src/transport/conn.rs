@@ -4,26 +4,33 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Buf as _, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::Peer;
 use super::limits::Permit;
-use super::{HANDSHAKE_LIMIT, Peer, Refusal, Refusals};
 
-/// What every HTTP/2 client begins with, in bytes.
-const PREFACE: usize = 24;
+/// What every HTTP/2 client begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection, counted as long as it lives.
 #[derive(Debug)]
 pub struct Conn {
     io: Io,
     peer: Peer,
-    greeting: Option<Greeting>,
-    refusals: Refusals,
+    /// What was read to know what it speaks, and is still to be read by whoever serves it.
+    heard: Bytes,
     _permit: Permit,
+}
+
+/// What a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoken {
+    Http1,
+    Http2,
 }
 
 #[derive(Debug)]
@@ -32,23 +39,42 @@ pub(super) enum Io {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// How much of the preface is still to come, and until when.
-#[derive(Debug)]
-struct Greeting {
-    missing: usize,
-    until: Pin<Box<Sleep>>,
-}
-
 impl Conn {
-    pub(super) fn new(io: Io, peer: Peer, refusals: Refusals, permit: Permit) -> Self {
-        let until = Box::pin(sleep_until(Instant::now() + HANDSHAKE_LIMIT));
-        let missing = PREFACE;
+    pub(super) fn new(io: Io, peer: Peer, permit: Permit) -> Self {
         Self {
             io,
             peer,
-            greeting: Some(Greeting { missing, until }),
-            refusals,
+            heard: Bytes::new(),
             _permit: permit,
+        }
+    }
+
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Reads until it is known what the other end speaks.
+    ///
+    /// # Errors
+    /// It ended before.
+    pub(super) async fn spoken(&mut self) -> io::Result<Spoken> {
+        let mut heard = [0; PREFACE.len()];
+        let mut size = 0;
+        loop {
+            let rest = heard.get_mut(size..).unwrap_or_default();
+            let more = self.read(rest).await?;
+            if more == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            size += more;
+            let so_far = heard.get(..size).unwrap_or_default();
+            let spoken = match PREFACE.starts_with(so_far) {
+                true if size == PREFACE.len() => Spoken::Http2,
+                true => continue,
+                false => Spoken::Http1,
+            };
+            self.heard = Bytes::copy_from_slice(so_far);
+            return Ok(spoken);
         }
     }
 }
@@ -67,24 +93,15 @@ impl AsyncRead for Conn {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let before = buf.filled().len();
-        let read = match &mut this.io {
+        if self.heard.has_remaining() {
+            let size = self.heard.remaining().min(buf.remaining());
+            buf.put_slice(&self.heard.split_to(size));
+            return Poll::Ready(Ok(()));
+        }
+        match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Io::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        };
-        let Some(greeting) = &mut this.greeting else {
-            return read;
-        };
-        greeting.missing = greeting.missing.saturating_sub(buf.filled().len() - before);
-        if greeting.missing == 0 {
-            this.greeting = None;
-        } else if read.is_pending() && greeting.until.as_mut().poll(cx).is_ready() {
-            let late = "no HTTP/2 came in time";
-            this.refusals.note(Refusal::Slow, Some(this.peer.address), &late);
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, late)));
         }
-        read
     }
 }
 

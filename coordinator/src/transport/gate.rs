@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::conn::Io;
+use super::conn::{Io, Spoken};
 use super::limits::{Counts, Permit};
 use super::{Conn, HANDSHAKE_LIMIT, Limits, Peer, Proof, Refusal, Refusals, ServerTls};
 use crate::authority::NodeCertificate;
@@ -32,7 +32,16 @@ pub struct Gate {
 struct Judge {
     tls: Option<Arc<ServerTls>>,
     refusals: Refusals,
-    out: mpsc::Sender<io::Result<Conn>>,
+    out: Out,
+}
+
+/// Where connections go, by what they speak.
+#[derive(Clone)]
+pub(crate) struct Out {
+    /// Browsers in plaintext, and their WebSockets.
+    pub(crate) http1: mpsc::Sender<Conn>,
+    /// Everybody else.
+    pub(crate) http2: mpsc::Sender<io::Result<Conn>>,
 }
 
 impl Gate {
@@ -61,7 +70,7 @@ impl Gate {
     }
 
     /// Takes connections until nobody wants them any more.
-    pub(crate) async fn open(self, refusals: Refusals, out: mpsc::Sender<io::Result<Conn>>) {
+    pub(crate) async fn open(self, refusals: Refusals, out: Out) {
         let counts = Counts::new(self.limits);
         let judge = Judge {
             tls: self.tls,
@@ -84,7 +93,7 @@ impl Gate {
                     }
                 },
                 Some(_) = handshakes.join_next() => {}
-                () = judge.out.closed() => return,
+                () = judge.out.http2.closed() => return,
             }
         }
     }
@@ -105,9 +114,22 @@ impl Judge {
             let detail = "more nodes than there are files for";
             return self.refusals.note(Refusal::Crowd, Some(address), &detail);
         };
-        let conn = Conn::new(io, Peer { address, proof }, self.refusals, permit);
-        // Nobody wants it: the server is stopping.
-        drop(self.out.send(Ok(conn)).await);
+        self.hand_on(Conn::new(io, Peer { address, proof }, permit)).await;
+    }
+
+    async fn hand_on(self, mut conn: Conn) {
+        let address = conn.peer().address;
+        let Ok(spoken) = timeout(HANDSHAKE_LIMIT, conn.spoken()).await else {
+            return self
+                .refusals
+                .note(Refusal::Slow, Some(address), &"no HTTP came in time");
+        };
+        // Where nobody wants it the server is stopping; one that ended has said nothing that calls for an answer.
+        match spoken {
+            Ok(Spoken::Http1) => drop(self.out.http1.send(conn).await),
+            Ok(Spoken::Http2) => drop(self.out.http2.send(Ok(conn)).await),
+            Err(error) => tracing::debug!(%address, %error, "a connection ended before it spoke"),
+        }
     }
 
     async fn shake(&self, stream: TcpStream, address: SocketAddr) -> Option<(Io, Proof)> {

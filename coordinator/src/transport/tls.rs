@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use mayfly_kit::tls::{ALPN, Fingerprint, Trust, VERSIONS, check_server, provider};
+use mayfly_kit::clock;
+use mayfly_kit::tls::{ALPN, Fingerprint, Steady, Trust, VERSIONS, check_server, provider};
 use tokio::time::sleep;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -20,6 +20,8 @@ use tokio_rustls::rustls::{
 
 use crate::authority::{Authority, NodeCertificate, lasting};
 
+/// What a browser speaks where it wants a WebSocket; it takes HTTP/2 for everything else.
+const HTTP1: &[u8] = b"http/1.1";
 /// Between two looks at files whose owner renews them.
 const FILES_PERIOD: Duration = Duration::from_secs(600);
 /// Before a renewal that failed is tried again.
@@ -121,11 +123,11 @@ impl ServerTls {
     pub fn new(authority: Arc<Authority>, source: Source) -> Result<Self, TlsError> {
         let key = load(&authority, &source)?;
         let current = Arc::new(Current(RwLock::new(Arc::new(key))));
-        let mut config = ServerConfig::builder_with_provider(provider())
+        let mut config = ServerConfig::builder_with_details(provider(), Arc::new(Steady))
             .with_protocol_versions(VERSIONS)?
             .with_client_cert_verifier(Arc::new(NodesOnly::of(&authority)?))
             .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = vec![ALPN.to_vec(), HTTP1.to_vec()];
         // A session that is resumed would bring back a certificate that has expired since.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -187,7 +189,7 @@ fn pin(chain: &[CertificateDer<'_>]) -> Fingerprint {
 fn load(authority: &Authority, source: &Source) -> Result<CertifiedKey, TlsError> {
     let (chain, key, name) = match source {
         Source::Own { names, life } => {
-            let (issued, key) = authority.for_listener(names, *life, Timestamp::now())?;
+            let (issued, key) = authority.for_listener(names, *life, clock::steady())?;
             let chain = vec![issued.der, authority.certificate().clone()];
             (chain, key, names.first().cloned().unwrap_or_default())
         }

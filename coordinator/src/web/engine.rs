@@ -4,7 +4,8 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use futures::TryStreamExt as _;
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt as _};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING,
     CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, VARY,
@@ -14,7 +15,7 @@ use mayfly_proto::v1::{CarryDown, CarryHead, CarryHeader};
 use url::Url;
 
 use super::answer::{Answer, Refused, of_others};
-use crate::server::{Carriers, CarryError};
+use crate::server::{Answered, Carriers, CarryError};
 
 /// What a page may know of who asks: nothing that says who it is.
 const ASKED: [HeaderName; 5] = [
@@ -58,7 +59,7 @@ pub(super) fn request(seat: &Seat, path: &str, query: Option<&str>, headers: &He
     }
 }
 
-fn header(name: &str, value: &str) -> CarryHeader {
+pub(super) fn header(name: &str, value: &str) -> CarryHeader {
     CarryHeader {
         name: name.to_owned(),
         value: value.to_owned(),
@@ -71,13 +72,22 @@ fn header(name: &str, value: &str) -> CarryHeader {
 /// Nobody answers there.
 pub(super) async fn carried(carriers: &Carriers, seat: &Seat, ui: &str, asked: &CarryDown) -> Answer {
     let answered = carriers.ask(asked).await.map_err(|error| refused(&error))?;
+    passed(seat, ui, answered)
+}
+
+/// What the engine answered, for the browser.
+pub(super) fn passed(
+    seat: &Seat,
+    ui: &str,
+    answered: Answered<impl Stream<Item = Result<Bytes, CarryError>> + Send + 'static>,
+) -> Answer {
     let body = Body::from_stream(answered.body.map_err(std::io::Error::other));
     answer(seat, ui, &answered.head, body)
 }
 
-fn refused(error: &CarryError) -> Refused {
+pub(super) fn refused(error: &CarryError) -> Refused {
     let status = match error {
-        CarryError::Nobody | CarryError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        CarryError::Nobody | CarryError::Busy | CarryError::Crowded => StatusCode::SERVICE_UNAVAILABLE,
         CarryError::Slow => StatusCode::GATEWAY_TIMEOUT,
         CarryError::Failed(_) | CarryError::Broken(_) => StatusCode::BAD_GATEWAY,
     };
@@ -117,9 +127,11 @@ pub(super) fn answer(seat: &Seat, ui: &str, head: &CarryHead, body: Body) -> Ans
 /// leads elsewhere, and [`located`] lets none.
 fn policy(seat: &Seat) -> String {
     let own = format!("{}{}/", seat.origin, seat.prefix);
+    // Of `http` and `https`: a WebSocket is an address of its own.
+    let sockets = own.replacen("http", "ws", 1);
     format!(
         "default-src 'none'; script-src {own} 'unsafe-inline' 'unsafe-eval'; style-src {own} 'unsafe-inline'; \
-         img-src {own} data:; font-src {own} data:; connect-src {own}; form-action {own}; frame-src 'none'; \
+         img-src {own} data:; font-src {own} data:; connect-src {own} {sockets}; form-action {own}; frame-src 'none'; \
          worker-src 'none'; base-uri 'none'; frame-ancestors 'none'"
     )
 }
@@ -221,7 +233,9 @@ mod tests {
         );
         let policy = answer.headers()["content-security-policy"].to_str().unwrap();
         assert!(
-            policy.contains("connect-src http://127.0.0.1:7070/runs/a-abcdefgh/spark/;"),
+            policy.contains(
+                "connect-src http://127.0.0.1:7070/runs/a-abcdefgh/spark/ ws://127.0.0.1:7070/runs/a-abcdefgh/spark/;"
+            ),
             "{policy}"
         );
         let odd = CarryHead {

@@ -76,13 +76,17 @@ fn progress(shown: &Shown) -> Markup {
         return html! {};
     };
     let (done, total) = (f64::from(progress.tasks_done), f64::from(progress.tasks_total));
+    // Other engines count tasks alone.
+    let has_stages = progress.stages_total > 0;
     html! {
         section.card {
-            h2 { "Spark" }
+            h2 { @if has_stages { "Spark" } @else { "Progress" } }
             (charts::meter(done, total, "tasks", &format!("{} of {} tasks", progress.tasks_done, progress.tasks_total)))
             dl.facts {
-                div { dt { "jobs" } dd { (progress.jobs_done) " of " (progress.jobs_total) } }
-                div { dt { "stages" } dd { (progress.stages_done) " of " (progress.stages_total) } }
+                @if has_stages {
+                    div { dt { "jobs" } dd { (progress.jobs_done) " of " (progress.jobs_total) } }
+                    div { dt { "stages" } dd { (progress.stages_done) " of " (progress.stages_total) } }
+                }
                 div { dt { "tasks" } dd { b #tasks-done { (progress.tasks_done) } " of " (progress.tasks_total) } }
                 @if progress.tasks_failed > 0 { div.bad { dt { "failed" } dd { (progress.tasks_failed) } } }
             }

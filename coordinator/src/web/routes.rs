@@ -22,7 +22,7 @@ use super::query::Query;
 use super::run::{LINES_FIRST, Whole};
 use super::samples::Samples;
 use super::shown::{Shown, master_of};
-use super::{Web, assets, events, frame, index, list, logs, results, run};
+use super::{Web, assets, events, frame, index, list, logs, results, run, socket};
 use crate::cli::{plain, runs};
 use crate::history::Wanted;
 use crate::record::{Receipt, RunRecord};
@@ -111,7 +111,8 @@ fn admitted(web: &Web, mut request: Request) -> Result<Request, Box<Response>> {
     let viewer = door.viewer(request.headers(), tokens, Timestamp::now());
     let path = request.uri().path();
     let open = path == "/login" || path.starts_with("/assets/");
-    let reads = only_reads(request.method());
+    // Through a WebSocket a page can do what its other side lets it do, and browsers open them for any page.
+    let reads = only_reads(request.method()) && !socket::is_wanted(&request);
     let own = reads || viewer == Some(Viewer::Program) || door.is_own_origin(request.headers(), &host);
     if !own {
         return Err(refuse(
@@ -446,14 +447,10 @@ fn seat(web: &Web, uri: &Uri, headers: &HeaderMap, run: &RunId, below: &str) -> 
     }
 }
 
-async fn spark(
-    State(web): Here,
-    Path(parts): Path<Vec<(String, String)>>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Answer {
+async fn spark(State(web): Here, Path(parts): Path<Vec<(String, String)>>, request: Request) -> Answer {
     let id = run_id(parts.first().map_or("", |(_, run)| run))?;
-    let seat = seat(&web, &uri, &headers, &id, "spark");
+    let (uri, headers) = (request.uri(), request.headers());
+    let seat = seat(&web, uri, headers, &id, "spark");
     if uri.path() == seat.prefix {
         return Ok(see_other(&format!("{}/", seat.prefix)));
     }
@@ -465,7 +462,10 @@ async fn spark(
     let entry = entry(&web, &id).await.ok_or_else(gone)?;
     let ui = master_of(&entry.handle.view.borrow()).map(|master| master.engine_ui.clone());
     let ui = ui.ok_or_else(gone)?;
-    let asked = engine::request(&seat, uri.path(), uri.query(), &headers);
+    let asked = engine::request(&seat, uri.path(), uri.query(), headers);
+    if socket::is_wanted(&request) {
+        return socket::carried(&web, &entry.carriers, &seat, &ui, asked, request).await;
+    }
     engine::carried(&entry.carriers, &seat, &ui, &asked).await
 }
 

@@ -76,6 +76,39 @@ fn what_the_coordinator_says_of_machines_is_named() {
 }
 
 #[test]
+fn a_job_that_hung_is_told_from_one_that_was_late() {
+    let reason = "the job showed no sign of life for 1h: no output, no progress, and so on";
+    let mut hung = facts(Outcome::TimedOut, reason, None, "waiting for the lock");
+    hung.spark = Some(Summary {
+        unfinished: vec![Unfinished {
+            stage: 3,
+            name: "count at a.py:1".to_owned(),
+            tasks: 8,
+            done: 7,
+            running: 1,
+            median_secs: 0.5,
+            oldest_secs: 3_600.0,
+        }],
+        ..Summary::default()
+    });
+    let why = explain(&hung);
+    assert_eq!((why.cause.as_str(), why.sentence.as_str()), ("stalled", reason));
+    let told: Vec<&str> = why
+        .evidence
+        .iter()
+        .map(|evidence| evidence.source.as_str())
+        .collect();
+    assert_eq!(told, ["the coordinator", "Spark's event log", "job output"]);
+    assert!(
+        why.change
+            .last()
+            .unwrap()
+            .ends_with("raise limits.stall or say `none`"),
+        "{why:?}"
+    );
+}
+
+#[test]
 fn what_kept_the_job_from_starting_is_named() {
     for (reason, name) in [
         (

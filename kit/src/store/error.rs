@@ -64,6 +64,8 @@ pub enum StoreFault {
     Unavailable {
         /// HTTP status.
         status: u16,
+        /// Why, in its own words; may be empty.
+        said: String,
     },
     /// The object is larger than the caller allows.
     TooLarge {
@@ -127,7 +129,13 @@ impl fmt::Display for StoreFault {
             }
             Self::Connect { endpoint } => write!(f, "cannot connect to {endpoint}"),
             Self::Timeout => f.write_str("no answer in time"),
-            Self::Unavailable { status } => write!(f, "the server is overloaded or failing (HTTP {status})"),
+            Self::Unavailable { status, said } => {
+                write!(f, "the server is overloaded or failing (HTTP {status})")?;
+                if said.is_empty() {
+                    return Ok(());
+                }
+                write!(f, ": {said}")
+            }
             Self::TooLarge { size, max } => write!(f, "the object has {size} bytes, at most {max} are read"),
             Self::Contended => f.write_str("other writers changed the object at every try"),
             Self::LocalFile => f.write_str("a local file cannot be used"),
@@ -258,7 +266,10 @@ impl At<'_> {
             (_, code) if DAMAGED.contains(&code) => StoreFault::Damaged {
                 code: code.to_owned(),
             },
-            (500.., _) | (429, _) => StoreFault::Unavailable { status },
+            (500.., _) | (429, _) => StoreFault::Unavailable {
+                status,
+                said: error.message().unwrap_or_default().to_owned(),
+            },
             _ => StoreFault::Refused {
                 status,
                 message: format!("{code}: {}", error.message().unwrap_or("no message")),
@@ -269,7 +280,8 @@ impl At<'_> {
     fn unread(self, raw: &HttpResponse) -> StoreFault {
         let status = raw.status().as_u16();
         if status >= 500 {
-            return StoreFault::Unavailable { status };
+            let said = String::new();
+            return StoreFault::Unavailable { status, said };
         }
         StoreFault::Refused {
             status,

@@ -17,7 +17,7 @@ use tonic::codegen::Service;
 use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, Endpoint};
 
-use super::{ALPN, Identity, Trust, VERSIONS, provider};
+use super::{ALPN, Identity, Steady, Trust, VERSIONS, provider};
 
 const HTTPS_PORT: u16 = 443;
 
@@ -135,7 +135,7 @@ impl Tls {
 }
 
 fn client_config(trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, rustls::Error> {
-    let builder = ClientConfig::builder_with_provider(provider())
+    let builder = ClientConfig::builder_with_details(provider(), Arc::new(Steady))
         .with_protocol_versions(VERSIONS)?
         .dangerous()
         .with_custom_certificate_verifier(trust.verifier());

@@ -10,7 +10,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 
-use super::{Fingerprint, provider};
+use super::{Fingerprint, Steady, provider};
 
 /// Whom to believe.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ pub fn check_server(trust: &Trust, chain: &[CertificateDer<'_>], name: &ServerNa
     };
     trust
         .verifier()
-        .verify_server_cert(leaf, rest, name, &[], UnixTime::now())
+        .verify_server_cert(leaf, rest, name, &[], Steady::now())
         .map(|_| ())
 }
 

@@ -23,7 +23,7 @@ fn node(light: &Light, machine: &str) -> Option<Pid> {
     nodes.next().map(Pid::from_raw)
 }
 
-/// Its results cannot be uploaded yet when it is killed, and a moment later they can.
+/// Neither results nor logs can be uploaded yet when it is killed, and a moment later they can.
 #[test]
 fn what_a_dead_agent_had_still_to_upload_is_committed_in_the_same_attempt() {
     let _slot = slots::take();
@@ -33,7 +33,7 @@ fn what_a_dead_agent_had_still_to_upload_is_committed_in_the_same_attempt() {
     let mut launch = light.working(&job);
     let master = light.region.up("master")[0].id.clone();
     light.fault(&json!({
-        "service": "s3", "action": "PUT .*/results/.*", "times": STORE_REFUSES, "status": 503, "code": "SlowDown",
+        "service": "s3", "action": "PUT .*/(results|logs/master-).*", "times": STORE_REFUSES, "status": 503, "code": "SlowDown",
     }));
     light.go(&job);
     launch.until("the upload", LIMIT, || {
@@ -54,5 +54,6 @@ fn what_a_dead_agent_had_still_to_upload_is_committed_in_the_same_attempt() {
     assert_eq!(receipt["results_files"], 2, "{receipt:#}");
     // Nor are lines lost that the first process had not sent, and none is there twice.
     let logs = light.region.home.verb(&["logs", "last"]);
-    assert_eq!(logs.exited(0).stdout.matches("working in attempt 1").count(), 1);
+    let lines = logs.exited(0).stdout.matches("working in attempt 1").count();
+    assert_eq!(lines, 1, "lines of the job in {logs:#?}");
 }

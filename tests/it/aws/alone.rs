@@ -72,16 +72,19 @@ fn machines_that_are_left_alone_save_what_their_job_wrote_and_go() {
     let (of_ended, of_working): (Vec<Info>, Vec<Info>) = machines
         .into_iter()
         .partition(|info| run_of(info).starts_with("ended-"));
-    assert_eq!((of_ended.len(), of_working.len()), (2, 2));
+    assert_eq!((of_ended.len(), of_working.len()), (2, 2), "machines of each run");
 
     light.region.serve.kill();
     first.kill();
     second.kill();
     light.go(&ended);
+    // Its node has seen it too, and notes what is to be saved.
+    let notes = |info: &Info| light.region.ec2.folder(&info.id).join("run/unsaved.json");
     wait::until("the end of one job", LIMIT, || {
-        (!works(&light, &of_ended)).then_some(())
+        let noted = of_ended.iter().any(|info| notes(info).exists());
+        (noted && !works(&light, &of_ended)).then_some(())
     });
-    assert!(works(&light, &of_working));
+    assert!(works(&light, &of_working), "both jobs have ended");
     fs::write(&jumped, "").unwrap();
     for info in of_ended.iter().chain(&of_working) {
         light.region.ec2.wait_state(&info.id, "terminated", LIMIT);
@@ -102,8 +105,8 @@ fn machines_that_are_left_alone_save_what_their_job_wrote_and_go() {
         let hint = format!("coordinator results {run} --salvaged");
         person.verb(&["results", &run]).exited(2).said(&hint);
         let (listed, fetched) = salvaged(&person, &run);
-        assert_eq!(listed, files);
-        assert_eq!(fetched, files);
+        assert_eq!(listed, files, "what {run} has saved");
+        assert_eq!(fetched, files, "what is fetched of {run}");
         let text = fs::read_to_string(person.scratch(&run).join("early.txt"));
         assert_eq!(text.unwrap(), "attempt 1\n");
     }

@@ -58,7 +58,14 @@ impl Person<'_> {
 
     fn may_not(&self, account: &Account, args: &[&str], says: &str) {
         let ended = self.asks(&account.home, args);
-        ended.exited(2).said(says);
+        assert_eq!(
+            ended.code,
+            Some(2),
+            "{args:?} said {}{}",
+            ended.stdout,
+            ended.stderr
+        );
+        ended.said(says);
         let (_, error) = ended.stderr.rsplit_once("error: ").unwrap();
         assert_eq!(error.lines().count(), 1, "{args:?}: {error}");
     }
@@ -92,6 +99,15 @@ fn who_has_no_good_credentials_is_told_so_and_nothing_is_made() {
     with(&[], &KEYS).may_not(&account, &create, "there are no credentials");
     let missing = [("AWS_PROFILE", "missing")];
     with(&missing, &KEYS).is_refused(&account, &job, "profile `missing` was not defined");
+    // What they had until a moment ago; the rig reads the end of keys from their name.
+    let ended = [("AWS_ACCESS_KEY_ID", "ASIARIG1"), ("AWS_SESSION_TOKEN", "ended")];
+    with(&ended, &[]).is_refused(
+        &account,
+        &job,
+        "ExpiredToken: The provided token has expired; see `aws configure",
+    );
+    let elsewhere = [("AWS_REGION", "eu-west-1")];
+    with(&elsewhere, &[]).may_not_launch(&account, &job, "there is no network default in eu-west-1");
     let none = [("AWS_REGION", "here; ls")];
     with(&none, &[]).is_refused(&account, &job, "\"here; ls\" is no region");
 }
@@ -122,7 +138,13 @@ fn an_image_that_machines_cannot_boot_from_is_refused() {
         (gone.as_str(), "there is no image"),
     ] {
         let ended = account.launch(&job, &["--image", image]).wait(LIMIT);
-        ended.exited(2).said(says);
+        assert_eq!(
+            ended.code,
+            Some(2),
+            "with the image {image:?} it said {}",
+            ended.stderr
+        );
+        ended.said(says);
         assert!(!ended.stderr.contains("panicked"), "{image:?}: {}", ended.stderr);
     }
     assert!(account.ec2.instances().is_empty(), "a machine was started");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::allowed::{self, Who};
 use super::light::LIMIT;
-use super::made::parts;
+use super::made::{dies_after, of_each, parts};
 
 const NAME: &str = "hidden";
 const CREATE: [&str; 11] = [
@@ -26,12 +26,15 @@ const CREATE: [&str; 11] = [
     "--json",
 ];
 
-/// Calls that make the way out, and calls that take it away.
-const MAKING: [&str; 2] = ["AllocateAddress", "CreateNatGateway"];
+const DESTROY: [&str; 4] = ["network", "destroy", NAME, "--yes"];
+
+/// Calls that make the way out, and what comes once it is there; and calls that take it away.
+const MAKING: [&str; 3] = ["AllocateAddress", "CreateNatGateway", "CreateVpcEndpoint"];
 const TAKING: [&str; 2] = ["DeleteNatGateway", "ReleaseAddress"];
 
+/// Where NAT gateways are made and go in their time.
 fn account() -> Account {
-    Account::of(Image::none(), &json!({}))
+    Account::of(Image::none(), &json!({ "nat_secs": 2.5 }))
 }
 
 /// NAT gateways that there are, as AWS shows them.
@@ -40,19 +43,13 @@ fn gateways(account: &Account) -> usize {
     said.matches("<state>available</state>").count()
 }
 
-fn dies_after(account: &Account, action: &str) {
-    let fault = json!({ "action": action, "times": 1, "applied": true, "status": 400, "code": "UnauthorizedOperation" });
-    account.ec2.rig("POST", "faults", &fault);
-}
-
 #[test]
 fn a_private_network_has_one_way_out_says_what_it_costs_and_is_taken_away_whole() {
     let account = account();
     for action in MAKING {
-        dies_after(&account, action);
-        let died = account.home.verb(&CREATE);
-        died.said("some $36.50 a month").said("UnauthorizedOperation");
+        dies_after(&account, action, &CREATE).said("some $36.50 a month");
     }
+    assert_eq!(gateways(&account), 1, "it is waited for");
     let made = account.home.verb(&CREATE).exited(0).json();
     assert_eq!(made["complete"], true, "{made:#}");
     let network = &made["network"];
@@ -66,33 +63,28 @@ fn a_private_network_has_one_way_out_says_what_it_costs_and_is_taken_away_whole(
         subnets
             .iter()
             .all(|subnet| subnet["id"] != network["way_out"]["subnet"]),
-        "{network:#}"
+        "machines beside their gateway: {network:#}"
     );
-    let counts: Vec<usize> = parts(&account.ec2, NAME).into_iter().map(|(_, n)| n).collect();
-    assert_eq!(counts, [1, subnets.len() + 1, 1, 2, 1, 1, 1]);
-    assert_eq!(gateways(&account), 1);
+    let whole = of_each([1, subnets.len() + 1, 1, 2, 1, 1, 1]);
+    assert_eq!(parts(&account.ec2, NAME), whole);
+    assert_eq!(gateways(&account), 1, "NAT gateways that are there");
     leads_out_by_its_gateway(&account, network);
     allowed::from_now_on(&account.ec2);
-    assert_eq!(account.home.verb(&CREATE).exited(0).json(), made);
+    assert_eq!(account.home.verb(&CREATE).exited(0).json(), made, "another one");
 
     // It does not become public under machines that are in it.
     let public: Vec<&str> = CREATE.into_iter().filter(|&flag| flag != "--private").collect();
     account.home.verb(&public).exited(2).said("say --private");
 
     for action in TAKING {
-        dies_after(&account, action);
-        let died = account.home.verb(&["network", "destroy", NAME, "--yes"]);
-        died.said("injected by the rig");
+        dies_after(&account, action, &DESTROY);
     }
     for _ in 0..2 {
-        account
-            .home
-            .verb(&["network", "destroy", NAME, "--yes"])
-            .exited(0);
+        account.home.verb(&DESTROY).exited(0);
     }
     allowed::assert_covered(&account.ec2, Who::Person, &[Policy::Network]);
-    let left: usize = parts(&account.ec2, NAME).iter().map(|(_, n)| n).sum();
-    assert_eq!((left, gateways(&account)), (0, 0));
+    assert_eq!(parts(&account.ec2, NAME), of_each([0; 7]));
+    assert_eq!(gateways(&account), 0, "NAT gateways that are there");
 }
 
 /// The way out of the machines' subnets is the NAT gateway, and that of its own the internet.
@@ -108,10 +100,13 @@ fn leads_out_by_its_gateway(account: &Account, network: &Value) {
     let of_machines = routes(&network["routes"]);
     assert!(
         of_machines.contains(nat) && !of_machines.contains(internet),
-        "{of_machines}"
+        "machines do not go out by {nat}: {of_machines}"
     );
     let of_gateway = routes(&network["way_out"]["routes"]);
-    assert!(of_gateway.contains(internet), "{of_gateway}");
+    assert!(
+        of_gateway.contains(internet),
+        "the gateway does not go out by {internet}: {of_gateway}"
+    );
 }
 
 #[test]
@@ -130,14 +125,14 @@ fn machines_of_a_private_network_have_no_public_address() {
     let said = region.ec2.aws("ec2", "DescribeInstances", &[]);
     assert!(
         !said.contains("<publicIp>") && !said.contains("<ipAddress>"),
-        "{said}"
+        "a machine has a public address: {said}"
     );
     launch.signal(Signal::SIGINT);
     launch.wait(LIMIT).exited(130);
     region.assert_nothing_left();
     region
         .home
-        .verb(&["network", "destroy", NAME, "--yes"])
+        .verb(&DESTROY)
         .exited(0)
         .said("taking away NAT gateway");
 }

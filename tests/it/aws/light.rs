@@ -1,5 +1,6 @@
 //! A region whose machines run the real agent, with a stand-in for Spark; and jobs that wait there for the test.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,6 +33,11 @@ impl Light {
         ec2.rig("POST", "clock", &json!({ "ahead_secs": secs }));
         let url = ec2.url();
         Self::in_region(Region::at(ec2, &url, "arm64"))
+    }
+
+    /// One where the coordinator and its machines have a clock that the test sets at this path, and AWS the right one.
+    pub(super) fn with_clock(at: &Path) -> Self {
+        Self::in_region(Region::with_clock(at, &json!({ "date_slack_secs": SLACK_SECS })))
     }
 
     pub(super) fn in_region(region: Region) -> Self {

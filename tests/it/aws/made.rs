@@ -3,7 +3,7 @@
 use mayfly_configs::Policy;
 use mayfly_tests::ec2::{Ec2, Image};
 use mayfly_tests::http::Request;
-use mayfly_tests::{Account, Home, wait};
+use mayfly_tests::{Account, Ended, Home, wait};
 use serde_json::{Value, json};
 
 use super::allowed::{self, Who};
@@ -22,6 +22,8 @@ const CREATE: [&str; 8] = [
     "10.43.0.0/16",
     "--json",
 ];
+
+const DESTROY: [&str; 4] = ["network", "destroy", NAME, "--yes"];
 
 /// Calls that make something of a network, in their order.
 const MAKING: [&str; 16] = [
@@ -67,8 +69,27 @@ fn shown(home: &Home, args: &[&str]) -> Value {
     home.verb(args).exited(0).json()
 }
 
-/// How many things of the network there are, of each kind that AWS lists by tag.
-pub(super) fn parts(ec2: &Ec2, name: &str) -> Vec<(&'static str, usize)> {
+/// What AWS lists of a network by tag, a kind each.
+const KINDS: [&str; 7] = [
+    "DescribeVpcs",
+    "DescribeSubnets",
+    "DescribeInternetGateways",
+    "DescribeRouteTables",
+    "DescribeVpcEndpoints",
+    "DescribeSecurityGroups",
+    "DescribeAddresses",
+];
+
+/// How many things there are of each kind.
+type Parts = [(&'static str, usize); KINDS.len()];
+
+/// So many of each kind, in their order.
+pub(super) fn of_each(counts: [usize; KINDS.len()]) -> Parts {
+    std::array::from_fn(|n| (KINDS[n], counts[n]))
+}
+
+/// Those of the network.
+pub(super) fn parts(ec2: &Ec2, name: &str) -> Parts {
     let listed = |action| {
         let params = [
             ("Filter.1.Name", "tag:mayfly:network"),
@@ -77,27 +98,65 @@ pub(super) fn parts(ec2: &Ec2, name: &str) -> Vec<(&'static str, usize)> {
         let said = ec2.aws("ec2", action, &params);
         said.matches("<key>mayfly:network</key>").count()
     };
-    let kinds = [
-        "DescribeVpcs",
-        "DescribeSubnets",
-        "DescribeInternetGateways",
-        "DescribeRouteTables",
-        "DescribeVpcEndpoints",
-        "DescribeSecurityGroups",
-        "DescribeAddresses",
-    ];
-    kinds.into_iter().map(|kind| (kind, listed(kind))).collect()
+    KINDS.map(|kind| (kind, listed(kind)))
 }
 
-/// Of those, the ones that there are, in their order.
-fn counts(ec2: &Ec2) -> Vec<usize> {
-    parts(ec2, NAME).into_iter().map(|(_, count)| count).collect()
+/// A public network with so many subnets, and nothing twice.
+fn one_with(subnets: usize) -> Parts {
+    of_each([1, subnets, 1, 1, 1, 1, 0])
 }
 
-/// The next call of this kind is done, and its answer is a refusal: as if whoever made it had died right after.
-fn dies_after(ec2: &Ec2, action: &str) {
+/// The next call of this kind is done, and its answer is a refusal: as if whoever made it had died right after. The command
+/// comes as far as that call.
+pub(super) fn dies_after(account: &Account, action: &str, command: &[&str]) -> Ended {
     let fault = json!({ "action": action, "times": 1, "applied": true, "status": 400, "code": "UnauthorizedOperation" });
-    ec2.rig("POST", "faults", &fault);
+    account.ec2.rig("POST", "faults", &fault);
+    let died = account.home.verb(command);
+    assert!(
+        died.stderr.contains("injected by the rig"),
+        "{command:?} does not come to {action}: {died:#?}"
+    );
+    account.ec2.rig("DELETE", "faults", &Value::Null);
+    died
+}
+
+/// Where machines of the network can reach to, and who can reach them.
+fn is_open_outwards_only(ec2: &Ec2, network: &Value) {
+    let id = |part: &str| network[part].as_str().expect(part);
+    let told = |action: &str, name: &str, value: &str| ec2.aws("ec2", action, &[(name, value)]);
+    let routes = told("DescribeRouteTables", "RouteTableId.1", id("routes"));
+    assert!(routes.contains(id("gateway")), "no way to the internet: {routes}");
+    let group = told("DescribeSecurityGroups", "GroupId.1", id("security_group"));
+    let within = group.split_once("<ipPermissions>");
+    let within = within.and_then(|(_, rest)| rest.split_once("</ipPermissions>"));
+    let within = within.map_or("", |(within, _)| within);
+    let own = format!("<groupId>{}</groupId>", id("security_group"));
+    assert!(
+        within.contains(&own) && within.matches("<ipProtocol>-1<").count() == 1,
+        "nodes do not reach each other: {group}"
+    );
+    assert!(
+        !within.contains("<cidrIp") && within.matches("<ipProtocol>").count() == 1,
+        "others are let in: {within}"
+    );
+    let names = [("VpcId", id("vpc")), ("Attribute", "enableDnsHostnames")];
+    let names = ec2.aws("ec2", "DescribeVpcAttribute", &names);
+    assert!(
+        names.contains("<value>true</value>"),
+        "machines have no names: {names}"
+    );
+}
+
+/// Each role has what it may do.
+fn roles_have_their_policies(ec2: &Ec2) {
+    for what in ["node", "job"] {
+        let role = format!("mayfly-{NAME}-{what}");
+        let has = ec2.aws("iam", "ListRolePolicies", &[("RoleName", &role)]);
+        assert!(
+            has.contains(&format!("<member>mayfly-{what}</member>")),
+            "the role {role} may do nothing: {has}"
+        );
+    }
 }
 
 #[test]
@@ -107,12 +166,14 @@ fn a_network_is_made_once_however_often_it_is_asked_for() {
     let first = shown(&account.home, &CREATE);
     assert_eq!(first["complete"], true, "{first:#}");
     allowed::assert_covered(&account.ec2, Who::Person, &[Policy::Network]);
-    let there = counts(&account.ec2);
     let subnets = first["network"]["subnets"].as_array().unwrap().len();
     assert!(subnets > 1, "one zone alone: {first:#}");
-    assert_eq!(there, [1, subnets, 1, 1, 1, 1, 0]);
-    assert_eq!(shown(&account.home, &CREATE), first);
-    assert_eq!(counts(&account.ec2), there);
+    let associated = first["network"]["associated"].as_array().unwrap().len();
+    assert_eq!(associated, subnets, "subnets without its routes: {first:#}");
+    assert_eq!(parts(&account.ec2, NAME), one_with(subnets));
+    is_open_outwards_only(&account.ec2, &first["network"]);
+    assert_eq!(shown(&account.home, &CREATE), first, "another one");
+    assert_eq!(parts(&account.ec2, NAME), one_with(subnets));
 }
 
 /// Each step is done and nobody hears of it; the next command goes on from there.
@@ -120,35 +181,33 @@ fn a_network_is_made_once_however_often_it_is_asked_for() {
 fn a_command_that_dies_after_any_step_is_given_again_and_doubles_nothing() {
     let account = account();
     for action in MAKING {
-        dies_after(&account.ec2, action);
-        account.home.verb(&CREATE).said("injected by the rig");
-        account.ec2.rig("DELETE", "faults", &Value::Null);
+        dies_after(&account, action, &CREATE);
     }
     let made = shown(&account.home, &CREATE);
     assert_eq!(made["complete"], true, "{made:#}");
     let subnets = made["network"]["subnets"].as_array().unwrap().len();
-    assert_eq!(counts(&account.ec2), [1, subnets, 1, 1, 1, 1, 0]);
+    assert_eq!(parts(&account.ec2, NAME), one_with(subnets));
     assert_eq!(made["network"]["associated"].as_array().unwrap().len(), subnets);
+    roles_have_their_policies(&account.ec2);
 
     for action in TAKING {
-        dies_after(&account.ec2, action);
-        let died = account.home.verb(&["network", "destroy", NAME, "--yes"]);
-        died.said("injected by the rig");
-        account.ec2.rig("DELETE", "faults", &Value::Null);
+        dies_after(&account, action, &DESTROY);
     }
     for _ in 0..2 {
-        let gone = account.home.verb(&["network", "destroy", NAME, "--yes"]);
+        let gone = account.home.verb(&DESTROY);
         assert!(
             gone.exited(0)
                 .stdout
-                .contains("nothing is left of the network second")
+                .contains("nothing is left of the network second"),
+            "{gone:#?}"
         );
     }
-    assert_eq!(counts(&account.ec2), [0; 7]);
+    assert_eq!(parts(&account.ec2, NAME), of_each([0; KINDS.len()]));
     // The other network is as it was.
     assert_eq!(
         shown(&account.home, &["network", "show", "--json"])["complete"],
-        true
+        true,
+        "the other network"
     );
 }
 
@@ -158,12 +217,12 @@ fn a_command_that_is_killed_is_given_again_and_doubles_nothing() {
     let mut command = account.home.command(&CREATE);
     let mut killed = account.home.start(&mut command);
     wait::until("its first parts", LIMIT, || {
-        (counts(&account.ec2)[1] > 0).then_some(())
+        (parts(&account.ec2, NAME)[1].1 > 0).then_some(())
     });
     killed.kill();
     let made = shown(&account.home, &CREATE);
     let subnets = made["network"]["subnets"].as_array().unwrap().len();
-    assert_eq!(counts(&account.ec2), [1, subnets, 1, 1, 1, 1, 0]);
+    assert_eq!(parts(&account.ec2, NAME), one_with(subnets));
 }
 
 /// What is somebody else's is named, and nothing is taken away before it is gone.
@@ -177,8 +236,10 @@ fn a_network_with_things_of_others_in_it_stays_whole_and_they_are_named() {
         network["subnets"][0]["id"].as_str().unwrap(),
     );
     let ec2 = &account.ec2;
-    let id = |xml: &str, name: &str| {
-        let (_, rest) = xml.split_once(&format!("<{name}>")).expect(xml);
+    // Of what is made of it, the part of its answer that is its id.
+    let made = |action: &str, id: &str, params: &[(&str, &str)]| {
+        let xml = ec2.aws("ec2", action, params);
+        let (_, rest) = xml.split_once(&format!("<{id}>")).expect(&xml);
         rest.split('<').next().unwrap().to_owned()
     };
     let group = [
@@ -186,31 +247,36 @@ fn a_network_with_things_of_others_in_it_stays_whole_and_they_are_named() {
         ("GroupDescription", "x"),
         ("VpcId", vpc),
     ];
-    let group = id(&ec2.aws("ec2", "CreateSecurityGroup", &group), "groupId");
+    let group = made("CreateSecurityGroup", "groupId", &group);
     let block = [("VpcId", vpc), ("CidrBlock", "10.43.240.0/24")];
-    let other = id(&ec2.aws("ec2", "CreateSubnet", &block), "subnetId");
+    let other = made("CreateSubnet", "subnetId", &block);
     let interface = [("SubnetId", subnet)];
-    let interface = id(
-        &ec2.aws("ec2", "CreateNetworkInterface", &interface),
-        "networkInterfaceId",
-    );
-    let table = id(
-        &ec2.aws("ec2", "CreateRouteTable", &[("VpcId", vpc)]),
-        "routeTableId",
-    );
-    let whole = counts(ec2);
-    let destroy = || account.home.verb(&["network", "destroy", NAME, "--yes"]);
-    let refused = destroy();
+    let interface = made("CreateNetworkInterface", "networkInterfaceId", &interface);
+    let table = made("CreateRouteTable", "routeTableId", &[("VpcId", vpc)]);
+    let service = [
+        ("VpcId", vpc),
+        ("ServiceName", "com.amazonaws.us-east-1.dynamodb"),
+        ("VpcEndpointType", "Gateway"),
+    ];
+    let endpoint = made("CreateVpcEndpoint", "vpcEndpointId", &service);
+    let address = made("AllocateAddress", "allocationId", &[("Domain", "vpc")]);
+    let nat = [("SubnetId", subnet), ("AllocationId", &address)];
+    let nat = made("CreateNatGateway", "natGatewayId", &nat);
+    let whole = parts(ec2, NAME);
+    let refused = account.home.verb(&DESTROY);
     refused
         .exited(3)
         .said(&format!("the security group {group} (database)"))
         .said("nothing has been taken away");
-    for other in [&other, &interface, &table] {
+    for other in [&other, &interface, &table, &endpoint, &nat] {
         refused.said(other);
     }
-    assert_eq!(counts(ec2), whole);
+    assert_eq!(parts(ec2, NAME), whole);
 
     for (action, name, id) in [
+        ("DeleteNatGateway", "NatGatewayId", &nat),
+        ("ReleaseAddress", "AllocationId", &address),
+        ("DeleteVpcEndpoints", "VpcEndpointId.1", &endpoint),
         ("DeleteNetworkInterface", "NetworkInterfaceId", &interface),
         ("DeleteRouteTable", "RouteTableId", &table),
         ("DeleteSubnet", "SubnetId", &other),
@@ -218,8 +284,8 @@ fn a_network_with_things_of_others_in_it_stays_whole_and_they_are_named() {
     ] {
         ec2.aws("ec2", action, &[(name, id)]);
     }
-    destroy().exited(0);
-    assert_eq!(counts(ec2), [0; 7]);
+    account.home.verb(&DESTROY).exited(0);
+    assert_eq!(parts(ec2, NAME), of_each([0; KINDS.len()]));
 }
 
 #[test]
@@ -236,10 +302,17 @@ fn a_machine_that_lives_in_a_network_keeps_it_and_is_named() {
         ("SubnetId", subnet),
     ];
     account.ec2.aws("ec2", "RunInstances", &params);
-    let (id, whole) = (account.ec2.instances()[0].id.clone(), counts(&account.ec2));
-    let refused = account.home.verb(&["network", "destroy", NAME, "--yes"]);
-    refused.exited(3).said(&format!("the machine {id}"));
-    assert_eq!(counts(&account.ec2), whole);
+    let (id, whole) = (account.ec2.instances()[0].id.clone(), parts(&account.ec2, NAME));
+    let stays = || {
+        let refused = account.home.verb(&DESTROY);
+        refused.exited(3).said(&format!("the machine {id}"));
+        assert_eq!(parts(&account.ec2, NAME), whole);
+    };
+    stays();
+    // One that is stopped has its address in the network all the same.
+    account.ec2.aws("ec2", "StopInstances", &[("InstanceId.1", &id)]);
+    account.ec2.wait_state(&id, "stopped", LIMIT);
+    stays();
 }
 
 /// Says something to S3 that it must take.
@@ -294,8 +367,10 @@ fn the_rules_of_a_bucket_that_was_there_stay() {
 #[test]
 fn the_bucket_is_encrypted_private_unversioned_and_forgets_what_uploads_left() {
     let account = account();
+    // There a bucket has a location, and is not made twice; us-east-1 takes both as they come.
+    let create = [&CREATE[..], &["--region", "eu-west-1"]].concat();
     for _ in 0..2 {
-        shown(&account.home, &CREATE);
+        shown(&account.home, &create);
         let told = |what: &str| account.ec2.object(&format!("/{BUCKET}?{what}")).expect(what);
         let holds = |what: &str, all: &[&str]| {
             let said = told(what);
@@ -322,14 +397,15 @@ fn the_bucket_is_encrypted_private_unversioned_and_forgets_what_uploads_left() {
             ],
         );
         let versioning = told("versioning");
-        assert!(!versioning.contains("Enabled"), "{versioning}");
+        assert!(!versioning.contains("Enabled"), "it keeps versions: {versioning}");
         let policy: Value = serde_json::from_str(&told("policy")).unwrap();
         let statements = policy["Statement"].as_array().unwrap();
-        assert!(statements.iter().all(|one| one["Effect"] == "Deny"), "{policy:#}");
+        let denies = statements.iter().all(|one| one["Effect"] == "Deny");
+        assert!(denies, "somebody is let in: {policy:#}");
         let insecure = json!({ "Bool": { "aws:SecureTransport": "false" } });
         assert!(
             statements.iter().any(|one| one["Condition"] == insecure),
-            "{policy:#}"
+            "what is not encrypted on its way is let in: {policy:#}"
         );
     }
 }

@@ -17,8 +17,9 @@ const SILENCE_SECS: u64 = 600;
 /// Longer than what follows from a loss takes on any machine; the test ends it by the rig's clock.
 const LATER: u64 = 300;
 
-fn account() -> Account {
-    Account::open(&json!({ "pending_secs": 1, "shutting_down_secs": 1 }))
+/// Where machines boot and end in a second.
+fn account(image: Image) -> Account {
+    Account::of(image, &json!({ "pending_secs": 1, "shutting_down_secs": 1 }))
 }
 
 /// A job that holds until the test says `go`.
@@ -64,7 +65,7 @@ fn json_of(home: &Home, args: &[&str]) -> Value {
 #[test]
 fn a_run_needs_no_server() {
     let _slot = slots::take();
-    let (account, repo) = (account(), Repo::of_jobs());
+    let (account, repo) = (account(Image::agent()), Repo::of_jobs());
     account.home.tell("go");
     allowed::from_now_on(&account.ec2);
     let job = holding(&account, &repo).workers(2);
@@ -87,7 +88,7 @@ fn a_run_needs_no_server() {
 #[test]
 fn the_command_dies_when_machines_are_ordered_and_the_run_ends_by_itself() {
     let _slot = slots::take();
-    let (account, repo) = (account(), Repo::of_jobs());
+    let (account, repo) = (account(Image::agent()), Repo::of_jobs());
     account.home.tell("go");
     let mut launch = account.launch(&holding(&account, &repo), &[]);
     launch.until("machines", LIMIT, || (up(&account) > 0).then_some(()));
@@ -112,7 +113,7 @@ fn the_command_dies_when_machines_are_ordered_and_the_run_ends_by_itself() {
 #[test]
 fn a_lost_master_is_replaced_and_its_coordinator_with_it() {
     let _slot = slots::take();
-    let (account, repo) = (account(), Repo::of_jobs());
+    let (account, repo) = (account(Image::light()), Repo::of_jobs());
     let mut launch = account.launch(&holding(&account, &repo), &[]);
     begun(&account, &mut launch);
     let master = master(&account);
@@ -184,7 +185,7 @@ fn the_master_that_a_command_orders_after_a_lost_spot_master_is_on_demand() {
 #[test]
 fn a_run_is_cancelled_from_another_machine() {
     let _slot = slots::take();
-    let (account, repo) = (account(), Repo::of_jobs());
+    let (account, repo) = (account(Image::light()), Repo::of_jobs());
     let mut launch = account.launch(&holding(&account, &repo), &[]);
     begun(&account, &mut launch);
     // To the end: what is left of runs in a home ends with it.

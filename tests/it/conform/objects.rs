@@ -91,8 +91,12 @@ fn same_version(versions: &mut HashMap<u64, String>, version: u64, etag: &str, a
     assert_eq!(known, etag, "{at}: one version has two entity tags");
 }
 
+const BUCKET: &str = "conform";
+/// One that keeps every version, and locks them.
+const LOCKED: &str = "locked";
+
 fn open(endpoint: &str) -> Store {
-    embedded::client(endpoint, "conform", "models/")
+    embedded::client(endpoint, BUCKET, "models/")
 }
 
 #[tokio::test]
@@ -108,11 +112,21 @@ async fn the_model_of_s3_answers_as_the_embedded_server() {
 
 #[tokio::test]
 async fn the_model_of_s3_answers_as_motos_server() {
-    let ec2 = tokio::task::spawn_blocking(|| Ec2::start(Image::none(), &json!({})))
-        .await
-        .unwrap();
+    let ec2 = tokio::task::spawn_blocking(|| {
+        let ec2 = Ec2::start(Image::none(), &json!({}));
+        ec2.make_locked_bucket(LOCKED);
+        ec2
+    });
+    let ec2 = ec2.await.unwrap();
     let store = open(&ec2.url());
     store.ensure_bucket().await.unwrap();
     agree(&store, 7).await;
+    agree(&embedded::client(&ec2.url(), LOCKED, "models/"), 8).await;
+    let kept = ec2.object(&format!("/{LOCKED}?versions")).unwrap();
+    let kept = kept.matches("<VersionId>").count();
+    assert!(
+        kept > 10 * KEYS.len(),
+        "{kept} versions are no bucket that keeps them"
+    );
     tokio::task::spawn_blocking(move || drop(ec2)).await.unwrap();
 }

@@ -11,7 +11,7 @@ const SHIPPED_CONSUL: &str = "127.0.0.1:8500";
 #[test]
 fn nodes_are_found_in_consul_too() {
     let _slot = slots::take();
-    let (home, repo, consul) = (Home::new(), Repo::of_jobs(), Consul::dev());
+    let (home, repo, consul) = (Home::light(), Repo::of_jobs(), Consul::dev());
     let serve = Serve::start_with(&home, &["--consul", &consul.url()]);
     assert!(SHIPPED.contains(SHIPPED_CONSUL) && SHIPPED.contains(": 5s"));
     let host = consul.url().replace("http://", "");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mayfly_agent::attempt::Facts;
 use mayfly_agent::identity::{Door, Session};
+use mayfly_agent::logs::Tail;
 use mayfly_agent::metrics::Metrics;
 use mayfly_agent::node::Event;
 use mayfly_agent::notice::Notice;
@@ -72,6 +73,7 @@ fn heartbeat(
             node: watch::channel(report).1,
             facts: watch::channel(Facts::default()).1,
             usage: watch::channel(Usage::default()).1,
+            tail: Tail::default(),
             upload: watch::channel(upload::Progress::default()).1,
             written: watch::channel(Written::default()).1,
             staged: Arc::default(),

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import threading
-from typing import Any
+from typing import IO, Any
 
 
 def main() -> None:
@@ -15,23 +15,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="mayfly_rig", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--settings", type=json.loads, default={}, help="settings to begin with, as a JSON object")
+    parser.add_argument("--factory", metavar="SOCKET", help="make a rig for each connection to this socket (factory.py)")
     arguments = parser.parse_args()
     # 1,301 images that nobody here starts would make each start slower; tests register their own.
     os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+    if arguments.factory:
+        from .factory import make_rigs
 
+        make_rigs(arguments.factory, run)
+    else:
+        run(arguments.port, arguments.settings, sys.stdin.buffer, sys.stdout)
+
+
+def run(port: int, settings: dict[str, Any], orders: IO[bytes], told: IO[str]) -> None:
+    """Says on `told` where it serves, and serves until `orders` ends or the parent is gone."""
     from .server import serve
 
-    server = serve(arguments.port, arguments.settings)
-    print(json.dumps({"port": server.port, "url": f"http://127.0.0.1:{server.port}"}), flush=True)
-    _watch_parent(server)
-
-
-def _watch_parent(server: Any) -> None:
+    server = serve(port, settings)
+    print(json.dumps({"port": server.port, "url": f"http://127.0.0.1:{server.port}"}), file=told, flush=True)
     parent = os.getppid()
     ended = threading.Event()
 
     def read() -> None:
-        while sys.stdin.buffer.read(4096):
+        while orders.read(4096):
             pass
         ended.set()
 

@@ -163,23 +163,58 @@ def _delete_vpc_endpoints(original: Any) -> Any:
     return delete
 
 
+def _settle_nat_gateways(backend: Any) -> None:
+    for gateway in backend.nat_gateways.values():
+        if WORLD.now() < getattr(gateway, "settles", 0.0):
+            continue
+        if gateway.state == "pending":
+            gateway.state = "available"
+        elif gateway.state == "deleting":
+            gateway.state = "deleted"
+            # Its interface goes with it, and its address is free again.
+            for address in backend.addresses:
+                if address.eni is not None and address.eni.id == gateway._eni.id:
+                    address.eni = address.association_id = None
+            backend.enis.pop(gateway._eni.id, None)
+
+
+def _change_nat_gateway(state: str) -> Any:
+    """A call that makes or deletes one: it takes its time."""
+
+    def patch(original: Any) -> Any:
+        def change(self: Any, *args: Any, **kwargs: Any) -> Any:
+            gateway = original(self, *args, **kwargs)
+            gateway.state, gateway.settles = state, WORLD.now() + WORLD.settings.nat_secs
+            _settle_nat_gateways(self)
+            return gateway
+
+        return change
+
+    return patch
+
+
+def _describe_nat_gateways(original: Any) -> Any:
+    def describe(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _settle_nat_gateways(self)
+        return original(self, *args, **kwargs)
+
+    return describe
+
+
 def _delete_nat_gateway(original: Any) -> Any:
+    change = _change_nat_gateway("deleting")(original)
+
     def delete(self: Any, nat_gateway_id: str) -> Any:
         if nat_gateway_id not in self.nat_gateways:
             raise EC2ClientError("NatGatewayNotFound", f"NatGateway {nat_gateway_id} was not found")
-        gateway = original(self, nat_gateway_id)
-        # Its interface goes with it, and its address is free again.
-        for address in self.addresses:
-            if address.eni is not None and address.eni.id == gateway._eni.id:
-                address.eni = address.association_id = None
-        self.enis.pop(gateway._eni.id, None)
-        return gateway
+        return change(self, nat_gateway_id)
 
     return delete
 
 
 def _release_address(original: Any) -> Any:
     def release(self: Any, address: str | None = None, allocation_id: str | None = None) -> Any:
+        _settle_nat_gateways(self)
         found = [one for one in self.addresses if one.allocation_id == allocation_id or one.public_ip == address]
         for one in found:
             if one.eni is not None:
@@ -200,6 +235,8 @@ def install() -> None:
         (vpcs.VPCBackend, "delete_vpc", _delete_vpc),
         (vpcs.VPCEndPoint, "__init__", _vpc_endpoint),
         (vpcs.VPCBackend, "delete_vpc_endpoints", _delete_vpc_endpoints),
+        (nat_gateways.NatGatewayBackend, "create_nat_gateway", _change_nat_gateway("pending")),
+        (nat_gateways.NatGatewayBackend, "describe_nat_gateways", _describe_nat_gateways),
         (nat_gateways.NatGatewayBackend, "delete_nat_gateway", _delete_nat_gateway),
         (elastic_ip_addresses.ElasticAddressBackend, "release_address", _release_address),
         (internet_gateways.InternetGatewayBackend, "detach_internet_gateway", _detach_internet_gateway),

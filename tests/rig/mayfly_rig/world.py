@@ -29,6 +29,8 @@ class Settings:
     forget_secs: float = 3600.0
     # Until EC2 knows a new instance profile.
     profile_lag_secs: float = 0.0
+    # Until a NAT gateway is there, and until one that is deleted is gone.
+    nat_secs: float = 0.0
     # So many of the next DescribeInstances show nothing.
     flapping_describes: int = 0
     # So many of the next terminations of one instance are answered and not done; a group tries again after `retry_secs`.

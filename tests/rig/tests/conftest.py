@@ -201,7 +201,7 @@ def rig(one_rig: Rig) -> Iterator[Rig]:
         one_rig.call("DELETE", path)
     one_rig.call("POST", "capacity", {})
     one_rig.call("POST", "quotas", {"L-1216C47A": 10_000, "L-34B43A08": 10_000})
-    lags = ("describe_lag_secs", "group_lag_secs", "profile_lag_secs")
+    lags = ("describe_lag_secs", "group_lag_secs", "profile_lag_secs", "nat_secs")
     still = dict.fromkeys((*lags, "flapping_describes", "deaf_terminates", "untagged_launches"), 0)
     one_rig.call("POST", "settings", QUICK | still)
     for group in one_rig.groups.describe_auto_scaling_groups()["AutoScalingGroups"]:

@@ -95,3 +95,23 @@ def test_a_nat_gateway_holds_its_address_and_its_subnet(rig: Rig) -> None:
     rig.ec2.delete_subnet(SubnetId=subnets[0])
     states = [one["State"] for one in rig.ec2.describe_nat_gateways(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NatGateways"]]
     assert states == ["deleted"]
+
+
+def test_a_nat_gateway_comes_and_goes_in_its_time(rig: Rig) -> None:
+    _, subnets, _ = rig.network("a")
+    address = rig.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    rig.call("POST", "settings", {"nat_secs": 0.3})
+    gateway = rig.ec2.create_nat_gateway(SubnetId=subnets[0], AllocationId=address)["NatGateway"]
+    made = [gateway["NatGatewayId"]]
+
+    def is_now(state: str) -> bool:
+        return bool(rig.ec2.describe_nat_gateways(NatGatewayIds=made)["NatGateways"][0]["State"] == state)
+
+    assert gateway["State"] == "pending"
+    until("the gateway", lambda: is_now("available"))
+    rig.ec2.delete_nat_gateway(NatGatewayId=made[0])
+    assert is_now("deleting")
+    assert code_of(rig.ec2.release_address, AllocationId=address) == "InvalidIPAddress.InUse"
+    until("its end", lambda: is_now("deleted"))
+    rig.ec2.release_address(AllocationId=address)
+    rig.ec2.delete_subnet(SubnetId=subnets[0])

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mayfly_proto::{Attempt, NodeId, RunId, v1};
 
 use crate::call::{Req, Res, Ticket};
-use crate::plan::{Job, JobEnding};
+use crate::plan::{Job, JobEnding, Life};
 use crate::product::agent::node::{
     Blame, Effect, Event, Failure, JobEnd, Node, Role, SALVAGE_MAX, Unsaved, Why,
 };
@@ -28,6 +28,8 @@ const RETRY_MAX: Ms = 2 * SEC;
 const FAREWELL_MAX: Ms = 5 * SEC;
 /// Results are looked at so often while the job works.
 const LOOK_EVERY: Ms = SEC;
+/// What an engine takes that has nothing to do.
+const IDLE_CORES: f64 = 0.05;
 
 /// What every agent of a run is started with.
 #[derive(Debug)]
@@ -121,6 +123,8 @@ struct Attempting {
     engine: Engine,
     /// Parts done by the job that runs.
     job: Option<u32>,
+    /// Since when it hangs.
+    hangs: Option<Ms>,
     /// When it is over.
     stops: Option<Ms>,
     over: bool,
@@ -155,6 +159,10 @@ pub struct Agent {
     attempting: Option<Attempting>,
     /// What the job has left here, and when.
     pub files: BTreeMap<String, Ms>,
+    lines: u64,
+    /// How long the job has computed here, and when that was looked at.
+    computed: Ms,
+    looked: Ms,
     upload: Option<Upload>,
     uploads: u32,
     /// When the machine is taken away.
@@ -205,6 +213,9 @@ impl Agent {
             last_phase: 0,
             attempting: None,
             files: BTreeMap::new(),
+            lines: 0,
+            computed: 0,
+            looked: began,
             upload: None,
             uploads: 0,
             taken: None,
@@ -223,6 +234,7 @@ impl Agent {
         self.call += 1;
         self.waiting = false;
         self.upload = None;
+        (self.lines, self.computed) = (0, 0);
         if let Some(running) = &mut self.attempting {
             running.step += 1;
             running.engine = Engine::None;
@@ -257,6 +269,23 @@ impl Agent {
         self.attempting
             .as_ref()
             .is_some_and(|running| running.job.is_some())
+    }
+
+    /// Since when its job's process hangs.
+    #[must_use]
+    pub fn hangs(&self) -> Option<Ms> {
+        let running = self.attempting.as_ref().filter(|running| running.job.is_some())?;
+        running.hangs
+    }
+
+    /// The job lives here, or does not, as it has since the last look.
+    pub fn lives(&mut self, now: Ms, lives: bool) {
+        if lives && self.brief.job.life == Life::Speaks {
+            self.lines += 1;
+        } else if lives {
+            self.computed += now.saturating_sub(self.looked);
+        }
+        self.looked = now;
     }
 
     /// Where the engine's master is that runs here.
@@ -445,12 +474,23 @@ impl Agent {
             }),
             results_files: files,
             success_markers: markers,
+            output_lines: Some(self.lines),
+            usage: Some(v1::Usage {
+                work_core_secs: Some(self.core_secs(now)),
+                ..v1::Usage::default()
+            }),
             notice: self.taken.map(|at| v1::Notice {
                 kind: v1::NoticeKind::Interruption.into(),
                 remaining_ms: at.saturating_sub(now),
             }),
             ..v1::NodeReport::default()
         }
+    }
+
+    /// What an engine takes that waits, and half a core of a job that computes.
+    fn core_secs(&self, now: Ms) -> f64 {
+        let idle = self.age(now).as_secs_f64() * IDLE_CORES;
+        idle + long(self.computed).as_secs_f64() / 2.0
     }
 
     fn due(&mut self, now: Ms, wants: &mut Wants) {
@@ -493,6 +533,7 @@ impl Agent {
                     step,
                     engine: Engine::None,
                     job: None,
+                    hangs: None,
                     stops: None,
                     over: false,
                 });
@@ -613,7 +654,10 @@ impl Agent {
             JobEnding::Well => (*count >= parts).then_some(0),
             JobEnding::Code(code, after) => (*count > after).then_some(code),
             JobEnding::Never | JobEnding::Unprepared => {
-                *count = (*count).min(parts.saturating_sub(1));
+                *count = (*count).min(parts);
+                if *count == parts {
+                    running.hangs.get_or_insert(now);
+                }
                 None
             }
         };

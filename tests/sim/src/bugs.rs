@@ -34,6 +34,8 @@ pub const BUGS: &[Bug] = &[
     bug("job-before-its-fleet", "agent/src/node/pursue.rs", "wish.goal == Goal::Work", "wish.goal >= Goal::Form", 600),
     bug("attempts-without-end", "coordinator/src/run/steps.rs", "self.attempt.number() <= self.spec.retries && now < self.spec.deadline", "now < self.spec.deadline", 1000),
     bug("deadline-not-kept", "coordinator/src/run/steps.rs", "self.conclude(now, Outcome::TimedOut, &reason, effects);", "let _ = reason;", 300),
+    bug("life-is-looked-for-on-the-master-alone", "coordinator/src/run/stall.rs", "there.all(is_quiet)", "there.filter(|node| node.role == super::Role::Master).all(is_quiet)", 1000),
+    bug("a-job-may-hang", "coordinator/src/run/steps.rs", "self.hangs(now)", "None::<String>", 1000),
     bug("lost-too-soon", "coordinator/src/run/steps.rs", "silence > limit", "silence > limit / 8", 600),
     bug("replaced-twice", "coordinator/src/run/desired.rs", "self.spec.workers.saturating_add(going)", "self.spec.workers.saturating_add(going).saturating_add(1)", 300),
     bug("machine-before-its-killer", "coordinator/src/cloud/aws/ledger.rs", "state.desired == 0 && target > 0", "false", 3000),

@@ -12,8 +12,8 @@ use crate::call::{If, Out, Req, Res, Ticket, Work};
 use crate::driver::{Clock, Context, Driver, FleetKeeper, Start, known};
 use crate::product::coordinator::driver::past::{elapsed, past_of, since};
 use crate::product::coordinator::grpc::encode::wire;
-use crate::product::coordinator::record::{Role, RunRecord};
-use crate::product::coordinator::run::{Commit, Event, Node, Report, Run, Spec};
+use crate::product::coordinator::record::{Ended, Role, RunRecord};
+use crate::product::coordinator::run::{Commit, Event, NO_SIGN, Node, Report, Run, Spec};
 use crate::product::coordinator::server::session::Session;
 use crate::product::kit::layout;
 use crate::time::{Ms, SEC, ms};
@@ -117,6 +117,13 @@ impl Coordinator {
     #[must_use]
     pub fn clock(&self, now: Ms) -> Clock {
         Clock { now, skew: self.skew }
+    }
+
+    /// Whether it ends the run because its job hangs.
+    #[must_use]
+    pub fn found_hanging(&self) -> bool {
+        let ended = self.driver.as_ref().and_then(|driver| driver.run.ended.as_ref());
+        ended.is_some_and(is_stall)
     }
 
     /// Its process is started; it takes over what is open.
@@ -394,6 +401,12 @@ impl Coordinator {
             self.launch(now, out);
         }
     }
+}
+
+/// Whether a run was ended because its job hung.
+#[must_use]
+pub fn is_stall(ended: &Ended) -> bool {
+    ended.reason.starts_with(NO_SIGN)
 }
 
 /// The record, if the run is open.

@@ -108,6 +108,8 @@ pub struct Oracle {
     pub looked: (Ms, Ms),
     /// The highest attempt whose job has begun, and where.
     pub begun: Option<(Attempt, usize)>,
+    /// When the job that has begun last showed that it lives, and the longest that it did not.
+    pub lived: (Ms, Ms),
     /// The highest attempt of the record.
     pub attempt: Attempt,
     /// Who wrote the record, by their claims, in their order.
@@ -137,6 +139,7 @@ impl Oracle {
             crowded: None,
             looked: (0, 0),
             begun: None,
+            lived: (0, 0),
             attempt: Attempt::FIRST,
             writers: Vec::new(),
             over: false,
@@ -211,7 +214,20 @@ impl Oracle {
             }
         }
         self.seen.attempts += 1;
+        self.lived = (now, 0);
         self.begun = self.begun.max(Some((attempt, machine)));
+    }
+
+    /// The job shows that it lives.
+    pub fn lives(&mut self, now: Ms) {
+        self.lived = (now, self.longest_stall(now));
+    }
+
+    /// The longest time for which the job that has begun showed no sign of life.
+    #[must_use]
+    pub fn longest_stall(&self, now: Ms) -> Ms {
+        let (last, longest) = self.lived;
+        longest.max(now.saturating_sub(last))
     }
 
     /// The most machines that may be there, of those that are alike or of workers.

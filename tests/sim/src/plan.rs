@@ -46,6 +46,8 @@ pub struct Setup {
     pub retries: u32,
     /// End of the run, from its start.
     pub deadline: Ms,
+    /// Longest time that its job may show no sign of life; 0 for none.
+    pub stall: Ms,
     /// Longest time to form.
     pub form: Ms,
     /// How long a failed run is held.
@@ -73,6 +75,19 @@ pub struct Job {
     pub stubborn: bool,
     /// How long it takes to prepare a node for it.
     pub prepare: Ms,
+    /// By what it is seen that it lives.
+    pub life: Life,
+}
+
+/// By what it is seen that a job lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// It writes a line now and then.
+    Speaks,
+    /// Its own process computes, and says nothing.
+    Computes,
+    /// One of its workers computes, and all others wait for that.
+    WorkerComputes,
 }
 
 /// How a job ends that nobody disturbs.
@@ -82,7 +97,7 @@ pub enum JobEnding {
     Well,
     /// With this exit code, after so many parts.
     Code(i32, u32),
-    /// Never.
+    /// Never: it hangs once all parts are written.
     Never,
     /// It cannot be prepared.
     Unprepared,
@@ -378,14 +393,69 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// For how long it disturbs.
+    #[must_use]
+    pub fn lasts(&self) -> Ms {
+        match self {
+            Self::Kill { back, .. } | Self::Crash { back, .. } => back.unwrap_or(0),
+            Self::Pause { lasts, .. }
+            | Self::StoreDown { lasts }
+            | Self::StoreFails { lasts, .. }
+            | Self::StoreLoses { lasts, .. }
+            | Self::StoreSlow { lasts, .. }
+            | Self::CloudDown { lasts }
+            | Self::CloudThrottles { lasts, .. }
+            | Self::CloudLoses { lasts, .. }
+            | Self::Lag { lasts, .. }
+            | Self::Flap { lasts, .. }
+            | Self::Deaf { lasts }
+            | Self::Capacity { lasts, .. }
+            | Self::Quota { lasts }
+            | Self::NetLoses { lasts, .. }
+            | Self::NetSlow { lasts, .. }
+            | Self::NetTwice { lasts, .. }
+            | Self::Cut { lasts, .. }
+            | Self::CutAll { lasts, .. }
+            | Self::CutStore { lasts, .. }
+            | Self::Freeze { lasts, .. }
+            | Self::BadBoot { lasts, .. }
+            | Self::SlowBoot { lasts, .. }
+            | Self::ConsulDown { lasts } => *lasts,
+            Self::Second
+            | Self::Clock { .. }
+            | Self::LateLease { .. }
+            | Self::Die { .. }
+            | Self::AgentDies { .. }
+            | Self::Hang { .. }
+            | Self::Spot { .. }
+            | Self::ConsulWiped
+            | Self::Cancel { .. }
+            | Self::LaunchAgain { .. }
+            | Self::Gc { .. } => 0,
+        }
+    }
+}
+
 impl Plan {
+    /// Until when what has begun by now disturbs.
+    #[must_use]
+    pub fn disturbed_until(&self, now: Ms) -> Ms {
+        let begun = self.faults.iter().filter(|fault| fault.at <= now);
+        begun
+            .map(|fault| fault.at + fault.kind.lasts())
+            .max()
+            .unwrap_or(0)
+    }
+
     /// What this seed makes.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
         let mild = chance.percent(35);
-        let setup = draw::setup(&mut chance);
+        let mut setup = draw::setup(&mut chance);
         let faults = draw::faults(&mut chance, &setup, mild);
+        draw::life(&mut chance, &mut setup);
         Self { setup, faults }
     }
 

@@ -132,6 +132,7 @@ fn spec_of(setup: &Setup) -> Spec {
         counts_nodes: false,
         names_workers: false,
         deadline: secs(setup.deadline),
+        stall: (setup.stall > 0).then(|| secs(setup.stall)),
         form: secs(setup.form),
         retries: setup.retries,
         hold: secs(setup.hold),

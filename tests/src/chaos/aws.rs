@@ -68,7 +68,7 @@ fn on_server(rig: &Rig, armed: &Armed) -> Seen {
         environment: environment.clone(),
         ..Image::light()
     };
-    let mut region = Region::armed(image, &json!({}), &environment);
+    let mut region = Region::armed(image, &json!({}), &environment, |_, _| ());
     let job = job(rig, &region.home.gate());
     let mut launch = region.launch(&job, &["--request-id", "chaos"]);
     let (mut lives, end) = (1, Instant::now() + LIMIT);

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use super::judge::{self, judge};
 use super::scene::{Act, Stage, scenes};
 use super::{Blow, Rig, Seen, Side, Whom};
+use crate::disk::Disk;
 use crate::procs::{self, Process};
 use crate::{Home, Job, Launch, Serve, wait};
 
@@ -265,14 +266,14 @@ pub(super) fn find(world: &World, run: &RunId, whom: Whom) -> Option<i32> {
 
 /// The disk that holds the folders of all nodes is full before the job has written what it has.
 pub(super) fn full_disk(rig: &Rig) -> Seen {
-    let mounted = Disk::default();
+    let mut mounted = Err(String::new());
     let mut world = World::begin(&[], true, |home| {
-        mounted.mount(&home.path().join("nodes"));
+        mounted = Disk::on(&home.path().join("nodes"), "24m");
         rig.job(&home.gate(), WORKS, 64, &[])
     });
-    if let Some(why) = mounted.refused() {
+    if let Err(why) = &mounted {
         return Seen {
-            skipped: Some(why),
+            skipped: Some(why.clone()),
             ..Seen::default()
         };
     }
@@ -290,35 +291,6 @@ pub(super) fn full_disk(rig: &Rig) -> Seen {
         "the job's output is lost: {output}"
     );
     world.judged(64, judge::FAILS)
-}
-
-/// A small file system, while it is needed.
-#[derive(Default)]
-struct Disk(std::cell::RefCell<Option<(PathBuf, Option<String>)>>);
-
-impl Disk {
-    fn mount(&self, folder: &std::path::Path) {
-        fs::create_dir_all(folder).unwrap();
-        let size = Some("size=24m");
-        let flags = nix::mount::MsFlags::empty();
-        let mounted = nix::mount::mount(Some("tmpfs"), folder, Some("tmpfs"), flags, size);
-        let refused = mounted
-            .err()
-            .map(|error| format!("no file system can be mounted here: {error}"));
-        *self.0.borrow_mut() = Some((folder.to_owned(), refused));
-    }
-
-    fn refused(&self) -> Option<String> {
-        self.0.borrow().as_ref().and_then(|(_, refused)| refused.clone())
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        if let Some((folder, None)) = &*self.0.borrow() {
-            let _gone = nix::mount::umount2(folder, nix::mount::MntFlags::MNT_DETACH);
-        }
-    }
 }
 
 /// The master's node has less memory than the job takes: the job is killed, and the agent tells of it.

@@ -302,13 +302,14 @@ impl World {
             return Said::Moto;
         }
         let start: usize = call.value("NextToken").parse().unwrap_or(0);
+        let most = call.value("MaxResults").parse().unwrap_or(PAGE).min(PAGE);
         let prefix = format!("mayfly-{run}-");
         let all = self.machines.iter().filter(|one| one.group.starts_with(&prefix));
-        let page: Vec<&Machine> = all.skip(start).take(PAGE + 1).collect();
-        let more = page.len() > PAGE;
-        let page = page.get(..PAGE).unwrap_or(&page);
+        let page: Vec<&Machine> = all.skip(start).take(most + 1).collect();
+        let more = page.len() > most;
+        let page = page.get(..most).unwrap_or(&page);
         let running = page.iter().filter(|one| one.state() == "running").count();
-        let text = xml::instances(page, &run, more.then_some(start + PAGE));
+        let text = xml::instances(page, &run, more.then_some(start + most));
         self.listing = if start == 0 {
             running
         } else {

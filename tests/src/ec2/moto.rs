@@ -1,32 +1,73 @@
-//! The process `python -m mayfly_rig`, and what is asked of it.
+//! Processes of `tests/rig`, and what is asked of them.
 
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::http::Request;
 use crate::programs;
 
 const CALL_LIMIT: Duration = Duration::from_secs(90);
+/// Of a rig that was told to end.
+const END_LIMIT: Duration = Duration::from_secs(10);
 
-/// Ends when it is dropped, and with the test, by whatever death: its standard input is closed then.
+/// `python -m mayfly_rig --factory`: the process of which all rigs of the tests are forked. It ends with the tests, by
+/// whatever death, since its standard input is closed then, and all rigs with it.
 #[derive(Debug)]
-pub(super) struct Moto {
-    child: Child,
-    address: SocketAddr,
+struct Factory {
+    _child: Child,
+    dir: TempDir,
 }
 
-/// A Python with what the rig runs on; the first call installs it.
-fn python() -> &'static Path {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| programs::tool("rig"))
+impl Factory {
+    /// The one of this process; the first call installs what the rig runs on.
+    fn get() -> &'static Self {
+        static FACTORY: OnceLock<Factory> = OnceLock::new();
+        FACTORY.get_or_init(Self::start)
+    }
+
+    fn start() -> Self {
+        let python: PathBuf = programs::tool("rig");
+        let dir = tempfile::Builder::new().prefix("mayfly-rigs-").tempdir().unwrap();
+        let mut child = Command::new(python)
+            .args(["-m", "mayfly_rig", "--factory"])
+            .arg(Self::socket(&dir))
+            .current_dir(programs::repository().join("tests/rig"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        assert!(line.contains("socket"), "the factory of rigs said {line:?}");
+        Self { _child: child, dir }
+    }
+
+    fn socket(dir: &TempDir) -> PathBuf {
+        dir.path().join("socket")
+    }
+
+    fn connect(&self) -> UnixStream {
+        UnixStream::connect(Self::socket(&self.dir)).expect("the factory of rigs listens")
+    }
+}
+
+/// A rig. It ends when it is dropped, and with the tests: its connection is closed then.
+#[derive(Debug)]
+pub(super) struct Moto {
+    connection: UnixStream,
+    address: SocketAddr,
 }
 
 /// Rigs that run at one time must not give out the same addresses.
@@ -41,26 +82,18 @@ impl Moto {
     pub(super) fn start(log: &Path, settings: &Value) -> Self {
         let mut settings = settings.as_object().cloned().unwrap_or_default();
         settings.entry("loopback_shift").or_insert_with(|| shift().into());
-        let mut child = Command::new(python())
-            .args(["-m", "mayfly_rig", "--settings"])
-            .arg(Value::from(settings).to_string())
-            .current_dir(programs::repository().join("tests/rig"))
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(File::create(log).unwrap())
-            .spawn()
-            .unwrap();
+        let mut connection = Factory::get().connect();
+        let order = json!({"settings": settings, "log": log});
+        writeln!(connection, "{order}").unwrap();
         let mut line = String::new();
-        let stdout = child.stdout.as_mut().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).unwrap();
+        BufReader::new(&connection).read_line(&mut line).unwrap();
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
             let complaint = fs::read_to_string(log).unwrap_or_default();
             panic!("the rig said {line:?}\n{complaint}")
         });
         let port = said["port"].as_u64().and_then(|port| u16::try_from(port).ok());
         Self {
-            child,
+            connection,
             address: (Ipv4Addr::LOCALHOST, port.expect("a port")).into(),
         }
     }
@@ -71,9 +104,11 @@ impl Moto {
 }
 
 impl Drop for Moto {
+    /// Tells it to end, and waits until it has: its side is closed then.
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        let _told = self.connection.shutdown(Shutdown::Write);
+        let _bounded = self.connection.set_read_timeout(Some(END_LIMIT));
+        let _ended = self.connection.read(&mut [0; 1]);
     }
 }
 
@@ -112,6 +147,29 @@ pub(super) fn object(at: SocketAddr, path: &str) -> Option<String> {
     };
     let page = request.send(at).expect("the rig answers");
     (page.status == 200).then_some(page.body)
+}
+
+/// A bucket that keeps every version of its objects, and lets nobody remove one for a day.
+pub(super) fn make_locked(at: SocketAddr, bucket: &str) {
+    const RULE: &str = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
+        <Mode>COMPLIANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>";
+    let credential = credential("s3");
+    let authorization = ("Authorization", credential.as_str());
+    let locks = ("x-amz-bucket-object-lock-enabled", "true");
+    for (path, headers, body) in [
+        (format!("/{bucket}"), &[authorization, locks][..], ""),
+        (format!("/{bucket}?object-lock"), &[authorization], RULE),
+    ] {
+        let request = Request {
+            method: "PUT",
+            path: &path,
+            headers,
+            body,
+            limit: CALL_LIMIT,
+        };
+        let page = request.send(at).expect("the rig answers");
+        assert_eq!(page.status, 200, "{path}: {}", page.body);
+    }
 }
 
 fn credential(service: &str) -> String {

@@ -34,7 +34,9 @@ pub(super) async fn build(
     }
     path.push(std::env::var_os("PATH").unwrap_or_default());
     let lines = common.lines.clone();
-    let command = Command::new(&common.keeper, program, args, &code.join(&wanted.path)).env("PATH", path);
+    let command = Command::new(&common.keeper, program, args, &code.join(&wanted.path))
+        .of_job()
+        .env("PATH", path);
     // The very ones that the job runs with.
     let variables = toolchain.variables().into_iter();
     let command = variables.fold(command, |command, (name, value)| command.env(name, value));

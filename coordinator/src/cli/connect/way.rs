@@ -130,7 +130,7 @@ impl Visitor {
             }
         };
         let pieces = from_session.map_ok(|piece| piece.bytes);
-        tunnel::join(socket, pieces, to_session, |bytes| SessionBytes {
+        tunnel::join(tunnel::prompt(socket), pieces, to_session, |bytes| SessionBytes {
             bytes,
             ..SessionBytes::default()
         })

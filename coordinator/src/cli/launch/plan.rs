@@ -31,11 +31,21 @@ pub(crate) fn lines(job: &Job, code: &Source, holder: Option<&str>, dirty: bool,
             format!("fleet    {} on this machine", fleet(job))
         },
         format!(
-            "limits   forms within {}, ends within {}",
+            "limits   forms within {}, ends within {}{}",
             duration(job.limits.form.0),
-            duration(job.limits.deadline.0)
+            duration(job.limits.deadline.0),
+            patience(job)
         ),
     ]
+}
+
+/// When a job that hangs is ended before its deadline, if it is.
+fn patience(job: &Job) -> String {
+    let stall = job.limits.stall.filter(|stall| *stall < job.limits.deadline);
+    let stall = stall.filter(|_| job.code.session.is_none());
+    stall.map_or_else(String::new, |stall| {
+        format!(", or after {} without a sign of life", duration(stall.0))
+    })
 }
 
 /// `1 master (1 core, 1 GiB) + 2 workers (…)`.

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use mayfly_aws::catalog::Prices;
 use mayfly_aws::fleet::{Blueprint, Fleet, GroupState, Instance, UserData};
 use mayfly_aws::tags::Group;
+use mayfly_kit::clock::{self, Watch};
 use mayfly_kit::crash::{self, Point};
 use mayfly_proto::NodeId;
 use tokio::time::Instant;
@@ -45,6 +46,8 @@ pub(super) struct Kept {
     ledger: Ledger,
     /// Time zero of the ledger.
     began: Instant,
+    /// By this machine's clock times are told that AWS and people get.
+    clock: Watch,
     told: Option<Instant>,
     asked: Option<Instant>,
     /// When the machines were looked at last.
@@ -63,6 +66,7 @@ impl Kept {
             prices: plan.prices,
             ledger: Ledger::new(plan.subnets.len()),
             began: Instant::now(),
+            clock: Watch::default(),
             told: None,
             asked: None,
             looked: None,
@@ -78,7 +82,7 @@ impl Kept {
         if !self.makes() {
             return self.arm_again(lease).await;
         }
-        let tell = |group| self.user_data(group, now);
+        let tell = |group| self.user_data(group);
         let armed = self.fleet.arm(&self.blueprint, tell, lease).await;
         armed.map_err(cloud_error)?;
         self.ledger.armed(lease);
@@ -110,6 +114,7 @@ impl Kept {
     }
 
     pub(super) async fn keep(&mut self, wanted: Wanted, until: Timestamp) -> Result<(), CloudError> {
+        self.mind_clock();
         self.moved(until);
         self.renew(until).await?;
         let states = self.fleet.states().await.map_err(cloud_error)?;
@@ -164,6 +169,13 @@ impl Kept {
         Ok(())
     }
 
+    /// What is known is told by this machine's clock, which somebody may have set.
+    fn mind_clock(&mut self) {
+        if let Some(by) = self.clock.set_by() {
+            self.ledger.clock_set(by);
+        }
+    }
+
     /// The end of the run may be another than it was: machines that start from now on are told of it.
     fn moved(&mut self, until: Timestamp) {
         let deadline = until - timing().overtime;
@@ -203,7 +215,7 @@ impl Kept {
         }
         let tells = matches!(self.order.meeting, Meeting::At(_) | Meeting::InRecord);
         if tells && self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            let tell = |group| self.user_data(group, now);
+            let tell = |group| self.user_data(group);
             let told = self.fleet.tell_new_ones(&self.blueprint, tell).await;
             told.map_err(cloud_error)?;
             self.told = Some(Instant::now());
@@ -211,8 +223,14 @@ impl Kept {
         Ok(())
     }
 
-    fn user_data(&self, group: Group, now: Timestamp) -> UserData {
-        user_data(&self.site, &self.order, self.job_role.as_deref(), group, now)
+    fn user_data(&self, group: Group) -> UserData {
+        user_data(
+            &self.site,
+            &self.order,
+            self.job_role.as_deref(),
+            group,
+            clock::steady(),
+        )
     }
 
     async fn keep_group(
@@ -305,6 +323,7 @@ impl Kept {
     }
 
     pub(super) async fn observe(&mut self) -> Result<Sight, CloudError> {
+        self.mind_clock();
         let mut listed = self.fleet.machines().await.map_err(cloud_error)?;
         self.looked = Some(Instant::now());
         let missing = self.ledger.missing(&listed);

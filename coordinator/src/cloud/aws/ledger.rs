@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mayfly_aws::fleet::{GroupState, Instance, State, Trouble};
 use mayfly_aws::tags::Group;
 use mayfly_proto::NodeId;
@@ -87,6 +87,14 @@ impl Ledger {
     /// ahead of this one, so that it is put anew first.
     pub(super) fn begins(state: &GroupState, target: u32) -> bool {
         state.desired == 0 && target > 0
+    }
+
+    /// This machine's clock was set by so much.
+    pub(super) fn clock_set(&mut self, by: SignedDuration) {
+        self.lease = self.lease.saturating_add(by).unwrap_or(self.lease);
+        self.machines
+            .values_mut()
+            .for_each(|machine| machine.clock_set(by));
     }
 
     /// AWS has taken that lease.
@@ -361,6 +369,38 @@ mod tests {
             Some(at(700)),
             "the end was moved nearer"
         );
+    }
+
+    /// faults.md 53.
+    #[test]
+    fn a_clock_that_is_set_moves_no_lease_and_costs_nothing() {
+        let ids = ["i-0123456789abcdef0", "i-0123456789abcdef1"];
+        let mut ledger = Ledger::new(1);
+        ledger.armed(at(10_480));
+        let launched = |id, state, launched| Instance {
+            launched: at(launched),
+            ..instance(id, state)
+        };
+        // A listing tells by the clock as it is now.
+        let costs = |ledger: &mut Ledger, zero: i64| -> Vec<u64> {
+            let listed = [
+                launched(ids[0], State::Ended, zero),
+                launched(ids[1], State::Up, zero),
+            ];
+            ledger.listed(&listed, |_| Some(3_600_000), at(zero + 120), Duration::ZERO);
+            let machines = ledger.machines();
+            let costs = machines.iter().map(|machine| machine.cost_micros(at(zero + 120)));
+            costs.collect()
+        };
+        let mut zero = 10_000;
+        assert_eq!(costs(&mut ledger, zero), [120_000; 2]);
+        for by in [3_600, -7_200] {
+            zero += by;
+            ledger.clock_set(SignedDuration::from_secs(by));
+            assert_eq!(costs(&mut ledger, zero), [120_000; 2], "set by {by} s");
+            let due = ledger.lease_due(at(zero + 9_000), at(zero + 119));
+            assert_eq!(due, None, "set by {by} s");
+        }
     }
 
     #[test]

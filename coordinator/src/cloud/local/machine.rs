@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use mayfly_kit::clock;
 use mayfly_kit::crash::{self, Point};
 use mayfly_kit::ways::{TO_PACKAGES, TO_REPOSITORIES};
 use mayfly_proto::{NodeId, RunId};
@@ -15,6 +16,7 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
+use tokio::time::Instant;
 
 use super::processes::{self, NODE_VARIABLE, RUN_VARIABLE};
 use super::{Site, address};
@@ -49,7 +51,7 @@ pub(super) struct LocalMachine {
     machine: Machine,
     agent: Agent,
     pid: i32,
-    asked: Option<Timestamp>,
+    asked: Option<Instant>,
 }
 
 /// What a machine's folder tells of it.
@@ -147,6 +149,11 @@ impl LocalMachine {
         self.machine.ended.is_some()
     }
 
+    /// This machine's clock was set by so much.
+    pub(super) fn clock_set(&mut self, by: SignedDuration) {
+        self.machine.clock_set(by);
+    }
+
     /// As it was when it was looked at last.
     pub(super) fn seen(&self) -> Machine {
         self.machine.clone()
@@ -170,9 +177,9 @@ impl LocalMachine {
     }
 
     /// Kills the agent when it was asked to leave longer than `grace` ago; its keepers then end what it had started.
-    pub(super) fn kill_after(&mut self, grace: Duration, now: Timestamp) {
+    pub(super) fn kill_after(&mut self, grace: Duration, now: Instant) {
         let asked = *self.asked.get_or_insert(now);
-        if now.duration_since(asked).unsigned_abs() >= grace {
+        if now.saturating_duration_since(asked) >= grace {
             self.signal(Signal::SIGKILL);
         }
     }
@@ -201,7 +208,7 @@ fn node_json(
         "machine_id": node,
         "coordinator": order.meeting.address(),
         "fingerprint": order.fingerprint.map(|print| print.to_string()),
-        "join_token": order.joining.token(role, Timestamp::now()),
+        "join_token": order.joining.token(role, clock::steady()),
         "address": address,
         "cores": cores,
         "memory_bytes": memory_bytes,

@@ -2,6 +2,7 @@
 
 use super::super::{Case, Found, Rule, evidence};
 use crate::record::Outcome;
+use crate::run::NO_SIGN;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -11,6 +12,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "budget",
         find: budget,
+    },
+    Rule {
+        name: "stalled",
+        find: stalled,
     },
     Rule {
         name: "no-resources",
@@ -53,6 +58,19 @@ fn budget(case: &Case<'_>) -> Option<Found> {
 
 fn timed_out(case: &Case<'_>) -> bool {
     case.facts.outcome == Outcome::TimedOut
+}
+
+/// The job hung long before its deadline.
+fn stalled(case: &Case<'_>) -> Option<Found> {
+    let is = timed_out(case) && case.facts.reason.starts_with(NO_SIGN);
+    is.then(|| {
+        Found::new(&case.facts.reason)
+            .because(evidence("the coordinator", [&case.facts.reason]))
+            .because(evidence("Spark's event log", open_stages(case)))
+            .because(case.output_end())
+            .change("look what it waits for after its last lines of output: a lock, an answer without a time limit, input that never comes")
+            .change("where it waits with good reason, raise limits.stall or say `none`")
+    })
 }
 
 /// The job waited for executors that never came.
@@ -125,23 +143,25 @@ fn deadline(case: &Case<'_>) -> Option<Found> {
     if !timed_out(case) {
         return None;
     }
-    let mut found = Found::new(format!("it took longer than it may: {}", case.facts.reason))
-        .because(evidence("the coordinator", [&case.facts.reason]));
-    if let Some(spark) = &case.facts.spark {
-        let open = spark.unfinished.iter().map(|stage| {
-            format!(
-                "stage {} ({}): {} of {} tasks done",
-                stage.stage, stage.name, stage.done, stage.tasks
-            )
-        });
-        found = found.because(evidence("Spark's event log", open));
-    }
     Some(
-        found
+        Found::new(format!("it took longer than it may: {}", case.facts.reason))
+            .because(evidence("the coordinator", [&case.facts.reason]))
+            .because(evidence("Spark's event log", open_stages(case)))
             .because(case.output_end())
             .change("raise limits.deadline, or `coordinator extend` a run while it goes on")
             .change("or take more workers, if its stages have more tasks than there are cores"),
     )
+}
+
+fn open_stages(case: &Case<'_>) -> Vec<String> {
+    let open = case.facts.spark.iter().flat_map(|spark| &spark.unfinished);
+    let told = open.map(|stage| {
+        format!(
+            "stage {} ({}): {} of {} tasks done",
+            stage.stage, stage.name, stage.done, stage.tasks
+        )
+    });
+    told.collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share")]

@@ -1,7 +1,7 @@
 //! What is drawn.
 
 use super::recipes::{RECIPES, Recipe};
-use super::{Fault, Job, JobEnding, Kind, Setup, Site};
+use super::{Fault, Job, JobEnding, Kind, Life, Setup, Site};
 use crate::chance::Chance;
 use crate::time::{MIN, Ms, SEC};
 
@@ -31,6 +31,7 @@ pub(super) fn setup(chance: &mut Chance) -> Setup {
         },
         retries: small(chance, 2),
         deadline,
+        stall: 0,
         form: chance.between(4 * MIN, 7 * MIN),
         hold: if chance.percent(15) {
             chance.between(MIN, 5 * MIN)
@@ -67,6 +68,19 @@ fn job(chance: &mut Chance, deadline: Ms) -> Job {
         end,
         stubborn: chance.percent(20),
         prepare: chance.between(SEC, 40 * SEC),
+        life: Life::Speaks,
+    }
+}
+
+/// Drawn last: so it is of no influence on all else that a seed makes.
+pub(super) fn life(chance: &mut Chance, setup: &mut Setup) {
+    setup.job.life = match chance.below(3) {
+        0 => Life::Speaks,
+        1 => Life::Computes,
+        _ => Life::WorkerComputes,
+    };
+    if chance.percent(60) {
+        setup.stall = chance.between(MIN, 5 * MIN);
     }
 }
 

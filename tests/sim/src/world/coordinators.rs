@@ -22,7 +22,9 @@ impl World {
             return;
         };
         let mut out = Out::default();
+        let stalled = coordinator.found_hanging();
         act(coordinator, now, &mut out);
+        let stalled = !stalled && coordinator.found_hanging();
         let stopped = coordinator.driver.as_ref().and_then(|driver| driver.stop);
         if let Some(stop) = stopped {
             coordinator.driver = None;
@@ -38,6 +40,9 @@ impl World {
             .map(|driver| (driver.run.attempt, driver.run.phase()));
         if stopped.is_some() && self.lock == Some((number, life)) {
             self.lock = None;
+        }
+        if stalled {
+            self.judge_stall();
         }
         if let Some(released) = released {
             self.oracle.released(released);

@@ -4,7 +4,7 @@ use mayfly_proto::Attempt;
 
 use super::World;
 use crate::agent::content;
-use crate::coordinator::Coordinator;
+use crate::coordinator::{Coordinator, is_stall};
 use crate::driver::{HOURLY, Receipt};
 use crate::machine::{Cause, Machine};
 use crate::oracle::Promise;
@@ -26,6 +26,8 @@ const ALONE_COMMAND: Ms = 20 * SEC;
 const AFTER_DEADLINE: Ms = 5 * MIN;
 /// If its agent never starts: five minutes, and what a machine takes to power off.
 const NEVER_STARTED: Ms = 5 * MIN + 5 * SEC;
+/// Beyond the time that it may hang, and the part of it in which something was still seen, until a job is ended.
+const AFTER_STALL: Ms = 30 * SEC;
 /// The clocks of coordinators are off by as much as this.
 const CLOCKS: Ms = 40 * SEC;
 
@@ -269,6 +271,45 @@ impl World {
             self.breaks(Promise::Orphan, format!("machine {number} {what}"));
         }
         self.check_crowd();
+        self.check_stall();
+    }
+
+    /// A job that hangs is ended in time, where somebody was there all the while who heard all of its nodes.
+    fn check_stall(&mut self) {
+        let stall = self.plan.setup.stall;
+        let alive = self.machines.iter().filter(|machine| machine.is_alive(self.now));
+        let since = alive.filter_map(|machine| machine.agent.as_ref()?.hangs()).min();
+        let owner = self
+            .coordinators
+            .iter()
+            .find(|one| one.up && one.serving && one.driver.is_some());
+        let (Some(since), Some(owner)) = (since.filter(|_| stall > 0 && self.oracle.mild), owner) else {
+            return;
+        };
+        let ends = owner
+            .driver
+            .as_ref()
+            .is_some_and(|driver| driver.run.ended.is_some());
+        let calm = since.max(owner.since).max(self.plan.disturbed_until(self.now));
+        if !ends && self.now > calm + stall + stall / 16 + AFTER_STALL {
+            let secs = (self.now - since) / SEC;
+            self.breaks(
+                Promise::Orphan,
+                format!("a job that has hung for {secs} s goes on"),
+            );
+        }
+    }
+
+    /// A coordinator ends the run because its job hangs.
+    pub(super) fn judge_stall(&mut self) {
+        let (longest, stall) = (self.oracle.longest_stall(self.now), self.plan.setup.stall);
+        if stall == 0 || longest < stall {
+            let what = format!(
+                "a job was ended as hanging that had shown no life for {} s",
+                longest / SEC
+            );
+            self.breaks(Promise::FalseKill, what);
+        }
     }
 
     fn is_armed(&self, machine: &Machine) -> bool {
@@ -356,6 +397,7 @@ impl World {
         let wrong = match ended.outcome {
             Outcome::Succeeded => !succeeded,
             Outcome::JobFailed => succeeded || !matches!(job, JobEnding::Code(..) | JobEnding::Unprepared),
+            Outcome::TimedOut if is_stall(ended) => succeeded || self.plan.setup.stall == 0,
             Outcome::TimedOut => succeeded || self.now + CLOCKS < deadline,
             Outcome::Cancelled => succeeded || !self.oracle.seen.cancelled,
             Outcome::OverBudget | Outcome::InfraFailed => succeeded,

@@ -3,6 +3,7 @@
 use super::{Event, World};
 use crate::agent::{Agent, Alarm, Down, Up, Wants};
 use crate::call::Who;
+use crate::plan::Life;
 use crate::product::agent::node::Event as NodeEvent;
 use crate::time::Ms;
 
@@ -198,6 +199,9 @@ impl World {
         if !self.lives(machine) {
             return;
         }
+        if matches!(alarm, Alarm::Sync(_)) {
+            self.look_for_life(machine);
+        }
         match alarm {
             Alarm::Part(step) => self.part(machine, step),
             Alarm::Off => self.agent_off(machine),
@@ -245,6 +249,28 @@ impl World {
             .collect()
     }
 
+    /// What the next report of this machine says of the job's life.
+    fn look_for_life(&mut self, machine: usize) {
+        let lives = self.lives_here(machine);
+        if lives {
+            self.oracle.lives(self.now);
+        }
+        self.with_agent(machine, |agent, now, _| agent.lives(now, lives));
+    }
+
+    fn lives_here(&self, machine: usize) -> bool {
+        let works = |n: &usize| {
+            let agent = self.machines.get(*n).and_then(|machine| machine.agent.as_ref());
+            self.lives(*n) && agent.is_some_and(|agent| agent.works() && agent.hangs().is_none())
+        };
+        let setup = &self.plan.setup;
+        if setup.job.life != Life::WorkerComputes || setup.workers == 0 {
+            return works(&machine);
+        }
+        let mut masters = (0..self.machines.len()).filter(works);
+        masters.any(|master| self.workers_of(master).first() == Some(&machine))
+    }
+
     /// The job has done a part of its work, on one of its workers; without any it waits.
     fn part(&mut self, machine: usize, step: u32) {
         let agent = self
@@ -260,7 +286,7 @@ impl World {
         } else {
             self.chance.of(&workers).copied()
         };
-        if let Some(worker) = on {
+        if let Some(worker) = on.filter(|_| part < self.plan.setup.job.parts) {
             let now = self.now;
             if let Some(agent) = self
                 .machines
