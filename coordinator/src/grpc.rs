@@ -67,7 +67,7 @@ pub async fn serve(
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_max_header_list_size(8 * 1024)
+        .http2_max_header_list_size(pages::HEAD_MAX)
         .http2_max_pending_accept_reset_streams(Some(20))
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))

@@ -64,7 +64,7 @@ fn part_of_master(run: &Run<'_>) -> String {
 #[test]
 fn while_the_fleet_forms() {
     let _slot = slots::take();
-    let (home, repo) = (Home::light(), Repo::of_jobs());
+    let (home, repo) = (Home::new(), Repo::of_jobs());
     let job = Job::at_gate("forming", &home, &repo, "holds.py").workers(2);
     let mut launch = home.launch(&job);
     let run = home.run_of(&job, &mut launch);

@@ -13,6 +13,8 @@ use tokio::task::JoinSet;
 
 use super::Conn;
 
+/// Bytes of the head of a request, whichever protocol it is of.
+pub(crate) const HEAD_MAX: u32 = 8 * 1024;
 /// For the head of a request, and between two requests.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
 
@@ -35,6 +37,7 @@ async fn one(conn: Conn, page: Router, mut stop: watch::Receiver<bool>) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(HEAD_MAX as usize)
         .serve_connection(TokioIo::new(conn), TowerToHyperService::new(page))
         .with_upgrades();
     let mut served = pin!(served);
