@@ -138,7 +138,7 @@ fn the_agent_of_a_worker_that_holds_the_only_copy_of_a_plain_file() {
 #[test]
 fn the_agent_of_the_master_while_it_uploads() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("upload-lost", &home, &repo, "many.py").args(&["3000", "200"]);
     let mut launch = home.launch(&job);
     let run = home.run_of(&job, &mut launch);
@@ -196,7 +196,7 @@ fn an_agent_of_the_master_that_hangs_for_ever() {
 #[test]
 fn every_agent_of_a_worker_as_soon_as_it_starts() {
     let _slot = slots::take();
-    let (home, repo) = (Home::new(), Repo::of_jobs());
+    let (home, repo) = (Home::light(), Repo::of_jobs());
     let job = Job::at_gate("never-forms", &home, &repo, "ends.py").args(&["fine"]);
     let mut launch = home.launch(&job);
     let run = home.run_of(&job, &mut launch);
