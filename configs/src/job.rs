@@ -412,6 +412,14 @@ pub struct Chosen {
     pub warnings: Vec<Warning>,
 }
 
+impl Job {
+    /// Longest time that it may show no sign of life, if there is a limit. A session that nobody uses ends by one of its own.
+    #[must_use]
+    pub fn stall(&self) -> Option<Secs> {
+        self.limits.stall.filter(|_| self.code.session.is_none())
+    }
+}
+
 impl JobFile {
     /// The job of that name.
     pub fn get(&self, name: &str) -> Option<&Job> {

@@ -1,11 +1,10 @@
 //! The README's section for a team, line by line: what stands there is what is typed.
 
 use std::fs;
-use std::net::TcpListener;
 use std::process::Command;
 
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Home, Job, Repo, light, programs, slots};
+use mayfly_tests::{Home, Job, Repo, light, loopback, programs, slots};
 use nix::sys::signal::Signal;
 
 /// Address and port in the README, which a test has no right to.
@@ -54,7 +53,7 @@ fn the_commands_for_a_team_are_those_that_work() {
     let (server, ann, repo) = (Home::light(), Home::light(), Repo::of_jobs());
     // The name is the README's, the job one that a test can hold.
     let _job = Job::at_gate("log-reg-iris", &ann, &repo, "holds.py").write(&ann);
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = loopback::free();
     let here = |line: &str| {
         line.replace(PORT, &free.port().to_string())
             .replace(HOST, "127.0.0.1")

@@ -1,9 +1,7 @@
 //! A mistake costs two seconds and starts nothing.
 
-use std::net::TcpListener;
-
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Ended, GitServer, Home, Job, Repo};
+use mayfly_tests::{Ended, GitServer, Home, Job, Repo, loopback};
 
 /// Launches what is to be refused before anything starts.
 fn refused(home: &Home, job: &Job) -> Ended {
@@ -58,7 +56,7 @@ fn requirements_that_are_missing() {
 #[test]
 fn a_repository_that_nobody_serves() {
     let home = Home::new();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = loopback::free();
     let ended = refused(
         &home,
         &Job::new("job", &format!("http://{free}/none.git"), "main.py"),

@@ -1,26 +1,17 @@
 //! The settings file of `serve`, and that of a person: what they say is done, and flags and environment win over them.
 
 use std::fs;
-use std::net::TcpListener;
 use std::process::Command;
 
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Home, Serve, programs, slots};
+use mayfly_tests::{Home, Serve, loopback, programs, slots};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-
-fn free() -> String {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string()
-}
 
 #[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let home = Home::new();
-    let [listen, of_file, of_environment, of_flag] = [free(), free(), free(), free()];
+    let [listen, of_file, of_environment, of_flag] = [(); 4].map(|()| loopback::free().to_string());
     let text = format!("listen: {listen}\nadmin: {of_file}\nstate: state\n");
     fs::write(home.scratch("serve.yml"), text).unwrap();
     let serve = |flags: &[&str], environment: Option<&str>| {

@@ -11,6 +11,7 @@
 //! * [`prometheus`]: a real Prometheus. [`http`]: pages.
 //! * [`Ec2`]: EC2 on this machine: moto, mended, whose instances boot for real. [`ec2`]: how they boot, and their metadata.
 //! * [`embedded`]: our own S3 server in the test's process.
+//! * [`loopback`]: addresses that nobody has.
 //! * [`wait`]: every wait is for a fact and has an end. [`slots`]: how many clusters there are at one time.
 #![expect(
     clippy::unwrap_used,
@@ -37,6 +38,7 @@ pub mod http;
 mod job;
 mod launch;
 pub mod light;
+pub mod loopback;
 pub mod procs;
 pub mod programs;
 pub mod prometheus;

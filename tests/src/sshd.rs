@@ -1,7 +1,7 @@
 //! A real SSH server, and the client's settings for it: nothing of the user's own is touched or looked at.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use nix::unistd::{Uid, User, getuid};
 use tempfile::TempDir;
 
+use crate::loopback;
 use crate::programs::{self, must};
 use crate::wait::{self, secs};
 
@@ -55,7 +56,7 @@ impl Sshd {
         }
         let keys = ["key.pub", "locked.pub"].map(|name| fs::read_to_string(at(name)).unwrap());
         fs::write(at("authorized"), keys.concat()).unwrap();
-        let port = free_port();
+        let port = loopback::free().port();
         let user = User::from_uid(getuid()).unwrap().expect("a user").name;
         let known = fs::read_to_string(at("host.pub")).unwrap();
         fs::write(at("known"), format!("[127.0.0.1]:{port} {known}")).unwrap();
@@ -169,9 +170,4 @@ fn command(programs: &Path, dir: &Path) -> Command {
     command.env("LD_LIBRARY_PATH", programs);
     command.args(["-D", "-e", "-f"]).arg(settings);
     command
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }

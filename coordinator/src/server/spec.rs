@@ -18,12 +18,7 @@ pub(super) fn run_spec(job: &Job, timing: Timing) -> Spec {
         counts_nodes: job.engine.definition().counts_nodes(),
         names_workers: job.engine.definition().asks_for_peers(),
         deadline: job.limits.deadline.as_duration(),
-        // A session that nobody uses ends by a limit of its own.
-        stall: job
-            .limits
-            .stall
-            .filter(|_| job.code.session.is_none())
-            .map(Secs::as_duration),
+        stall: job.stall().map(Secs::as_duration),
         form: job.limits.form.as_duration(),
         retries: job.limits.retries,
         hold: match job.on_failure {

@@ -1,13 +1,11 @@
 //! Nodes and their coordinator are parted by the network for so long that others would call it a loss, and for longer.
 //! Machines and AWS go on, as do the engine's own connections.
 
-use std::net::TcpListener;
-
 use mayfly_tests::ec2::{Image, Info};
 use mayfly_tests::region::Region;
 use mayfly_tests::serve::nobody_for;
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Cut, Job, Launch};
+use mayfly_tests::{Cut, Job, Launch, loopback};
 use serde_json::{Value, json};
 
 use super::light::{LIMIT, Light};
@@ -23,8 +21,7 @@ struct Parted {
 
 impl Parted {
     fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let listen = free.expect("a port").to_string();
+        let listen = loopback::free().to_string();
         let cut = Cut::before(&format!("http://{listen}"));
         let region = Region::with(Image::light(), &json!({}), |settings, _| {
             settings["listen"] = json!(listen);

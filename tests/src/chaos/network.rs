@@ -1,13 +1,12 @@
 //! Runs on this machine whose network is not well: nobody reaches the store, or one node reaches nobody.
 
 use std::fs;
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use super::local::{GONE, LARGE, WORKS, World, find};
 use super::weather::{Sky, Weather};
 use super::{Rig, Seen, Whom, judge};
-use crate::{Bucket, Cut, Home, wait};
+use crate::{Bucket, Cut, Home, loopback, wait};
 
 /// A run whose store is that of `bucket`, as it is reached at `store`.
 fn begin(rig: &Rig, kept: &Home, bucket: &Bucket, store: &str, flags: &[&str]) -> World {
@@ -63,8 +62,7 @@ pub(super) fn store(rig: &Rig, weather: Weather, after: Duration, lasts: Duratio
 pub(super) fn cut(rig: &Rig, node: &'static str, after: Duration, lasts: Option<Duration>) -> Seen {
     let kept = Home::light();
     let bucket = Bucket::serve(&kept);
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let listen = free.expect("a port").to_string();
+    let listen = loopback::free().to_string();
     let cuts = [
         Cut::before(&format!("http://{listen}")),
         Cut::before(&bucket.endpoint),

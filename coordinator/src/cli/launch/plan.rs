@@ -41,8 +41,7 @@ pub(crate) fn lines(job: &Job, code: &Source, holder: Option<&str>, dirty: bool,
 
 /// When a job that hangs is ended before its deadline, if it is.
 fn patience(job: &Job) -> String {
-    let stall = job.limits.stall.filter(|stall| *stall < job.limits.deadline);
-    let stall = stall.filter(|_| job.code.session.is_none());
+    let stall = job.stall().filter(|stall| *stall < job.limits.deadline);
     stall.map_or_else(String::new, |stall| {
         format!(", or after {} without a sign of life", duration(stall.0))
     })
