@@ -55,7 +55,7 @@ fn run(home: &Home, repo: &Repo, kind: &str, workers: u32) -> Took {
 }
 
 #[test]
-#[ignore = "nine runs of a minute each, and a quiet machine"]
+#[ignore = "nine runs of two minutes each, and a quiet machine"]
 fn predictions_hold_for_1_2_and_4_workers() {
     let _slot = slots::take();
     let (home, repo) = (Home::new(), Repo::of_jobs());

@@ -6,7 +6,7 @@ use std::process::Command;
 use mayfly_tests::procs::{self, Kind};
 use mayfly_tests::programs::{must, python};
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Ended, Home, Repo, Run, slots};
+use mayfly_tests::{Ended, Home, Repo, Run, quick, slots};
 use serde_json::Value;
 
 /// Launches a job of `configs/jobs` in a copy of this repository, to its receipt.
@@ -132,7 +132,8 @@ fn killed(job: &str, data: bool) {
     let (home, repo) = (Home::new(), Repo::of_examples());
     let data = data.then(|| put_flights(&home, &repo));
     let mut command = home.command(&["launch", job, "--set", "limits.retries=1"]);
-    let mut launch = home.start(command.current_dir(repo.path()));
+    command.args(quick()).current_dir(repo.path());
+    let mut launch = home.start(&mut command);
     let run = launch.until("its job to work", secs(600), || {
         let run = home.run(home.runs().first()?);
         (run.phase() == "working").then_some(run)

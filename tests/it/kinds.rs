@@ -91,6 +91,27 @@ fn a_notebook_that_fails_is_saved_too() {
         outputs.contains("the answer is 0") && outputs.contains("nothing to multiply with"),
         "{outputs}"
     );
+    let why = home.verb(&["why", run.id.as_str(), "--json"]).json();
+    assert_eq!(why["cause"], "exception", "{why:#}");
+    let sentence = why["sentence"].as_str().unwrap();
+    assert!(
+        sentence.contains("cell ") && sentence.contains("nothing to multiply with"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn a_statement_that_fails_is_named_by_its_line() {
+    let _slot = slots::take();
+    let home = Home::new();
+    let repo = Repo::of(&[(
+        "two.sql",
+        "SELECT 1 AS one;\n\n-- name: more\nSELECT * FROM nowhere;\n",
+    )]);
+    let run = ran(&home, &single("two", &repo, "two.sql"), 1, "job-failed");
+    let why = home.verb(&["why", run.id.as_str(), "--json"]).json();
+    assert_eq!(why["place"], "two.sql:4", "{why:#}");
+    assert!(why["sentence"].as_str().unwrap().contains("nowhere"), "{why:#}");
 }
 
 #[test]

@@ -135,10 +135,9 @@ fn repo() -> Repo {
 fn job(way: &Way, home: &Home, repo: &Repo) -> Job {
     let job = Job::at_gate(&way.name.replace('_', "-"), home, repo, "ways.py")
         .args(&[way.name])
-        .set("limits.retries", 0)
-        // The first failure of a task is as good as the fourth, and sooner.
-        .set("spark.conf", json!({}));
+        .set("limits.retries", 0);
     let job = (way.change)(job);
+    // The first failure of a task is as good as the fourth, and sooner.
     job.lay("spark.conf", json!({ "spark.task.maxFailures": "1" }))
 }
 

@@ -21,13 +21,13 @@ kind, workers = sys.argv[1], int(sys.argv[2])
 spark = cluster.session(workers)
 match kind:
     case "even":
-        waits(spark, [2.0] * 48).count()
+        waits(spark, [2.0] * 64).count()
     case "skewed":
-        waits(spark, [20.0] + [2.0] * 36).count()
+        waits(spark, [24.0] + [2.0] * 52).count()
     case "staged":
-        waits(spark, [1.0] * 40).groupByKey(8).map(lambda _: time.sleep(4)).count()
+        waits(spark, [1.0] * 80).groupByKey(8).map(lambda _: time.sleep(8)).count()
         time.sleep(8)
-        waits(spark, [3.0] * 12).count()
+        waits(spark, [3.0] * 24).count()
     case other:
         sys.exit(f"waits.py does not know {other}")
 spark.stop()

@@ -62,7 +62,7 @@ pub use disk::Disk;
 pub use ec2::Ec2;
 pub use git_server::GitServer;
 pub use home::Home;
-pub use job::Job;
+pub use job::{Job, quick};
 pub use launch::{Ended, Launch};
 pub use repo::Repo;
 pub use run::Run;

@@ -409,9 +409,7 @@ fn show(the: &Receipt, as_json: bool, paint: Paint) -> Result<(), Failure> {
     if as_json {
         return out::json(&json::receipt(the));
     }
-    let width = console::Term::stderr()
-        .size_checked()
-        .map_or(100, |(_, columns)| usize::from(columns));
+    let width = out::width(&console::Term::stderr());
     out::note("");
     receipt::render(the, width, paint)
         .iter()

@@ -39,6 +39,7 @@ mod manual;
 #[cfg(feature = "aws")]
 mod network;
 mod notify;
+mod now;
 mod out;
 #[cfg(feature = "aws")]
 mod placed;

@@ -43,6 +43,12 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Columns of a terminal, and a hundred where there is none.
+pub(crate) fn width(term: &console::Term) -> usize {
+    term.size_checked()
+        .map_or(100, |(_, columns)| usize::from(columns))
+}
+
 /// Makes what was written visible; for a command that ends without returning.
 pub(crate) fn flush() {
     let _ = io::stdout().flush();

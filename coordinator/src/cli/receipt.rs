@@ -69,9 +69,7 @@ async fn closed(open: &OpenStore, id: &RunId) -> Result<Receipt, Failure> {
 /// # Errors
 /// Standard output cannot be written.
 pub(crate) fn print(receipt: &Receipt, paint: Paint) -> Result<(), Failure> {
-    let width = console::Term::stdout()
-        .size_checked()
-        .map_or(100, |(_, columns)| usize::from(columns));
+    let width = out::width(&console::Term::stdout());
     receipt::render(&from_here(receipt), width, paint)
         .iter()
         .try_for_each(|line| out::line(line))

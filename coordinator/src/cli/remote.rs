@@ -73,6 +73,17 @@ pub(crate) async fn of_environment() -> Result<Option<Client>, Failure> {
     remote.connect(&consul).await
 }
 
+/// A connection to the coordinator of an open run: the one on this machine, else the one that the environment or the
+/// client's settings name; `None` where neither answers.
+pub(crate) async fn coordinator_of(home: &Path, id: &RunId) -> Option<Client> {
+    if let Some(control) = control(home, id).ok().flatten()
+        && let Ok(client) = connect_to(&control).await
+    {
+        return Some(client);
+    }
+    of_environment().await.ok().flatten()
+}
+
 /// Whether the environment or the client's settings name a coordinator.
 ///
 /// # Errors
@@ -177,10 +188,14 @@ impl Remote {
     }
 }
 
-async fn reach(control: &Control, id: &RunId) -> Result<Found, Failure> {
+async fn connect_to(control: &Control) -> Result<Client, Failure> {
     let trust = client::pinned(control.fingerprint.as_deref())?;
+    client::connect(&control.url, &control.token, trust).await
+}
+
+async fn reach(control: &Control, id: &RunId) -> Result<Found, Failure> {
     Ok(Found::Open(Reached {
-        client: client::connect(&control.url, &control.token, trust).await?,
+        client: connect_to(control).await?,
         run: id.to_string(),
         follower: None,
     }))

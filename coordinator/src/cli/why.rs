@@ -55,9 +55,7 @@ pub(crate) async fn run(flags: &Flags, home: &Path, paint: Paint) -> Result<u8, 
     if flags.json {
         out::json(&why)?;
     } else {
-        let width = console::Term::stdout()
-            .size_checked()
-            .map_or(100, |(_, columns)| usize::from(columns));
+        let width = out::width(&console::Term::stdout());
         why::whole(&why, width, paint)
             .iter()
             .try_for_each(|line| out::line(line))?;

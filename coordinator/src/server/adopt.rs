@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use mayfly_configs::Job;
 use mayfly_proto::RunId;
 
+use super::drive::Ready;
+use super::launch::new_claim;
 use super::spec::run_spec;
-use super::{Launch, Ready, Server, ServerError, new_claim};
+use super::{Launch, Server, ServerError};
 use crate::cloud::{Offered, Plan};
 use crate::driver::{Start, commit_of, elapsed, known, past_of, since};
 use crate::home::RunLock;
@@ -166,25 +167,5 @@ impl Server {
         };
         let ours = have && ours && record.run == *run;
         Ok((ours && !record.is_closed()).then_some((record, etag)))
-    }
-
-    /// The request as it came; without its file, as the record has it: nodes that enrol later lack the values that came
-    /// from the launcher's environment.
-    pub(super) fn request_of(&self, run: &RunId, record: &RunRecord) -> Launch {
-        let kept = std::fs::read(self.parts.home.request(run)).ok();
-        let kept = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        kept.unwrap_or_else(|| {
-            tracing::warn!(%run, "request.json is missing: new nodes of this run lack hidden values");
-            let job: Job = record.job.clone();
-            Launch {
-                request_id: record.request_id.clone(),
-                job_json: serde_json::to_string(&job).unwrap_or_default(),
-                job,
-                commit: record.commit.clone(),
-                bundle_key: record.bundle_key.clone(),
-                owner: record.owner.clone(),
-                cloud: record.cloud.clone(),
-            }
-        })
     }
 }

@@ -9,8 +9,9 @@ use mayfly_kit::store::StoreError;
 use mayfly_kit::tls::Fingerprint;
 use mayfly_proto::RunId;
 
-use super::{Launch, Seat, Server, ServerError};
+use super::{Launch, Server, ServerError};
 use crate::cloud::Meeting;
+use crate::driver::Seat;
 use crate::home::RunLock;
 use crate::placed::follow::{End, Follower};
 use crate::placed::package::{Package, Place};
@@ -55,6 +56,14 @@ fn driver_of(record: &RunRecord) -> String {
 }
 
 impl Server {
+    /// Whether its runs are driven on their own masters, and only followed from here.
+    pub(super) fn puts_on_master(&self) -> bool {
+        match self.parts.placement {
+            Placement::OnMaster(_) => true,
+            Placement::Here | Placement::Master | Placement::Control { .. } => false,
+        }
+    }
+
     /// What the record says of the coordinator's address: nothing, as long as it is not where it shall be.
     pub(super) fn own_url(&self) -> String {
         match self.parts.placement {
@@ -125,7 +134,7 @@ impl Server {
     /// The same request again: the run is there. One whose coordinator lives elsewhere is followed; one that nobody drives,
     /// since its launch died or lost the store's answer, is taken over; one that another coordinator drives is that one's.
     pub(super) async fn found(self: &Arc<Self>, run: &RunId, lock: RunLock) -> Result<(), ServerError> {
-        if matches!(self.parts.placement, Placement::OnMaster(_)) {
+        if self.puts_on_master() {
             return self.follow(run, lock).await;
         }
         match self.open_record(run).await? {
@@ -141,12 +150,12 @@ impl Server {
             return Err(ServerError::Foreign(run.clone()));
         };
         if record.is_closed() {
-            super::clear_folder(&self.parts.store, &self.parts.home, run).await;
+            self.clear_folder(run).await;
             return Ok(());
         }
         // In a folder of this home there may be nodes.
         if record.folder.as_deref() != Some(self.parts.home.run(run).as_path()) {
-            super::clear_folder(&self.parts.store, &self.parts.home, run).await;
+            self.clear_folder(run).await;
         }
         Err(ServerError::Elsewhere {
             run: run.clone(),
@@ -191,7 +200,7 @@ impl Server {
         loop {
             let follower = Follower::new(&self.parts.store, &run, &mut seat);
             if follower.until_the_end().await == End::Closed {
-                super::clear_folder(&self.parts.store, &self.parts.home, &run).await;
+                self.clear_folder(&run).await;
                 return self.forget_older(run).await;
             }
             match self.take_over(&run).await {

@@ -9,6 +9,7 @@
 //! follows from it and from all else that the run left.
 
 pub mod gather;
+mod notebook;
 mod rules;
 pub mod trace;
 

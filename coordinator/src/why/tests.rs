@@ -200,6 +200,17 @@ fn an_exception_that_the_job_only_tells_of_is_not_its_cause() {
 }
 
 #[test]
+fn of_a_program_that_ends_itself_its_last_words_are_told() {
+    let said = explain(&failed(3, "one\nno such month\n\n")).sentence;
+    assert_eq!(
+        said,
+        "the job ended itself with exit code 3; the last that it said is \"no such month\""
+    );
+    let said = explain(&failed(1, "")).sentence;
+    assert_eq!(said, "the job ended itself with exit code 1 and said nothing");
+}
+
+#[test]
 fn what_stops_a_program_of_r_is_named() {
     let of = |output: &str| explain(&failed(1, output));
     let missing = "Error in library(SparkR) : there is no package called ‘SparkR’\nExecution halted\nException in thread \"main\" org.apache.spark.SparkUserAppException: User application exited with 1";

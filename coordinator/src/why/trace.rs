@@ -1,11 +1,16 @@
 //! What a job's output says of its end: Python's tracebacks, Java's exceptions, Spark's error conditions.
 
+use super::notebook;
+
 /// Lines that are looked at: the last ones.
 const LINES_MAX: usize = 3_000;
 /// Lines of one exception's message.
 const MESSAGE_LINES: usize = 40;
 /// How Python begins.
 const BEGIN: &str = "Traceback (most recent call last):";
+
+/// What cells of notebooks are called, with their number, in place of a file.
+pub(super) const CELL: &str = "cell ";
 
 /// One frame of a traceback.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +51,9 @@ impl Frame {
 
     /// `main.py:12 in count`; the path from the top of the code on.
     fn place(&self) -> String {
+        if self.file.starts_with(CELL) {
+            return format!("{}, line {}", self.file, self.line);
+        }
         let file = self
             .file
             .rsplit_once("/code/")
@@ -248,7 +256,7 @@ pub fn condition(text: &str) -> Option<&str> {
 fn is_outer(lines: &[String], traceback: &Traceback) -> bool {
     let alone = lines
         .get(traceback.at)
-        .is_some_and(|line| line.trim_end() == BEGIN);
+        .is_some_and(|line| line.trim_end() == BEGIN || notebook::begins(line).is_some());
     alone && !traceback.is_workers() && !within(lines, traceback.at)
 }
 
@@ -266,7 +274,10 @@ fn tracebacks(lines: &[String]) -> Vec<Traceback> {
         .iter()
         .enumerate()
         .filter(|(_, line)| line.trim_end().ends_with(BEGIN));
-    begins.filter_map(|(at, _)| traceback(lines, at)).collect()
+    let mut all: Vec<Traceback> = begins.filter_map(|(at, _)| traceback(lines, at)).collect();
+    all.extend(notebook::tracebacks(lines));
+    all.sort_by_key(|traceback| traceback.at);
+    all
 }
 
 fn traceback(lines: &[String], at: usize) -> Option<Traceback> {
@@ -286,6 +297,18 @@ fn traceback(lines: &[String], at: usize) -> Option<Traceback> {
     if !is_name || kind.is_empty() {
         return None;
     }
+    let (message, end) = message(lines, index, first);
+    Some(Traceback {
+        at,
+        frames,
+        kind: kind.to_owned(),
+        message,
+        end,
+    })
+}
+
+/// A message of which this is the first line, at this index, and the index of the line after it.
+pub(super) fn message(lines: &[String], index: usize, first: &str) -> (String, usize) {
     let more = lines.iter().skip(index + 1).take(MESSAGE_LINES);
     let more: Vec<&str> = more
         .map(String::as_str)
@@ -293,13 +316,7 @@ fn traceback(lines: &[String], at: usize) -> Option<Traceback> {
         .collect();
     let end = index + 1 + more.len();
     let message = std::iter::once(first).chain(more).collect::<Vec<_>>().join("\n");
-    Some(Traceback {
-        at,
-        frames,
-        kind: kind.to_owned(),
-        message: message.trim_end().to_owned(),
-        end,
-    })
+    (message.trim_end().to_owned(), end)
 }
 
 /// Whether a message cannot go on in this line.

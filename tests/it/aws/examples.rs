@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use mayfly_tests::region::{Region, limit};
-use mayfly_tests::{Launch, Repo, slots};
+use mayfly_tests::{Launch, Repo, quick, slots};
 use serde_json::{Value, json};
 
 use crate::examples::{check, put_flights};
@@ -44,6 +44,7 @@ impl Examples {
         for set in kinds.into_iter().chain([workers]) {
             command.args(["--set", &set]);
         }
+        command.args(quick());
         self.region.home.start(&mut command)
     }
 

@@ -3,7 +3,7 @@
 use mayfly_tests::ec2::{Ec2, Image};
 use mayfly_tests::region::{Region, limit};
 use mayfly_tests::wait::secs;
-use mayfly_tests::{Consul, GitServer, Repo, slots};
+use mayfly_tests::{Consul, GitServer, Repo, quick, slots};
 use serde_json::json;
 
 use crate::older::{assert_right, with_repo};
@@ -27,7 +27,7 @@ fn the_older_block_runs_on_a_fleet_out_of_consul() {
     std::fs::remove_file(home.scratch("spark.yml")).unwrap();
     let args = ["launch", "log-reg-iris", "--from", "consul", "--on", "aws"];
     let mut command = region.serve.command(home, &args);
-    command.env("CONSUL_HTTP_ADDR", consul.url());
+    command.env("CONSUL_HTTP_ADDR", consul.url()).args(quick());
     let ended = home.start(&mut command).wait(limit());
     ended.exited(0).said("nothing is left");
     region.assert_nothing_left();

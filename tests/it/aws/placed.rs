@@ -42,6 +42,10 @@ fn begun(account: &Account, launch: &mut Launch) {
 /// The instance that the job runs on.
 fn master(account: &Account) -> String {
     let list = json_of(&account.elsewhere(), &["status", "last", "--json"]);
+    assert_eq!(
+        list["view"]["run"], list["run"],
+        "nobody says how it is: {list:#}"
+    );
     let nodes = list["nodes"].as_array().expect("nodes").clone();
     let master = nodes.iter().find(|node| node["role"] == "master");
     let name = master.and_then(|node| node["node"].as_str()).expect("a master");

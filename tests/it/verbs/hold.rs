@@ -64,6 +64,11 @@ fn a_job_that_failed_leaves_its_fleet_until_it_is_released_and_has_failed_all_th
         "{}",
         status.stdout
     );
+    assert!(
+        status.stdout.contains("1/1 ready"),
+        "its coordinator was not asked:\n{}",
+        status.stdout
+    );
     let extended = home.verb(&["extend", run.id.as_str(), "--by", "5m"]);
     let later = held_until(&run).unwrap();
     let moved = later.duration_since(until).as_secs();

@@ -1,5 +1,5 @@
 //! A coordinator that serves: it launches the run, takes it over after a death, and answers nodes, as
-//! `coordinator/src/server.rs`, `server/adopt.rs` and `grpc/agents.rs`.
+//! `coordinator/src/server/launch.rs`, `server/adopt.rs` and `grpc/agents.rs`.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -14,16 +14,24 @@ SHOWN = 20
 
 
 def statements(text):
-    """Cut at each `;` that is not quoted or in a comment."""
-    one, bare = "", ""
+    """Cut at each `;` that is not quoted or in a comment; with the line that each begins in, after its comments."""
+    one, line, begins = "", 1, None
     for piece in PIECE.findall(text) + [";"]:
-        if piece != ";":
-            one += piece
-            bare += "" if piece.startswith(("--", "/*")) else piece
+        if piece == ";":
+            if begins is not None:
+                yield begins, one.strip()
+            one, begins = "", None
         else:
-            if bare.strip():
-                yield one.strip()
-            one, bare = "", ""
+            one += piece
+            if begins is None and piece.strip() and not piece.startswith(("--", "/*")):
+                begins = line + piece[: len(piece) - len(piece.lstrip())].count("\n")
+        line += piece.count("\n")
+
+
+def fail(error, file, line):
+    """Raises it as if the statement had: its traceback ends in the job's own file, where people look."""
+    code = compile("\n" * (line - 1) + "raise error.with_traceback(None) from None", file, "exec")
+    exec(code, {"error": error})
 
 
 def unquoted(statement):
@@ -100,8 +108,11 @@ def main(engine, file, *given):
     results = os.environ["MAYFLY_RESULTS"]
     count = 0
     with open(file, encoding="utf-8") as text:
-        for statement in statements(text.read()):
-            found = runs.run(statement, values)
+        for line, statement in statements(text.read()):
+            try:
+                found = runs.run(statement, values)
+            except Exception as error:
+                fail(error, file, line)
             if found is None:
                 continue
             count += 1

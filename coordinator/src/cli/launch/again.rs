@@ -4,7 +4,7 @@ use mayfly_proto::RunId;
 use mayfly_proto::v1::GetRequest;
 use tonic::Code;
 
-use super::Coordinator;
+use super::coordinator::Coordinator;
 use crate::cli::failure::Failure;
 use crate::cli::{client, runs, shelf};
 use crate::record::Receipt;

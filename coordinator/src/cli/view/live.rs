@@ -196,13 +196,13 @@ fn group(view: &RunView, role: Role, name: &str) -> Option<String> {
 
 fn node(node: &NodeView, paint: Paint) -> String {
     let word = node_word(node);
-    let word = format!("{word:<10}");
-    let word = if node.lost || word.starts_with("failed") {
-        paint.bad(&word)
+    let padded = format!("{word:<10}");
+    let shown = if node.lost || word.starts_with("failed") {
+        paint.bad(&padded)
     } else {
-        word
+        padded
     };
-    let mut line = format!("  {:<9} {word}", plain::line(&node.node_id));
+    let mut line = format!("  {:<9} {shown}", plain::line(&node.node_id));
     if let Some(usage) = &node.usage {
         let memory = bytes(usage.memory_bytes);
         line.push_str(&format!(
@@ -211,7 +211,7 @@ fn node(node: &NodeView, paint: Paint) -> String {
         ));
     }
     let status = staged::status(node);
-    if !status.is_empty() {
+    if !status.is_empty() && status != word {
         line.push_str(&format!("  {}", paint.dim(&plain::line(&status))));
     }
     line

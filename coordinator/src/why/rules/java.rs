@@ -1,7 +1,10 @@
 //! Exceptions of jobs in a JAR; and programs that end by themselves with a code of their own.
 
 use super::super::trace::Throwable;
-use super::super::{Case, Found, Rule, evidence};
+use super::super::{Case, Found, Rule, cut, evidence};
+
+/// Most of a program's last line that is shown in a sentence, in characters.
+const WORDS_MAX: usize = 120;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -81,10 +84,23 @@ fn exit_code(case: &Case<'_>) -> Option<Found> {
     // A driver that fails for a reason of Spark's says one; without it, and with 1, anything may have happened.
     let own = code != 1 || case.said.last.is_empty();
     own.then(|| {
-        Found::new(format!(
-            "the job ended itself with exit code {code}; its last lines say why, if it says so"
-        ))
-        .because(case.output_end())
-        .change("an exception instead of sys.exit would tell the place")
+        let found = Found::new(format!(
+            "the job ended itself with exit code {code}{}",
+            last_words(case)
+        ));
+        let found = found.because(case.output_end());
+        if case.facts.record.job.code.entry.as_str().ends_with(".py") {
+            return found.change("an exception instead of sys.exit would tell the place");
+        }
+        found
     })
+}
+
+/// What a program said last before it ended itself is often why.
+fn last_words(case: &Case<'_>) -> String {
+    let said = case.said.lines.iter().rfind(|line| !line.trim().is_empty());
+    match said {
+        Some(line) => format!("; the last that it said is {:?}", cut(line.trim(), WORDS_MAX)),
+        None => " and said nothing".to_owned(),
+    }
 }
