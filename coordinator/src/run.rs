@@ -10,15 +10,23 @@
 //! wanted size of the fleet is a projection too ([`Run::wanted`]).
 
 mod adopt;
+mod collecting;
 mod desired;
 mod elect;
+mod ending;
+mod forming;
+mod heard;
+mod limits;
+mod losses;
 mod node;
 mod overdue;
 mod report;
+mod retry;
 mod stall;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod working;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -136,6 +144,8 @@ pub enum Effect {
     /// Write the receipt, then say [`Event::ReceiptWritten`].
     WriteReceipt,
 }
+
+type Effects = Vec<Effect>;
 
 /// How urgently a run is cancelled. Ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! Some hundred worlds, those that once broke a promise, and that a world is always the same.
+//! Ten thousand worlds, those that once broke a promise, and that a world is always the same.
 
 use std::rc::Rc;
 
@@ -6,8 +6,8 @@ use mayfly_sim::many::{Until, many};
 use mayfly_sim::plan::Plan;
 use mayfly_sim::simulate;
 
-/// Seeds of every test run; `make simulate` runs more.
-const SEEDS: u64 = 300;
+/// Seeds of every test run; `make simulate` runs as many others as one likes.
+const SEEDS: u64 = 10_000;
 /// Worlds in which the product once broke a promise, or would without what mended it.
 const REGRESSIONS: &[u64] = &[
     122,    // a job without workers was given up for want of them
