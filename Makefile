@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
 
-RELEASE := $(shell scripts/target-dir)/release
+TARGET := $(shell scripts/target-dir)
+RELEASE := $(TARGET)/release
 CARGO := cargo --locked
 
 # Only an old dependency links with OpenSSL: the system's where its headers are, one built from source elsewhere.
@@ -11,7 +12,7 @@ ifeq ($(shell pkg-config --exists openssl 2>/dev/null && echo yes),yes)
 export OPENSSL_NO_VENDOR := 1
 endif
 
-.PHONY: quickstart test test-long simulate chaos build local bench check image-check image-test needs engines bins clean
+.PHONY: quickstart test test-long simulate chaos build local bench check image-check image-test needs engines bins spark compiled rig clean
 
 needs:
 	@scripts/needs
@@ -33,13 +34,23 @@ engines:
 bins:
 	$(CARGO) build --workspace --bins
 
+# Spark, what it needs, and its archive of classes: minutes of one core on a new machine.
+spark:
+	$(TARGET)/debug/agent toolchain >/dev/null
+
+compiled:
+	$(CARGO) test --workspace --no-run
+
+# The rig's own tests.
+rig:
+	cd tests/rig && $$(python3 ../../bench/tools.py rig) -m pytest
+
 # Tests of whole runs wait more than they compute: four of them for a core (tests/src/slots.rs bounds their clusters).
 test: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
 test: needs
 	$(MAKE) --jobs=2 engines bins
-	packer/check
+	$(MAKE) --jobs=4 spark image-check rig compiled
 	$(CARGO) test --workspace
-	cd tests/rig && $$(python3 ../../bench/tools.py rig) -m pytest
 
 # What takes minutes each: every way to fail, advice against measured runs, engines whose master dies, 10,000 machines, a
 # flood of output.
@@ -56,7 +67,7 @@ simulate: needs
 CASES :=
 
 chaos: needs bins
-	target/debug/chaos $(CASES)
+	$(TARGET)/debug/chaos $(CASES)
 
 bench: local
 	scripts/bench $(RELEASE)

@@ -8,7 +8,7 @@
 //!   and the ACLs of a Consul that is ours alone ([`Consul::bootstrap`] …);
 //! * [`ConsulSettings`]: which Consul; [`ConsulError`]: what went wrong and what to do;
 //! * [`Presence`]: keeps one service registered, whatever happens to Consul;
-//! * `wire`: the one file that knows consulrs and its HTTP client.
+//! * `wire`: the one module that knows consulrs and its HTTP client.
 
 mod acl;
 mod error;

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod a_new_machine;
 mod admin;
 mod advice;
 mod aws;
@@ -45,7 +46,6 @@ mod staged;
 mod stored;
 mod surroundings;
 mod terminal;
-mod toolchain;
 mod transport;
 mod twice;
 mod verbs;

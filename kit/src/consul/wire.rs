@@ -1,7 +1,10 @@
-//! The one file that knows consulrs: its requests and its middleware, over an HTTP client with bounds of ours.
+//! The one module that knows consulrs: its requests and its middleware, over an HTTP client with bounds of ours.
 //!
 //! consulrs' own client reads bodies of any size, follows redirects, takes proxies from the environment and stops the
 //! program at a header that is not ASCII; so its requests are sent from here.
+
+mod endpoints;
+mod http;
 
 use std::time::Duration;
 
@@ -12,21 +15,20 @@ use consulrs::api::kv::common::KVPair;
 use consulrs::api::kv::requests::{DeleteKeyRequest, ReadKeyRequest, ReadKeysRequest, SetKeyRequest};
 use consulrs::api::service::requests::{DeregisterServiceRequest, RegisterServiceRequest};
 use consulrs::api::session::requests::{CreateSessionRequest, DeleteSessionRequest, RenewSessionRequest};
-use consulrs_reqwest::{Certificate, Client, Request, Response, redirect};
+use consulrs_reqwest::{Client, redirect};
 use rustify::endpoint::Endpoint;
-use rustify::enums::{RequestMethod, RequestType, ResponseType};
-use rustify::errors::ClientError;
+use rustify::enums::RequestMethod;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use super::error::{At, ConsulError, ConsulFault};
 use super::kv::{RawPair, Write};
 use super::service::{RawCheck, RawService};
 use super::settings::{ConsulSettings, SettingsError, base};
 use super::txn::RawPut;
+use endpoints::{HealthService, OfAcl, WriteKeys};
+use http::{Answer, Ask, certificates};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Consul answers a blocking query up to a sixteenth later than it was asked to.
 const BLOCK_SLACK: u32 = 16;
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -46,90 +48,6 @@ pub(super) struct Wire {
     base: String,
     datacenter: Option<String>,
     middleware: EndpointMiddleware,
-}
-
-/// What may be asked beside what an endpoint of consulrs asks.
-struct Ask {
-    query: Vec<(&'static str, String)>,
-    max: usize,
-    timeout: Duration,
-}
-
-pub(super) struct Answer {
-    index: u64,
-    body: Vec<u8>,
-}
-
-/// `/v1/txn` of writes that compare, which consulrs lacks.
-struct WriteKeys(Vec<RawPut>);
-
-impl Endpoint for WriteKeys {
-    type Response = serde_json::Value;
-    const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
-    const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
-
-    fn path(&self) -> String {
-        "txn".into()
-    }
-
-    fn method(&self) -> RequestMethod {
-        RequestMethod::PUT
-    }
-
-    fn body(&self) -> Result<Option<Vec<u8>>, ClientError> {
-        let one = |put: &RawPut| {
-            let RawPut { key, value, cas } = put;
-            json!({ "KV": { "Verb": "cas", "Key": key, "Value": value, "Index": cas } })
-        };
-        let all: Vec<_> = self.0.iter().map(one).collect();
-        serde_json::to_vec(&all)
-            .map(Some)
-            .map_err(|e| ClientError::DataParseError { source: e.into() })
-    }
-}
-
-/// `/v1/health/service/:name`, which consulrs lacks.
-struct HealthService(String);
-
-impl Endpoint for HealthService {
-    type Response = Vec<serde_json::Value>;
-    const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
-    const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
-
-    fn path(&self) -> String {
-        format!("health/service/{}", self.0)
-    }
-
-    fn method(&self) -> RequestMethod {
-        RequestMethod::GET
-    }
-}
-
-/// A request with a JSON body or none, of the ACLs, which consulrs lacks.
-struct OfAcl {
-    path: String,
-    method: RequestMethod,
-    body: Option<serde_json::Value>,
-}
-
-impl Endpoint for OfAcl {
-    type Response = serde_json::Value;
-    const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
-    const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
-
-    fn path(&self) -> String {
-        self.path.clone()
-    }
-
-    fn method(&self) -> RequestMethod {
-        self.method.clone()
-    }
-
-    fn body(&self) -> Result<Option<Vec<u8>>, ClientError> {
-        let body = self.body.as_ref().map(serde_json::to_vec);
-        body.transpose()
-            .map_err(|e| ClientError::DataParseError { source: e.into() })
-    }
 }
 
 impl Wire {
@@ -406,16 +324,6 @@ impl Wire {
         self.exchange(at, endpoint, Ask::of_agent()).await
     }
 
-    /// Of the servers, in the datacenter of the settings. What is asked of the agent is about that agent.
-    fn ask(&self, max: usize) -> Ask {
-        let query = self.datacenter.iter().map(|dc| ("dc", dc.clone())).collect();
-        Ask {
-            query,
-            max,
-            timeout: CALL_TIMEOUT,
-        }
-    }
-
     /// False when the agent does not know the id: 404, or 500 in older releases.
     async fn known<E: Endpoint>(&self, at: &At<'_>, endpoint: E) -> Result<bool, ConsulError> {
         match self.exchange(at, endpoint, Ask::of_agent()).await {
@@ -424,84 +332,6 @@ impl Wire {
             Err(error) if is_unknown(error.fault()) => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    /// `None` for 404.
-    async fn exchange<E: Endpoint>(
-        &self,
-        at: &At<'_>,
-        endpoint: E,
-        ask: Ask,
-    ) -> Result<Option<Answer>, ConsulError> {
-        let built = endpoint.with_middleware(&self.middleware).request(&self.base);
-        let built = built.map_err(|e| at.caused(unbuilt(), Some(e.into())))?;
-        let mut request = Request::try_from(built).map_err(|e| at.caused(unbuilt(), Some(e.into())))?;
-        if !ask.query.is_empty() {
-            request.url_mut().query_pairs_mut().extend_pairs(&ask.query);
-        }
-        *request.timeout_mut() = Some(ask.timeout);
-        let mut response = self.http.execute(request).await.map_err(|e| broken(at, e))?;
-        let status = response.status().as_u16();
-        let index = index(&response);
-        let body = read(at, &mut response, ask.max).await?;
-        match status {
-            200..300 => Ok(Some(Answer { index, body })),
-            404 => Ok(None),
-            _ => Err(at.status(status, &body)),
-        }
-    }
-}
-
-impl Ask {
-    fn of_agent() -> Self {
-        Self {
-            query: Vec::new(),
-            max: SMALL_MAX,
-            timeout: CALL_TIMEOUT,
-        }
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.query.push((name, value.into()));
-        self
-    }
-}
-
-impl Answer {
-    pub(super) fn parse<T: DeserializeOwned>(&self, at: &At<'_>) -> Result<T, ConsulError> {
-        serde_json::from_slice(&self.body).map_err(|source| {
-            let what = "its body is not the JSON that was asked for";
-            at.caused(ConsulFault::NotConsul { what }, Some(source.into()))
-        })
-    }
-
-    fn empty(&self, at: &At<'_>) -> Result<(), ConsulError> {
-        if self.body.trim_ascii().is_empty() {
-            return Ok(());
-        }
-        Err(at.not_consul("a body where there is none"))
-    }
-}
-
-fn certificates(settings: &ConsulSettings) -> Result<Vec<Certificate>, SettingsError> {
-    let Some(path) = &settings.ca_file else {
-        return Ok(Vec::new());
-    };
-    let bad = |source| SettingsError::CaFile {
-        path: path.clone(),
-        source,
-    };
-    let pem = std::fs::read(path).map_err(|e| bad(e.into()))?;
-    let found = Certificate::from_pem_bundle(&pem).map_err(|e| bad(e.into()))?;
-    if found.is_empty() {
-        return Err(bad("there is no certificate in it".into()));
-    }
-    Ok(found)
-}
-
-fn unbuilt() -> ConsulFault {
-    ConsulFault::Unsendable {
-        what: "the request cannot be built".into(),
     }
 }
 
@@ -512,33 +342,4 @@ fn is_unknown(fault: &ConsulFault) -> bool {
     said.starts_with("Unknown service")
         || said.starts_with("Unknown check")
         || said.ends_with("does not have associated TTL")
-}
-
-fn broken(at: &At<'_>, error: consulrs_reqwest::Error) -> ConsulError {
-    let fault = if error.is_timeout() {
-        ConsulFault::Timeout
-    } else if error.is_connect() {
-        ConsulFault::Connect
-    } else {
-        ConsulFault::Broken
-    };
-    at.caused(fault, Some(error.without_url().into()))
-}
-
-/// 0 when there is none that makes sense: then nothing can be waited for.
-fn index(response: &Response) -> u64 {
-    let header = response.headers().get("x-consul-index");
-    let text = header.and_then(|value| value.to_str().ok());
-    text.and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-async fn read(at: &At<'_>, response: &mut Response, max: usize) -> Result<Vec<u8>, ConsulError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| broken(at, e))? {
-        if body.len() + chunk.len() > max {
-            return Err(at.fault(ConsulFault::TooLarge { max }));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }

@@ -1,35 +1,25 @@
 //! A node's agent: the product's state machine of a node, and a model of what carries out its effects.
 
+mod job;
+mod perform;
+mod talk;
 mod upload;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mayfly_proto::{Attempt, NodeId, RunId, v1};
+use mayfly_proto::{Attempt, NodeId, RunId};
 
-use crate::call::{Req, Res, Ticket};
-use crate::plan::{Job, JobEnding, Life};
-use crate::product::agent::node::{
-    Blame, Effect, Event, Failure, JobEnd, Node, Role, SALVAGE_MAX, Unsaved, Why,
-};
-use crate::product::agent::sync::answer::checked;
+use crate::call::{Req, Ticket};
+use crate::plan::Job;
+use crate::product::agent::node::{Event, Node, Role, Unsaved, Why};
 use crate::product::coordinator::run;
 use crate::time::{Ms, SEC, long, ms};
 use upload::Upload;
 
+pub use talk::{Down, Up};
 pub use upload::content;
-
-/// How long a call to a coordinator may take.
-pub const CALL_TIMEOUT: Ms = 5 * SEC;
-/// The longest wait between two tries.
-const RETRY_MAX: Ms = 2 * SEC;
-/// The last logs get this long.
-const FAREWELL_MAX: Ms = 5 * SEC;
-/// Results are looked at so often while the job works.
-const LOOK_EVERY: Ms = SEC;
-/// What an engine takes that has nothing to do.
-const IDLE_CORES: f64 = 0.05;
 
 /// What every agent of a run is started with.
 #[derive(Debug)]
@@ -38,30 +28,6 @@ pub struct Brief {
     pub run: RunId,
     /// The job.
     pub job: Job,
-}
-
-/// What an agent says to a coordinator.
-#[derive(Debug, Clone)]
-pub enum Up {
-    /// Asks to be taken in.
-    Enrol,
-    /// Reports.
-    Sync(Box<v1::SyncRequest>),
-}
-
-/// What a coordinator answers.
-#[derive(Debug, Clone)]
-pub enum Down {
-    /// Taken in; the first interval between reports.
-    Enrolled(Ms),
-    /// What the node shall do.
-    Desired(Box<v1::Desired>),
-    /// The session is not known.
-    Unauthenticated,
-    /// It will not be taken in, however often it asks.
-    Never,
-    /// Not now.
-    Unavailable,
 }
 
 /// What happens to an agent at a time that it has chosen.
@@ -263,31 +229,6 @@ impl Agent {
         self.node.as_ref().and_then(Node::attempt)
     }
 
-    /// Whether its job's process runs.
-    #[must_use]
-    pub fn works(&self) -> bool {
-        self.attempting
-            .as_ref()
-            .is_some_and(|running| running.job.is_some())
-    }
-
-    /// Since when its job's process hangs.
-    #[must_use]
-    pub fn hangs(&self) -> Option<Ms> {
-        let running = self.attempting.as_ref().filter(|running| running.job.is_some())?;
-        running.hangs
-    }
-
-    /// The job lives here, or does not, as it has since the last look.
-    pub fn lives(&mut self, now: Ms, lives: bool) {
-        if lives && self.brief.job.life == Life::Speaks {
-            self.lines += 1;
-        } else if lives {
-            self.computed += now.saturating_sub(self.looked);
-        }
-        self.looked = now;
-    }
-
     /// Where the engine's master is that runs here.
     #[must_use]
     pub fn serves(&self) -> Option<&str> {
@@ -342,23 +283,6 @@ impl Agent {
             .is_some_and(|running| running.step == step && running.stops.is_none())
     }
 
-    fn say(&mut self, up: Up, wants: &mut Wants) {
-        self.call += 1;
-        self.waiting = true;
-        wants.says.push((self.call, up));
-        wants.alarms.push((CALL_TIMEOUT, Alarm::Timeout(self.call)));
-    }
-
-    fn enrol(&mut self, now: Ms, wants: &mut Wants) {
-        if self.waiting || !self.enrolling {
-            return;
-        }
-        if self.node.is_none() && now >= self.taken_in_by {
-            return self.end(None, wants);
-        }
-        self.say(Up::Enrol, wants);
-    }
-
     fn end(&mut self, why: Option<Why>, wants: &mut Wants) {
         if !self.gone {
             wants.notes.push(format!("{} ends: {why:?}", self.id));
@@ -366,131 +290,6 @@ impl Agent {
             self.gone = true;
             wants.alarms.push((1, Alarm::Off));
         }
-    }
-
-    fn unanswered(&mut self, wants: &mut Wants) {
-        let wait = self.backoff;
-        self.backoff = (self.backoff * 2).min(RETRY_MAX);
-        let next = if self.enrolling {
-            Alarm::Enrol
-        } else {
-            Alarm::Sync(self.call)
-        };
-        wants.alarms.push((wait, next));
-    }
-
-    /// A coordinator answers the call of this number.
-    pub fn hear(&mut self, now: Ms, call: u64, sent: Ms, down: Down, wants: &mut Wants) {
-        if self.gone || call != self.call || !self.waiting {
-            return;
-        }
-        self.waiting = false;
-        match down {
-            Down::Enrolled(interval) => self.taken_in(now, interval, wants),
-            Down::Desired(desired) => match checked(&desired) {
-                Ok(told) => {
-                    self.backoff = 200;
-                    self.interval = desired.sync_interval_ms.clamp(100, 30 * SEC);
-                    wants.alarms.push((self.interval, Alarm::Sync(self.call)));
-                    let asked = long(sent.saturating_sub(self.began));
-                    self.step(now, Event::Desired { asked, desired: told }, wants);
-                }
-                Err(_) => self.unanswered(wants),
-            },
-            Down::Never if self.node.is_none() => self.end(None, wants),
-            Down::Unauthenticated => {
-                self.enrolling = true;
-                self.unanswered(wants);
-            }
-            Down::Never => {
-                self.enrolling = false;
-                self.unanswered(wants);
-            }
-            Down::Unavailable => self.unanswered(wants),
-        }
-    }
-
-    fn taken_in(&mut self, now: Ms, interval: Ms, wants: &mut Wants) {
-        self.enrolling = false;
-        self.interval = interval;
-        if self.node.is_none() {
-            self.enrolled = true;
-            let lease = self.age(now) + long(self.alone);
-            // A machine of AWS, which knows when it ends, takes its disk along.
-            let salvage = self.deadline.map_or(Duration::ZERO, |_| SALVAGE_MAX);
-            let node = Node::new(self.role, lease)
-                .until(self.deadline)
-                .salvaging(salvage);
-            self.node = Some(match self.unsaved.take() {
-                Some(unsaved) => node.again(unsaved),
-                None => node,
-            });
-            wants.notes.push(format!("{} is taken in", self.id));
-            self.step(now, Event::Tick, wants);
-        }
-        wants.alarms.push((1, Alarm::Sync(self.call)));
-    }
-
-    fn sync(&mut self, now: Ms, workers: u32, wants: &mut Wants) {
-        if self.enrolling {
-            return self.enrol(now, wants);
-        }
-        let Some(node) = &self.node else { return };
-        self.seq += 1;
-        let request = v1::SyncRequest {
-            run_id: self.brief.run.to_string(),
-            node_id: self.id.to_string(),
-            attempt: node.attempt().unwrap_or(Attempt::FIRST).number(),
-            seq: self.seq,
-            report: Some(self.report(now, node, workers)),
-        };
-        self.last_phase = node.phase().into();
-        self.say(Up::Sync(Box::new(request)), wants);
-    }
-
-    fn report(&self, now: Ms, node: &Node, workers: u32) -> v1::NodeReport {
-        let old = self.files.iter().filter(|(_, at)| **at + LOOK_EVERY <= now);
-        let (mut files, mut markers) = (0, 0);
-        for (path, _) in old {
-            files += 1;
-            markers += u64::from(path == "_SUCCESS");
-        }
-        let running = self.serves().is_some();
-        v1::NodeReport {
-            phase: node.phase().into(),
-            status: node.status(),
-            failure: node.failure(),
-            job: Some(node.job()),
-            claims_attempt: node.claims().map_or(0, Attempt::number),
-            engine: Some(v1::EngineReport {
-                running,
-                address: if running && self.is_master() {
-                    self.address.clone()
-                } else {
-                    String::new()
-                },
-                alive_workers: workers,
-                ..v1::EngineReport::default()
-            }),
-            results_files: files,
-            success_markers: markers,
-            output_lines: Some(self.lines),
-            usage: Some(v1::Usage {
-                work_core_secs: Some(self.core_secs(now)),
-                ..v1::Usage::default()
-            }),
-            notice: self.taken.map(|at| v1::Notice {
-                kind: v1::NoticeKind::Interruption.into(),
-                remaining_ms: at.saturating_sub(now),
-            }),
-            ..v1::NodeReport::default()
-        }
-    }
-
-    /// What an engine takes that waits, and half a core of a job that computes.
-    fn core_secs(&self, now: Ms) -> f64 {
-        let idle = self.age(now).as_secs_f64() * IDLE_CORES;
-        idle + long(self.computed).as_secs_f64() / 2.0
     }
 
     fn due(&mut self, now: Ms, wants: &mut Wants) {
@@ -520,184 +319,6 @@ impl Agent {
         if phase != self.last_phase && !self.waiting && !self.enrolling {
             self.last_phase = phase;
             wants.alarms.push((1, Alarm::Sync(self.call)));
-        }
-    }
-
-    fn perform(&mut self, now: Ms, effect: Effect, wants: &mut Wants) {
-        wants.notes.push(format!("{} does {effect:?}", self.id));
-        match effect {
-            Effect::Prepare(attempt) => {
-                let step = self.attempting.as_ref().map_or(0, |old| old.step + 1);
-                self.attempting = Some(Attempting {
-                    attempt,
-                    step,
-                    engine: Engine::None,
-                    job: None,
-                    hangs: None,
-                    stops: None,
-                    over: false,
-                });
-                wants.alarms.push((self.brief.job.prepare, Alarm::Prepared(step)));
-            }
-            Effect::StartEngine(_, master) => {
-                if let Some(running) = &mut self.attempting {
-                    running.engine = Engine::Starting(master);
-                    wants.alarms.push((4 * SEC, Alarm::Engine(running.step)));
-                }
-            }
-            Effect::StartJob(_) => {
-                if let Some(running) = &mut self.attempting {
-                    running.job = Some(0);
-                    wants
-                        .alarms
-                        .push((self.brief.job.part, Alarm::Part(running.step)));
-                }
-            }
-            Effect::Decommission(_) => {}
-            Effect::Stop(attempt, grace) => self.stop(now, attempt, ms(grace), wants),
-            Effect::SetAside(_) => self.files.clear(),
-            Effect::Collect(attempt, what) => self.collect(attempt, what, wants),
-            Effect::WriteCommit(attempt, nodes, end) => self.commit(now, attempt, nodes, &end, wants),
-            Effect::Farewell => {
-                self.upload = None;
-                wants.alarms.push((FAREWELL_MAX / 5, Alarm::Farewell));
-            }
-            Effect::Exit(why) => self.end(Some(why), wants),
-        }
-    }
-
-    fn stop(&mut self, now: Ms, attempt: Attempt, grace: Ms, wants: &mut Wants) {
-        self.upload = None;
-        let stubborn = self.brief.job.stubborn;
-        let after = match &self.attempting {
-            Some(running) if running.attempt == attempt && !running.over => {
-                let job = if running.job.is_none() {
-                    0
-                } else if stubborn {
-                    grace
-                } else {
-                    grace.min(500)
-                };
-                job + grace.min(SEC)
-            }
-            Some(_) | None => 1,
-        };
-        let step = self.attempting.as_ref().map_or(0, |running| running.step);
-        if let Some(running) = &mut self.attempting {
-            running.stops = Some(now + after);
-        }
-        wants.alarms.push((after, Alarm::Stopped(attempt, step)));
-    }
-
-    fn stopped(&mut self, now: Ms, attempt: Attempt, step: u32, wants: &mut Wants) {
-        let Some(running) = self.attempting.as_mut().filter(|running| running.step == step) else {
-            return self.step(now, Event::Stopped(attempt), wants);
-        };
-        running.engine = Engine::None;
-        running.over = true;
-        if running.job.take().is_some() {
-            let end = JobEnd {
-                signal: Some(15),
-                cause: "ended by signal 15".into(),
-                ..JobEnd::default()
-            };
-            self.step(now, Event::JobExited(attempt, end), wants);
-        }
-        self.step(now, Event::Stopped(attempt), wants);
-    }
-
-    fn prepared(&mut self, now: Ms, wants: &mut Wants) {
-        let Some(running) = &self.attempting else { return };
-        let attempt = running.attempt;
-        let event = if self.brief.job.end == JobEnding::Unprepared && self.role != Role::Worker {
-            let message = "the entry is not in the repository".to_owned();
-            Event::Failed(
-                attempt,
-                Failure {
-                    blame: Blame::Job,
-                    message,
-                },
-            )
-        } else {
-            Event::Prepared(attempt)
-        };
-        self.step(now, event, wants);
-    }
-
-    fn engine_up(&mut self, now: Ms, wants: &mut Wants) {
-        let Some(running) = &mut self.attempting else {
-            return;
-        };
-        if let Engine::Starting(master) = &running.engine {
-            running.engine = Engine::Running(master.clone());
-            let attempt = running.attempt;
-            self.step(now, Event::EngineReady(attempt), wants);
-        }
-    }
-
-    /// The part that the job does now, if it is that step's job; `None` when it does none.
-    #[must_use]
-    pub fn part(&self, step: u32) -> Option<u32> {
-        let running = self.attempting.as_ref().filter(|running| running.step == step)?;
-        running.job.filter(|_| running.stops.is_none())
-    }
-
-    /// A part is done, or none was; the job goes on, or ends.
-    pub fn part_done(&mut self, now: Ms, step: u32, done: bool, wants: &mut Wants) {
-        let (end, parts, part) = (self.brief.job.end, self.brief.job.parts, self.brief.job.part);
-        let Some(running) = &mut self.attempting else {
-            return;
-        };
-        let Some(count) = &mut running.job else { return };
-        *count += u32::from(done);
-        let exit = match end {
-            JobEnding::Well => (*count >= parts).then_some(0),
-            JobEnding::Code(code, after) => (*count > after).then_some(code),
-            JobEnding::Never | JobEnding::Unprepared => {
-                *count = (*count).min(parts);
-                if *count == parts {
-                    running.hangs.get_or_insert(now);
-                }
-                None
-            }
-        };
-        let Some(code) = exit else {
-            return wants
-                .alarms
-                .push((if done { part } else { SEC }, Alarm::Part(step)));
-        };
-        running.job = None;
-        let attempt = running.attempt;
-        if code == 0 {
-            self.files.insert("_SUCCESS".into(), now);
-        }
-        let end = JobEnd {
-            exit_code: Some(code),
-            cause: if code == 0 {
-                String::new()
-            } else {
-                format!("exit code {code}")
-            },
-            ..JobEnd::default()
-        };
-        self.step(now, Event::JobExited(attempt, end), wants);
-    }
-
-    /// The store answers.
-    pub fn reply(&mut self, now: Ms, ticket: Ticket, res: Res, wants: &mut Wants) {
-        let Some(mut upload) = self.upload.take().filter(|upload| upload.step() == ticket.step) else {
-            return;
-        };
-        match upload.reply(now, res, wants) {
-            None => self.upload = Some(upload),
-            Some(event) => self.step(now, event, wants),
-        }
-    }
-
-    /// It has waited long enough to ask the store again.
-    pub fn woken(&mut self, now: Ms, ticket: Ticket, wants: &mut Wants) {
-        if let Some(upload) = self.upload.as_mut().filter(|upload| upload.step() == ticket.step) {
-            upload.ask(now, wants);
         }
     }
 }

@@ -13,6 +13,8 @@ use super::{account, why};
 const WIDTH_MAX: usize = 100;
 /// Most nodes listed; a large fleet is summed up.
 const NODES_SHOWN: usize = 16;
+/// Of the column with the names of nodes: those of EC2 are longer.
+const NAME_WIDTH: usize = 10;
 
 /// The receipt's lines; tables are no wider than `width`.
 #[must_use]
@@ -150,19 +152,22 @@ fn steps(receipt: &Receipt, paint: Paint) -> Vec<String> {
             secs(step.secs)
         )
     };
-    let title = paint.dim(&format!("  {:<14}", "step"));
+    let title = paint.dim("  step");
     std::iter::once(title)
         .chain(receipt.steps.iter().map(line))
         .collect()
 }
 
 fn nodes(receipt: &Receipt, paint: Paint) -> Vec<String> {
+    let shown = receipt.nodes.iter().take(NODES_SHOWN);
+    let widest = shown.clone().map(|node| node.node.as_str().len()).max();
+    let width = widest.unwrap_or(0).max(NAME_WIDTH);
     let title = format!(
-        "  {:<10} {:>6} {:>16} {:>7} {:>11} {:>7}",
+        "  {:<width$} {:>6} {:>16} {:>7} {:>11} {:>7}",
         "node", "cores", "cpu core-secs", "used", "peak mem", "used"
     );
     let mut lines = vec![paint.dim(&title)];
-    lines.extend(receipt.nodes.iter().take(NODES_SHOWN).map(|n| node(n, paint)));
+    lines.extend(shown.map(|n| node(n, width, paint)));
     let hidden = receipt.nodes.len().saturating_sub(NODES_SHOWN);
     if hidden > 0 {
         lines.push(paint.dim(&format!(
@@ -176,7 +181,7 @@ fn nodes(receipt: &Receipt, paint: Paint) -> Vec<String> {
     lines
 }
 
-fn node(node: &NodeUse, paint: Paint) -> String {
+fn node(node: &NodeUse, width: usize, paint: Paint) -> String {
     let offered = node.secs.map(|secs| f64::from(node.cores) * secs);
     let (cpu, memory) = (node.cpu_core_secs, node.peak_memory_bytes);
     let lost = if node.lost {
@@ -185,7 +190,7 @@ fn node(node: &NodeUse, paint: Paint) -> String {
         String::new()
     };
     format!(
-        "  {:<10} {:>6} {:>16} {:>7} {:>11} {:>7}{lost}",
+        "  {:<width$} {:>6} {:>16} {:>7} {:>11} {:>7}{lost}",
         node.node.as_str(),
         node.cores,
         known(cpu.map(|secs| format!("{secs:.1}"))),
@@ -288,6 +293,21 @@ mod tests {
         let cells: Vec<&str> = row.split_whitespace().collect();
         assert_eq!(cells, ["worker-1", "2", "-", "-", "-", "-"]);
         assert!(text.contains("-: not known"), "{text}");
+    }
+
+    #[test]
+    fn numbers_stand_under_their_heads_whatever_nodes_are_called() {
+        let (_, mut receipt) = samples::receipts().swap_remove(0);
+        receipt.nodes[1].node = "worker-i-0123456789abcdef0".parse().unwrap();
+        let lines = render(&receipt, 100, Paint { on: false });
+        let find = |text: &str| lines.iter().find(|line| line.contains(text)).unwrap();
+        let (head, row) = (find("cpu core-secs"), find("worker-i-"));
+        let end = head.find("cores").unwrap() + "cores".len();
+        assert_eq!(
+            (&row[end - 2..end], &row[end..=end]),
+            (" 2", " "),
+            "{head}\n{row}"
+        );
     }
 
     #[test]

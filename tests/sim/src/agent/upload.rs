@@ -100,6 +100,24 @@ impl Agent {
         upload.ask(now, wants);
         self.upload = Some(upload);
     }
+
+    /// The store answers.
+    pub fn reply(&mut self, now: Ms, ticket: Ticket, res: Res, wants: &mut Wants) {
+        let Some(mut upload) = self.upload.take().filter(|upload| upload.step() == ticket.step) else {
+            return;
+        };
+        match upload.reply(now, res, wants) {
+            None => self.upload = Some(upload),
+            Some(event) => self.step(now, event, wants),
+        }
+    }
+
+    /// It has waited long enough to ask the store again.
+    pub fn woken(&mut self, now: Ms, ticket: Ticket, wants: &mut Wants) {
+        if let Some(upload) = self.upload.as_mut().filter(|upload| upload.step() == ticket.step) {
+            upload.ask(now, wants);
+        }
+    }
 }
 
 fn entry(path: &str) -> FileEntry {
@@ -114,7 +132,7 @@ fn entry(path: &str) -> FileEntry {
 impl Upload {
     /// Which one it is.
     #[must_use]
-    pub(super) fn step(&self) -> u32 {
+    fn step(&self) -> u32 {
         self.step
     }
 
@@ -126,7 +144,7 @@ impl Upload {
     }
 
     /// Asks the store for what comes next.
-    pub(super) fn ask(&mut self, now: Ms, wants: &mut Wants) {
+    fn ask(&mut self, now: Ms, wants: &mut Wants) {
         let req = match &mut self.doing {
             Doing::Files(objects) => objects
                 .last()
@@ -158,7 +176,7 @@ impl Upload {
     }
 
     /// The answer; what follows for the node when all is done.
-    pub(super) fn reply(&mut self, now: Ms, res: Res, wants: &mut Wants) -> Option<Event> {
+    fn reply(&mut self, now: Ms, res: Res, wants: &mut Wants) -> Option<Event> {
         if matches!(res, Res::Failed) {
             wants.wakes.push((self.ticket(), self.backoff));
             self.backoff = (self.backoff * 2).min(10 * SEC);

@@ -1,4 +1,5 @@
-//! Spark, Java and Python are installed into a cache that is empty: one test for the whole story, since it is 500 MB.
+//! Spark, Java and Python are installed into a cache that is empty: one test for the whole story, since it is 500 MB. It takes
+//! longest of all and begins first, by its name, beside all others.
 
 mod fresh;
 
